@@ -1,0 +1,86 @@
+# czhpc: make help
+CC      := $(or $(MPICC),mpicc)
+CONFIG  ?= release
+SAN     ?=
+PREFIX  ?= /usr/local
+BUILD   := build/$(CONFIG)$(if $(SAN),-$(SAN))
+PYTHON  ?= python3
+
+PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke
+include tools/packages.mk
+
+WARN     := -Wall -Wextra -Wshadow -Wvla -Werror
+OPTIMISE_release := -O3 -g
+OPTIMISE_debug   := -Og -g3
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+CFLAGS   += -std=c11 $(WARN) $(OPTIMISE_$(CONFIG)) $(SANITIZE)
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' $(PKG_CFLAGS)
+LDLIBS   += $(PKG_LIBS) -lpthread -lm -ldl
+LDFLAGS  += $(SANITIZE)
+
+SOURCES := $(filter-out src/main.c,$(wildcard src/*/*.c))
+LIBRARY := $(BUILD)/libczhpc.a
+# The CPU kernels are compiled once for each type and instruction level; src/ops/levels.mk
+# adds those objects.
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+-include src/ops/levels.mk
+
+TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/test_*.c))
+MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
+SCRIPTS   := $(wildcard validation/test_*.sh)
+
+.DEFAULT_GOAL := all
+.PHONY: all check lint bench validate install clean help FORCE
+
+all: czhpc ## build ./czhpc
+
+czhpc: $(BUILD)/czhpc
+	@cp -f $< $@
+
+$(BUILD)/czhpc: $(BUILD)/src/main.o $(LIBRARY)
+	@echo "ld  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "cc  $<"
+	@	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/validation/%: validation/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "cc  $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -Ivalidation $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS)
+
+# Rebuild everything when a flag changes.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
+
+check: czhpc $(TESTS) $(MPI_TESTS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
+	@CZHPC=$(BUILD)/czhpc BUILD=$(BUILD) ONLY='$(ONLY)' validation/run_checks.sh $(TESTS) -- $(MPI_TESTS) -- $(SCRIPTS)
+
+lint: ## formatting, layering, clang-tidy, cppcheck
+	@tools/lint.sh $(CPPFLAGS)
+
+bench: czhpc ## czhpc beside PyTorch in one run (needs tools/setup.sh --bench)
+	@tools/bench.sh
+
+validate: czhpc $(TESTS) ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
+	@validation/validate.sh
+
+install: all ## copy czhpc, its configs and its label table under PREFIX
+	install -D -m 755 $(BUILD)/czhpc $(DESTDIR)$(PREFIX)/bin/czhpc
+	install -d $(DESTDIR)$(PREFIX)/share/czhpc/configs
+	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/czhpc/configs
+
+clean: ## remove what was built
+	rm -rf build czhpc
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+-include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d)

@@ -1,0 +1,109 @@
+/* A group of ranks, and the collectives that training needs.
+ *
+ * MPI is called by the main thread only (MPI_THREAD_FUNNELED). Every MPI error is a
+ * CZ_ERR_MPI with MPI's own text. Nothing here uses MPI_COMM_WORLD but cz_comm_world(). */
+#ifndef CZ_COMM_H
+#define CZ_COMM_H
+
+#include "czhpc/pool.h"
+#include "czhpc/tensor.h"
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct cz_comm {
+    MPI_Comm mpi;  /* all of the group */
+    MPI_Comm node; /* those of the group that share this node's memory */
+    int rank, size;
+    int node_rank, node_size;
+    char host[64];
+} cz_comm;
+
+/* A group over all ranks of the job. Collective over MPI_COMM_WORLD. Free with _free(),
+ * collective likewise. MPI must be initialised. */
+cz_status cz_comm_world(cz_comm *comm);
+/* A group over the ranks that pass the same colour. Collective over `parent`. */
+cz_status cz_comm_split(cz_comm *comm, const cz_comm *parent, int colour);
+void cz_comm_free(cz_comm *comm);
+
+/* Brings every rank's outcome together: returns the worst to all (CZ_ERR_* over CZ_STOPPED
+ * over CZ_OK). After an error the lowest rank that had it has its message, with its rank and
+ * host, become cz_error_message() on rank 0; the others forget theirs. So call it wherever a
+ * step that may fail on some ranks only is followed by a collective. Collective. */
+cz_status cz_comm_agree(const cz_comm *comm, cz_status mine);
+
+/* Rank 0's status and bytes to all. Collective. If rank 0 failed, all get its status. */
+cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, size_t size);
+
+/* Fetches rows that live on other ranks. Rank r owns global rows begin[r] .. begin[r+1]-1
+ * (begin has size + 1 entries, the same everywhere), packed in `own`, `row_bytes` each.
+ * dst[i] becomes row want[i], for count wanted rows. Blocks of at most 1 GiB are moved at a
+ * time. Collective; counts may differ and be 0. */
+cz_status cz_comm_fetch_rows(const cz_comm *comm, void *dst, const int32_t *want, int count,
+                             const void *own, const int32_t *begin, size_t row_bytes);
+
+/* Concatenates counts[r] elements of each rank, in rank order, on all ranks. Collective. */
+cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                             size_t element_bytes);
+
+/* How gradients travel: through one shared window where all ranks are on a node, else in
+ * messages. AUTO chooses; the other two are for tests and for odd systems. */
+typedef enum cz_transport { CZ_TRANSPORT_AUTO, CZ_TRANSPORT_WINDOW, CZ_TRANSPORT_MESSAGES }
+    cz_transport;
+
+/* The flat arrays of a training run: weights, both Adam moments, and a gradient per worker,
+ * a worker being a thread of a rank. Workers are numbered rank * threads + thread, and sums
+ * over workers are taken in one fixed binary tree of that numbering (neighbours 2i, 2i+1
+ * first, then pairs of pairs, ...), element by element: 1 x 4, 2 x 2 and 4 x 1 ranks x
+ * threads give the same bits, by either transport. Worker i owns slice i of the arrays
+ * (whole multiples of 64 bytes): it sums the gradients of its slice and updates it. */
+typedef struct cz_reducer cz_reducer;
+
+/* `n` elements of `dtype`, the same threads on every rank. All arrays start as zeros.
+ * Collective, main thread. */
+cz_status cz_reducer_open(cz_reducer **reducer, const cz_comm *comm, cz_pool *pool, size_t n,
+                          cz_dtype dtype, cz_transport transport);
+void cz_reducer_close(cz_reducer *reducer); /* collective */
+
+const char *cz_reducer_transport(const cz_reducer *reducer); /* "window" or "messages" */
+
+/* The arrays, (n) each. Weights are whole on every rank; of the moments a rank may rely only
+ * on the slices of its own workers, [begin, end) below. In a window all ranks share one copy
+ * of each: to fill them collectively, each rank writes its own slices, then calls
+ * cz_reducer_publish(). */
+void *cz_reducer_weights(cz_reducer *reducer);
+void *cz_reducer_moment1(cz_reducer *reducer);
+void *cz_reducer_moment2(cz_reducer *reducer);
+void *cz_reducer_gradient(cz_reducer *reducer, int thread);
+void cz_reducer_slice(const cz_reducer *reducer, int thread, size_t *begin, size_t *end);
+void cz_reducer_rank_slice(const cz_reducer *reducer, size_t *begin, size_t *end);
+
+/* Makes the weight slices that each rank has written visible to all. Collective, main. */
+cz_status cz_reducer_publish(cz_reducer *reducer);
+
+/* Small numbers that ride along with a step's gradients. */
+enum { CZ_STEP_SUMS = 40 };
+typedef struct cz_step_sums {
+    double sum[CZ_STEP_SUMS]; /* added over workers in the tree's order */
+    int status;               /* a cz_status; the worst comes back */
+    int stop;                 /* the largest comes back */
+} cz_step_sums;
+
+/* Updates elements [begin, end) of the arrays, all within one worker's slice;
+ * `gradient` (end - begin) is their sum over all workers. */
+typedef cz_status (*cz_update)(void *context, int thread, size_t begin, size_t end,
+                               const void *gradient);
+
+/* One reduction and update: sums the gradients slice by slice in chunks that stay in cache,
+ * calls `update` on each chunk, and publishes the new weights. `sums` is this worker's
+ * contribution, and on return the same total for all. When the total status is an error,
+ * no update is called. Gradients are left as they were (the caller clears its own).
+ * Called inside cz_pool_run() by every thread of every rank. Collective. */
+cz_status cz_reducer_step(cz_reducer *reducer, int thread, cz_update update, void *context,
+                          cz_step_sums *sums);
+
+/* Seconds this rank's main thread has waited or communicated in cz_reducer_step(). */
+double cz_reducer_exposed_seconds(const cz_reducer *reducer);
+
+#endif

@@ -1,0 +1,90 @@
+/* Cells: features, codes, split; where they come from; in which order they are trained on. */
+#ifndef CZ_DATA_H
+#define CZ_DATA_H
+
+#include "czhpc/comm.h"
+#include "czhpc/config.h"
+
+typedef enum cz_split { CZ_TRAIN, CZ_VALIDATION, CZ_TEST, CZ_SPLITS } cz_split;
+
+/* A categorical column of all cells. Classes are numbered by first appearance. */
+typedef struct cz_column {
+    char name[CZ_NAME_MAX]; /* the key, e.g. "donor_id" */
+    int classes;
+    char **class_name;      /* (classes) */
+    int32_t *code;          /* (n), -1 = unknown */
+} cz_column;
+
+/* What a reader learns about the file, in the summary. */
+typedef struct cz_data_facts {
+    char source[CZ_PATH_MAX + 64]; /* "synthetic, label_redundant" or the file */
+    char features[256];            /* "counts, 1000 of 1000 genes, 128 components (61.2 %)" */
+    int read, dropped;             /* cells in the file; cells left out for missing values */
+    int duplicates;                /* cells whose feature row stands in the file before */
+    int unknown[CZ_KEYS_MAX];      /* cells of unknown class, per adversary */
+} cz_data_facts;
+
+/* All cells of a job. Codes, split and hashes of all n cells are on every rank; features are
+ * sharded: rank r holds rows begin[r] .. begin[r+1]-1. Free with cz_cells_free(). */
+typedef struct cz_cells {
+    int n;
+    int width;                /* features per cell */
+    int32_t *begin;           /* (ranks + 1) */
+    float *x;                 /* (rows of this rank, width) */
+    cz_column target;
+    cz_column label;
+    cz_column adversary[CZ_KEYS_MAX];
+    int adversaries;
+    uint8_t *split;           /* (n) cz_split */
+    uint64_t *row_hash;       /* (n) hash of what was measured of the cell */
+    char **cell_name;         /* (n) on rank 0, NULL elsewhere */
+    cz_data_facts facts;
+} cz_cells;
+
+/* Loads or generates the cells of a configuration: codes, split, then features; whatever is
+ * fitted is fitted on training cells. Collective over `comm`; the pool of every rank helps. */
+cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm *comm,
+                        cz_pool *pool);
+/* Shape only (n, width, classes; no features), for --dry-run. Local. */
+cz_status cz_cells_shape(cz_cells *cells, const cz_config *config);
+void cz_cells_free(cz_cells *cells);
+
+/* The known truth of synthetic cells, on the cells of `part`; NAN where there is none.
+ * Collective. */
+typedef struct cz_optimum {
+    double with_label, without_label; /* accuracy of the exact posterior */
+    double discriminant;              /* linear discriminant fitted on the training cells,
+                                       * features and one-hot label */
+} cz_optimum;
+cz_status cz_cells_optimum(cz_optimum *optimum, const cz_cells *cells, const cz_config *config,
+                           cz_split part, const cz_comm *comm, cz_pool *pool);
+
+/* Writes the synthetic cells of a configuration as AnnData (X absent, obsm["geneformer"], obs
+ * columns, donor, label, adversary). Collective. CZ_ERR_IO. */
+cz_status cz_synthetic_write(const char *path, const cz_config *config, const cz_comm *comm,
+                             cz_pool *pool);
+
+/* Generates the synthetic cells: everything of `cells` but the split. Collective. */
+cz_status cz_synthetic_cells(cz_cells *cells, const cz_config *config, const cz_comm *comm,
+                             cz_pool *pool);
+
+/* split (n) from target codes and row hashes alone: within a class cells are ordered by
+ * Philox of (seed, row hash) and cut at the largest remainders; equal rows fall together;
+ * method random: the same without classes. Local. */
+cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes,
+                         const uint64_t *row_hash, cz_split_method method, double train,
+                         double validation, int64_t seed);
+
+/* The order of an epoch: order[i] of 0 .. n-1, a permutation that is a pure function of
+ * (seed, phase, epoch). Local. */
+void cz_epoch_order(int32_t *order, int n, int64_t seed, uint32_t phase, int epoch);
+
+/* Vectors of labels, out of an HDF5 file with `labels` (strings) and `vectors` (rows, width).
+ * vectors (count, *width) is allocated for the caller to free(); row i is that of label[i],
+ * padded with zeros to config's text.width. CZ_ERR_INPUT: a label without a vector (all such
+ * are named, and the nearest label of the table), a vector that is not finite, a wrong type or
+ * shape. Local: call on one rank and broadcast. */
+cz_status cz_label_vectors(float **vectors, int *width, char *const *label, int count,
+                           const cz_config *config);
+
+#endif

@@ -1,0 +1,25 @@
+/* What the program says while it runs: to the terminal and to the run's czhpc.log. */
+#ifndef CZ_LOG_H
+#define CZ_LOG_H
+
+#include "czhpc/status.h"
+
+#include <stdbool.h>
+
+/* Only the process that calls this with true (rank 0) says anything. Local. */
+void cz_log_set_speaker(bool speaks);
+
+/* Also writes every line to `path`, appending, each with the time. Local. */
+cz_status cz_log_open(const char *path);
+void cz_log_close(void);
+
+/* One line; the newline is added. cz_note() goes to stderr and to the log, cz_log() to the
+ * log alone, cz_warn() like cz_note() with "warning: " before it. From the main thread. */
+void cz_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cz_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cz_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "czhpc: error: ..." on stderr, and in the log, whoever calls. */
+void cz_print_error(const char *message);
+
+#endif

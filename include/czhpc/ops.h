@@ -1,0 +1,188 @@
+/* The operations a model is made of, and the backends that carry them out.
+ *
+ * A model calls the cz_<op>() functions. Each checks the shapes and types of its arguments,
+ * always, and hands them to the table of the exec's backend. Letters: B cells, T tokens,
+ * S label slots, L latents, H heads, C channels, N rows, K inner size, p dropout.
+ *
+ * Gradients of what several cells share (weights, latents, label keys and values) are added
+ * (+=); gradients of per-cell activations are set (=). Any N, B or S may be 0.
+ * Every operation is local to one exec, starts no thread and takes scratch only from
+ * exec->scratch, which it leaves as it found it. Errors: CZ_ERR_BUG on shapes or types that
+ * disagree (both are named), CZ_ERR_MEMORY when the scratch is too small. */
+#ifndef CZ_OPS_H
+#define CZ_OPS_H
+
+#include "czhpc/arena.h"
+#include "czhpc/tensor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CZ_MAX_HEADS = 16 };
+
+/* What changes from step to step. Operations read it through a pointer, so that a recorded
+ * step can be replayed. */
+typedef struct cz_step {
+    uint64_t seed;  /* key of every mask */
+    uint32_t phase; /* phase or trial */
+    uint32_t step;  /* optimiser steps done, over the whole phase */
+    double lr;
+    double bias1, bias2; /* 1 - beta^t of Adam */
+    double lambda;       /* gradient reversal */
+    double scale[CZ_MAX_HEADS]; /* 1 / known cells of the global batch, per head */
+} cz_step;
+
+typedef struct cz_backend cz_backend;
+
+/* Where operations run: one CPU worker with its scratch, or one stream of a device. */
+typedef struct cz_exec {
+    const cz_backend *backend;
+    const cz_step *step;
+    cz_arena *scratch;
+} cz_exec;
+
+/* A dropout site of a batch. NULL where an operation takes one: no dropout.
+ * Element e of a cell (row-major over the cell's part of the tensor) belongs to Philox
+ * counter (cell, step, CZ_RNG_DROPOUT + site and e / 8, phase), halfword e % 8 (low half of
+ * word 0 first); it is kept iff that halfword >= round(65536 p). Kept elements are scaled by
+ * cz_dropout_scale(p), the inverse of the rate at which this really keeps. */
+typedef struct cz_dropout {
+    unsigned site;
+    double p;
+    const uint32_t *cell; /* (B) index of each cell in the whole data set */
+    uint8_t *bits;        /* (B, cz_mask_bytes(elements)); bit e % 8 of byte e / 8: kept.
+                           * Written by forward, read by backward; the caller's. */
+} cz_dropout;
+
+static inline unsigned cz_dropout_threshold(double p) { return (unsigned)(p * 65536 + 0.5); }
+static inline double cz_dropout_scale(double p)
+{
+    return 65536.0 / (65536 - cz_dropout_threshold(p));
+}
+static inline size_t cz_mask_bytes(int elements) { return ((size_t)elements + 7) / 8; }
+
+typedef enum cz_activation { CZ_LINEAR, CZ_RELU } cz_activation;
+
+/* y = drop(act(x w^T + bias)): y (N, C) out, x (N, K), w (C, K), bias (C) or absent.
+ * `drop` is over B cells of N / B rows each (cells = B; ignored without drop). */
+cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
+                            cz_activation act, const cz_dropout *drop, int cells);
+
+/* dx = dy w, dx (N, K) set, dy (N, C), w (C, K). Where x was the output of a ReLU and its
+ * dropout, pass it as `gate` (N, K) (else absent) with that dropout's p: dx becomes the
+ * gradient before both, dx * (x > 0) * cz_dropout_scale(p). dx may not be dy or gate. */
+cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
+                                   cz_tensor gate, double p);
+
+/* dw += dy^T x, dbias += column sums of dy: dw (C, K), dbias (C) or absent. */
+cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
+                                    cz_tensor x);
+
+/* Multi-head attention without its projections. Vaswani et al. 2017, eq. 1.
+ *   out   (B, Tq, F) set          q (B, Tq, F); head h owns columns h F/H .. (h+1) F/H
+ *   probs (B, H, Tq, Tk) set      softmax before dropout, kept for backward
+ *   k, v  (S, Tk, F)              cell b reads slot[b] of them; slot NULL: S = B, its own
+ * The scale 1/sqrt(F/H) is applied here. Dropout is over (H, Tq, Tk) of each cell. */
+cz_status cz_attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
+                               cz_tensor k, cz_tensor v, const int32_t *slot, int H,
+                               const cz_dropout *drop);
+
+/* dq set; dk, dv added to with a slot array, set without one. Shapes as above. */
+cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,
+                                cz_tensor dout, cz_tensor probs, cz_tensor q, cz_tensor k,
+                                cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop);
+
+/* y = LN(s) gain + bias with s = residual + drop(x), eps 1e-5. Ba, Kiros & Hinton 2016.
+ *   y (N, C) set, may be residual; x (N, C) becomes s, kept for backward with
+ *   mean, rstd (N) set; gain, bias (C). N = cells * rows of a cell, as in linear. */
+cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd,
+                                      cz_tensor x, cz_tensor residual, cz_tensor gain,
+                                      cz_tensor bias, const cz_dropout *drop, int cells);
+
+/* dx (N, C) set: gradient of x; dresidual (N, C) set; dgain, dbias (C) added to;
+ * dresidual may be dy. s, mean, rstd as forward left them. */
+cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual,
+                                       cz_tensor dgain, cz_tensor dbias, cz_tensor dy,
+                                       cz_tensor s, cz_tensor mean, cz_tensor rstd, cz_tensor gain,
+                                       const cz_dropout *drop, int cells);
+
+/* The Perceiver resampler after its input projections: (B, T, D) tokens and L latent queries
+ * to one vector a cell. Jaegle et al. 2021; Alayrac et al. 2022.
+ *   y[b] = mean over l of LN(latents[l] + drop_out(b_o + W_o concat_h A_h v_h)),
+ *   A_h = drop_attention(softmax(q_h k_h^T / sqrt(D/H))).
+ * Two forms of the same function: plain, and factored, where
+ *   concat_h(A_h v_h) W_o^T = sum_(h,t) A[l,(h,t)] U[(h,t)],  U[(h,t)] = W_o[:, h] v[h,t],
+ * which pays iff T D + L H T < L T + L D.
+ *   y (B, D) set; probs (B, H, L, T) set; mean, rstd (B, L) set: kept for backward */
+typedef struct cz_pool_weights {
+    cz_tensor q;       /* (L, D) latents through the query projection */
+    cz_tensor latents; /* (L, D) */
+    cz_tensor w_out;   /* (D, D) */
+    cz_tensor b_out;   /* (D) */
+    cz_tensor gain, bias; /* (D) of the LayerNorm */
+} cz_pool_weights;
+
+typedef enum cz_pool_form { CZ_POOL_AUTO, CZ_POOL_PLAIN, CZ_POOL_FACTORED } cz_pool_form;
+
+/* What CZ_POOL_AUTO chooses. */
+cz_pool_form cz_pool_cheapest(int T, int L, int D, int H);
+
+cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
+                                    cz_tensor rstd, cz_tensor k, cz_tensor v,
+                                    const cz_pool_weights *weights, int H, cz_pool_form form,
+                                    const cz_dropout *drop_attention,  /* (H, L, T) of a cell */
+                                    const cz_dropout *drop_out);       /* (L, D) of a cell */
+
+/* dk, dv (B, T, D) set; every member of `gradients` (shapes as the weights) added to. */
+cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
+                                     const cz_pool_weights *gradients, cz_tensor dy,
+                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,
+                                     cz_tensor v, const cz_pool_weights *weights, int H,
+                                     cz_pool_form form, const cz_dropout *drop_attention,
+                                     const cz_dropout *drop_out);
+
+/* Softmax cross-entropy of one head. code (B): the class, -1 unknown (no loss, no gradient).
+ *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head]; absent: not wanted
+ *   loss    (B) double, set: -log p of the true class, 0 where unknown
+ *   best    (B) set: index of the largest logit (the first of equals)
+ *   probs   (B, C) set: softmax; absent: not wanted. logits (B, C) */
+cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
+                           cz_tensor probs, cz_tensor logits, const int32_t *code, int head);
+
+/* y[n] = x[index[n]], converted to y's type: y (N, C), x (M, C) fp32, index in 0 .. M-1. */
+cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index);
+
+/* y += x, (N, C). */
+cz_status cz_add(cz_exec *exec, cz_tensor y, cz_tensor x);
+
+/* dx += -step->lambda dy, (N, C): a gradient reversal layer's way back. Ganin et al. 2016. */
+cz_status cz_add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy);
+
+/* x[b, t] += code[t]: x (B, T, C), code (T, C); and back, dcode[t] += sum over b of dx[b, t]. */
+cz_status cz_add_positions(cz_exec *exec, cz_tensor x, cz_tensor code);
+cz_status cz_add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx);
+
+/* Adam with coupled L2 decay, on vectors of n elements; lr and bias corrections from step.
+ * Kingma & Ba 2015, alg. 1, beta 0.9 and 0.999, eps 1e-8; g + decay * w takes g's place. */
+cz_status cz_adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tensor g, double decay);
+
+/* Instruction levels of the CPU backend, each wanting the ones before it. */
+typedef enum cz_level { CZ_LEVEL_PORTABLE, CZ_LEVEL_AVX2, CZ_LEVEL_AVX512, CZ_LEVELS } cz_level;
+
+const char *cz_level_name(cz_level level);
+cz_level cz_level_best(void);          /* what this processor has */
+bool cz_level_parse(const char *name, cz_level *level);
+
+/* The CPU backend for a type at a level, NULL if the processor or the build lacks it.
+ * fp64 exists at the portable level only. Backends are constants; never free them. */
+const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level);
+
+/* "cpu, avx2, fp32": for logs and checkpoints. */
+const char *cz_backend_name(const cz_backend *backend);
+cz_dtype cz_backend_dtype(const cz_backend *backend);
+
+/* Bytes of scratch that any operation may take at once when no tensor has more than `rows`
+ * rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
+size_t cz_ops_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);
+
+#endif

@@ -1,0 +1,25 @@
+/* The threads of a rank: thread 0 is the caller, the others wait for work. They compute and
+ * never call MPI. */
+#ifndef CZ_POOL_H
+#define CZ_POOL_H
+
+#include "czhpc/status.h"
+
+typedef struct cz_pool cz_pool;
+typedef cz_status (*cz_work)(void *context, int thread);
+
+/* `threads` >= 1 in all. Free with cz_pool_close(). Local. */
+cz_status cz_pool_open(cz_pool **pool, int threads);
+void cz_pool_close(cz_pool *pool);
+int cz_pool_threads(const cz_pool *pool);
+
+/* Runs work(context, t) for t = 0 .. threads-1 and waits for all; the worst status. */
+cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context);
+
+/* Waits until all threads of the pool are here. Only inside cz_pool_run(), by all. */
+void cz_pool_barrier(cz_pool *pool);
+
+/* Cores this process may use, shared fairly among `local_ranks` that may use the same. */
+int cz_pool_cores(int local_ranks);
+
+#endif

@@ -1,0 +1,72 @@
+/* What a run leaves on disk and reads back: checkpoints, metrics, exported weights. */
+#ifndef CZ_STORE_H
+#define CZ_STORE_H
+
+#include "czhpc/comm.h"
+#include "czhpc/tensor.h"
+
+#include <stdint.h>
+
+/* One flat-array parameter, as the model's table lists it. */
+typedef struct cz_param_entry {
+    char name[96];
+    int rank, dim[2];
+    size_t offset; /* elements into the flat arrays */
+} cz_param_entry;
+
+/* What a checkpoint says beside the arrays. */
+enum { CZ_PROGRESS_SUMS = 64 };
+typedef struct cz_progress {
+    int phase;
+    int epoch, step;            /* epochs done; steps done in this epoch */
+    int64_t steps_done;         /* optimiser steps in all */
+    int best_epoch;             /* -1: none yet */
+    double best_value;          /* of the selection metric */
+    int stale;                  /* epochs without improvement, or the reference rule's count */
+    int finished;               /* training is over; only evaluation is left */
+    int64_t metrics_bytes;      /* length of metrics.jsonl that belongs to this state */
+    double partial[CZ_PROGRESS_SUMS]; /* sums of the epoch so far, and the last epoch's values */
+} cz_progress;
+
+typedef struct cz_checkpoint {
+    cz_progress progress;
+    const cz_param_entry *params; /* (count), compared on load */
+    int count;
+    size_t n;                     /* elements of each flat array */
+    cz_dtype dtype;
+    void *w, *m, *v;              /* whole arrays; this rank's slice [begin, end) is read/written */
+    size_t begin, end;
+    char *config;                 /* resolved YAML; malloc'd by load */
+    uint64_t config_hash, data_hash;
+    int workers;                  /* ranks * threads that trained it */
+    char backend[64];             /* cz_backend_name() */
+} cz_checkpoint;
+
+/* Writes FOLDER/epoch-EEE-step-SSSSSS.h5 (all ranks, slices, Fletcher32 chunks of 65,536):
+ * .tmp, fsync, rename, fsync of the folder, then the `latest` pointer; then removes all but
+ * the last `keep` and the best. `best`: this state also becomes FOLDER/best.h5 (a hard link,
+ * or a copy, made atomically). A state that is not finite is refused, CZ_ERR_DIVERGED.
+ * Collective over `comm`, main thread. CZ_ERR_IO: the former checkpoints stand untouched. */
+cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint, int keep,
+                             int best, const cz_comm *comm);
+
+/* Reads a state back into w, m, v (this rank's slice; w whole when `whole_weights`) and
+ * progress, by any number of ranks. `path`: a file, or a folder, whose latest good state is
+ * taken: a damaged one is named in a warning and the one before it read. The table of
+ * parameters must be the same, and config_hash, data_hash too unless 0: CZ_ERR_INPUT names
+ * the first difference. Collective. *found = 0 and CZ_OK where a folder holds no checkpoint. */
+cz_status cz_checkpoint_load(const char *path, cz_checkpoint *checkpoint, int whole_weights,
+                             int *found, const cz_comm *comm);
+
+/* Weights as safetensors, fp32 (fp64 states are rounded), names and shapes of the table.
+ * `metadata` pairs of strings, may be NULL. Local. */
+cz_status cz_safetensors_write(const char *path, const cz_param_entry *params, int count,
+                               const void *w, cz_dtype dtype, const char *const *metadata,
+                               int pairs);
+
+/* Creates a folder and its parents. Local. */
+cz_status cz_make_folder(const char *path);
+/* Replaces `path` by `size` bytes: .tmp, fsync, rename. Local. */
+cz_status cz_write_file(const char *path, const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,101 @@
+#include "czhpc/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct worker {
+    cz_pool *pool;
+    int thread;
+} worker;
+
+struct cz_pool {
+    int threads;
+    pthread_t *handle; /* threads - 1 of them started */
+    worker *worker;
+    cz_status *status;
+    pthread_barrier_t begin, end, inside;
+    cz_work work;
+    void *context;
+    int started, closing;
+};
+
+
+static void *serve(void *argument)
+{
+    worker *self = argument;
+    cz_pool *pool = self->pool;
+    for (;;) {
+        pthread_barrier_wait(&pool->begin);
+        if (pool->closing) return NULL;
+        pool->status[self->thread] = pool->work(pool->context, self->thread);
+        pthread_barrier_wait(&pool->end);
+    }
+}
+
+cz_status cz_pool_open(cz_pool **opened, int threads)
+{
+    cz_pool *pool = cz_alloc(1, sizeof *pool, "the pool of threads");
+    *opened = pool;
+    if (!pool) return CZ_ERR_MEMORY;
+    pool->threads = threads;
+    pthread_barrier_init(&pool->begin, NULL, (unsigned)threads);
+    pthread_barrier_init(&pool->end, NULL, (unsigned)threads);
+    pthread_barrier_init(&pool->inside, NULL, (unsigned)threads);
+    pool->handle = cz_alloc((size_t)threads, sizeof *pool->handle, "the pool of threads");
+    pool->worker = cz_alloc((size_t)threads, sizeof *pool->worker, "the pool of threads");
+    pool->status = cz_alloc((size_t)threads, sizeof *pool->status, "the pool of threads");
+    if (!pool->handle || !pool->worker || !pool->status) return CZ_ERR_MEMORY;
+    for (int t = 1; t < threads; t++) {
+        pool->worker[t] = (worker){pool, t};
+        if (pthread_create(&pool->handle[t], NULL, serve, &pool->worker[t]))
+            return cz_fail(CZ_ERR_MEMORY, "thread %d of %d cannot be started: lower run.threads",
+                           t + 1, threads);
+        pool->started++;
+    }
+    return CZ_OK;
+}
+
+void cz_pool_close(cz_pool *pool)
+{
+    if (!pool) return;
+    if (pool->started == pool->threads - 1 && pool->started > 0) {
+        pool->closing = 1;
+        pthread_barrier_wait(&pool->begin);
+        for (int t = 1; t < pool->threads; t++) pthread_join(pool->handle[t], NULL);
+    }
+    free(pool->handle);
+    free(pool->worker);
+    free(pool->status);
+    free(pool);
+}
+
+int cz_pool_threads(const cz_pool *pool) { return pool->threads; }
+
+cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
+{
+    pool->work = work;
+    pool->context = context;
+    if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
+    cz_status worst = work(context, 0);
+    if (pool->threads > 1) pthread_barrier_wait(&pool->end);
+    for (int t = 1; t < pool->threads; t++)
+        if (pool->status[t] > worst) worst = pool->status[t];
+    return worst;
+}
+
+void cz_pool_barrier(cz_pool *pool)
+{
+    if (pool->threads > 1) pthread_barrier_wait(&pool->inside);
+}
+
+int cz_pool_cores(int local_ranks)
+{
+    cpu_set_t mask;
+    int online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int mine = sched_getaffinity(0, sizeof mask, &mask) ? 1 : CPU_COUNT(&mask);
+    /* A rank bound to a part of the node has that part for itself. */
+    int cores = mine < online || local_ranks < 1 ? mine : mine / local_ranks;
+    return cores < 1 ? 1 : cores;
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs test programs, MPI test programs (on 1 to 4 ranks) and scripts, each under a time limit:
+#   run_checks.sh TEST... -- MPI_TEST... -- SCRIPT...
+# Counts their "ok", "FAIL" and "SKIP" lines; a program that dies without a FAIL line, or says
+# nothing, counts as failed. Ends with "N passed, N failed"; its exit status is the verdict.
+set -u
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_MCA_hwloc_base_binding_policy=none
+cd "$(dirname "$0")/.." || exit 1
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+passed=0 failed=0 skipped=0
+
+run() { # name seconds command...
+    local name=$1 limit=$2 started=$SECONDS
+    shift 2
+    case $name in *"${ONLY:-}"*) ;; *) return ;; esac
+    timeout --kill-after=10 "$limit" "$@" >"$log/out" 2>"$log/err" </dev/null
+    local status=$? ok bad skip
+    ok=$(grep -c '^ok' "$log/out") bad=$(grep -c '^FAIL' "$log/out") skip=$(grep -c '^SKIP' "$log/out")
+    if { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; } || [ $((ok + bad + skip)) -eq 0 ]; then
+        bad=$((bad + 1))
+        echo "FAIL $name: exit status $status$([ $status -eq 124 ] && echo ', over its time limit')" >>"$log/out"
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    printf '%-44s %4d ok %3d failed %3d skipped %4d s\n' "$name" "$ok" "$bad" "$skip" $((SECONDS - started))
+    grep '^SKIP' "$log/out"
+    if [ "$bad" -ne 0 ]; then grep '^FAIL' "$log/out"; tail -n 20 "$log/err"; fi
+}
+
+kind=0
+for item in "$@"; do
+    if [ "$item" = -- ]; then kind=$((kind + 1)); continue; fi
+    name=$(basename "$item")
+    case $kind in
+    0) run "$name" 300 "$item" ;;
+    1) for ranks in 1 2 3 4; do run "$name on $ranks" 300 mpirun -np $ranks "$item"; done ;;
+    2) run "$name" 900 "$item" ;;
+    esac
+done
+[ $skipped -eq 0 ] || echo "$skipped skipped, each named above"
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
