@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CZ_MAX_HEADS = 16 };
+enum { CZ_MAX_HEADS = 12 };
 
 /* What changes from step to step. Operations read it through a pointer, so that a recorded
  * step can be replayed. */

@@ -3,16 +3,10 @@
 #define CZ_STORE_H
 
 #include "czhpc/comm.h"
+#include "czhpc/param.h"
 #include "czhpc/tensor.h"
 
 #include <stdint.h>
-
-/* One flat-array parameter, as the model's table lists it. */
-typedef struct cz_param_entry {
-    char name[96];
-    int rank, dim[2];
-    size_t offset; /* elements into the flat arrays */
-} cz_param_entry;
 
 /* What a checkpoint says beside the arrays. */
 enum { CZ_PROGRESS_SUMS = 64 };

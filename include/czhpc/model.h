@@ -1,0 +1,100 @@
+/* The fusion model: expression tokens and label tokens, fused by cross-attention, a transformer
+ * encoder and a Perceiver resampler, under a list of classification heads.
+ *
+ * A workspace belongs to one worker. It walks a batch through the layers in blocks of a few
+ * cells, forward and backward, so that activations stay in the cache; label tokens are computed
+ * once for the slots of the batch, latent queries once for all its cells. */
+#ifndef CZ_MODEL_H
+#define CZ_MODEL_H
+
+#include "czhpc/config.h"
+#include "czhpc/ops.h"
+#include "czhpc/params.h"
+
+typedef struct cz_head_spec {
+    char name[CZ_NAME_MAX]; /* the column it predicts */
+    int classes;
+    bool adversary;         /* behind gradient reversal */
+} cz_head_spec;
+
+typedef struct cz_model_spec {
+    int width;      /* features of a cell */
+    int text_width; /* of a label's vector; unused without text */
+    bool text;
+    int tokens, heads, fusion_dim, layers, feedforward, latents, latent_dim;
+    double dropout;
+    cz_positions positions;
+    int head_count;
+    cz_head_spec head[CZ_MAX_HEADS];
+} cz_model_spec;
+
+/* Dropout sites, as masks are addressed (cz_dropout.site). */
+enum {
+    CZ_SITE_CROSS_WEIGHTS = 0, /* (H, T, T) label attention */
+    CZ_SITE_CROSS_OUT = 1,     /* (T, F) */
+    CZ_SITE_POOL_WEIGHTS = 2,  /* (H, L, T) resampler attention */
+    CZ_SITE_POOL_OUT = 3,      /* (L, D) */
+    CZ_SITE_HEAD = 4,          /* + 2 head: (D) after the first layer, + 1: (D/2) */
+    CZ_SITE_LAYER = 32         /* + 4 layer: (H, T, T), (T, F), (T, feedforward), (T, F) */
+};
+
+typedef struct cz_model cz_model;
+
+/* Checks a spec and lays out its parameters. CZ_ERR_CONFIG names the keys that do not fit
+ * together. Local. Free with cz_model_close(). */
+cz_status cz_model_open(cz_model **model, const cz_model_spec *spec);
+void cz_model_close(cz_model *model);
+const cz_model_spec *cz_model_get_spec(const cz_model *model);
+const cz_params *cz_model_params(const cz_model *model);
+
+/* Floating point operations (2 a multiply-add) really executed in matrix products for `cells`
+ * cells with `slots` label slots: forward, or forward and backward. */
+double cz_model_flops(const cz_model *model, int cells, int slots, bool training);
+
+/* The layers, their shapes, parameters and FLOPs a cell, one line each, for --describe. */
+void cz_model_describe(const cz_model *model, FILE *out);
+
+/* A range of cells. */
+typedef struct cz_batch {
+    int cells;
+    cz_tensor x;              /* (M, width) fp32, the rows that `row` points into */
+    const int32_t *row;       /* (cells) */
+    const uint32_t *cell;     /* (cells) index in the whole data set, for masks */
+    const int32_t *label;     /* (cells) class of the label column; unused without text */
+    const int32_t *code[CZ_MAX_HEADS]; /* (cells) class per head, -1 unknown */
+} cz_batch;
+
+/* What comes out, the caller's memory; NULL members are not wanted. */
+typedef struct cz_outcome {
+    double *loss[CZ_MAX_HEADS];  /* (cells) 0 where unknown */
+    int32_t *best[CZ_MAX_HEADS]; /* (cells) predicted class */
+    cz_tensor probs[CZ_MAX_HEADS]; /* (cells, classes) */
+    cz_tensor latent;            /* (cells, latent_dim) pooled vector before the heads */
+} cz_outcome;
+
+typedef struct cz_workspace cz_workspace;
+
+/* Buffers of one worker for blocks of `block` cells and at most `slots` different labels a
+ * batch. text (labels, text_width) fp32 of all classes of the label column stays the caller's;
+ * absent without text. Local. Free with cz_workspace_close(). */
+cz_status cz_workspace_open(cz_workspace **workspace, const cz_model *model,
+                            const cz_backend *backend, cz_tensor text, int block, int slots);
+void cz_workspace_close(cz_workspace *workspace);
+
+/* Bytes that cz_workspace_open() would take, for --dry-run. */
+size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots);
+
+/* Which resampler form to use; CZ_POOL_AUTO unless a test says otherwise. */
+void cz_workspace_set_pool(cz_workspace *workspace, cz_pool_form form);
+
+/* Losses of a batch without dropout. `w` is a flat array of the table. Local. */
+cz_status cz_model_evaluate(cz_workspace *workspace, const void *w, const cz_batch *batch,
+                            const cz_outcome *outcome);
+
+/* Losses with dropout, and their gradient added to the flat array `g`:
+ * d/dw of sum over heads and known cells of loss * step->scale[head], the gradient of
+ * adversaries reversed and scaled by step->lambda where it enters the latent. Local. */
+cz_status cz_model_train(cz_workspace *workspace, const void *w, void *g, const cz_batch *batch,
+                         const cz_step *step, const cz_outcome *outcome);
+
+#endif
