@@ -49,8 +49,11 @@ cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, co
 
 /* How gradients travel: through one shared window where all ranks are on a node, else in
  * messages. AUTO chooses; the other two are for tests and for odd systems. */
-typedef enum cz_transport { CZ_TRANSPORT_AUTO, CZ_TRANSPORT_WINDOW, CZ_TRANSPORT_MESSAGES }
-    cz_transport;
+typedef enum cz_transport {
+    CZ_TRANSPORT_AUTO,
+    CZ_TRANSPORT_WINDOW,
+    CZ_TRANSPORT_MESSAGES
+} cz_transport;
 
 /* The flat arrays of a training run: weights, both Adam moments, and a gradient per worker,
  * a worker being a thread of a rank. Workers are numbered rank * threads + thread, and sums

@@ -23,12 +23,14 @@ typedef enum cz_features { CZ_FEATURES_COUNTS, CZ_FEATURES_OBSM } cz_features;
 typedef enum cz_missing { CZ_MISSING_ERROR, CZ_MISSING_DROP } cz_missing;
 typedef enum cz_preset { CZ_LABEL_REDUNDANT, CZ_LABEL_INFORMATIVE } cz_preset;
 typedef enum cz_positions { CZ_POSITIONS_NONE, CZ_POSITIONS_LEARNED } cz_positions;
-typedef enum cz_stopping { CZ_STOPPING_NONE, CZ_STOPPING_PATIENCE, CZ_STOPPING_REFERENCE }
-    cz_stopping;
+typedef enum cz_stopping {
+    CZ_STOPPING_NONE,
+    CZ_STOPPING_PATIENCE,
+    CZ_STOPPING_REFERENCE
+} cz_stopping;
 typedef enum cz_select { CZ_SELECT_VALIDATION, CZ_SELECT_TEST } cz_select;
 typedef enum cz_split_method { CZ_SPLIT_STRATIFIED, CZ_SPLIT_RANDOM } cz_split_method;
-typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 }
-    cz_precision;
+typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 } cz_precision;
 typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
 
 typedef struct cz_config {
@@ -39,71 +41,71 @@ typedef struct cz_config {
         int threads;               /* 0 = the cores that the rank may use */
         cz_device device;
         cz_precision precision;
-        char level[16];            /* auto | portable | avx2 | avx512: most the CPU kernels use */
-        char transport[16];        /* auto | window | messages */
+        char level[16];     /* auto | portable | avx2 | avx512: most the CPU kernels use */
+        char transport[16]; /* auto | window | messages */
     } run;
     struct {
         cz_source source;
         char h5ad[CZ_PATH_MAX];
-        cz_features features;      /* counts | obsm */
-        char matrix[CZ_NAME_MAX];  /* counts from: X | raw | layer:NAME */
-        char obsm[CZ_NAME_MAX];    /* embedding read when features: obsm; "geneformer" */
-        char target_key[CZ_NAME_MAX];   /* donor_id; several joined by '+' */
-        char label_key[CZ_NAME_MAX];    /* cell_type */
-        cz_names adversary_keys;        /* [sex] */
-        char gene_key[CZ_NAME_MAX];     /* var column of gene names; "" = index */
-        cz_missing missing;             /* rows without target, label or embedding */
-        double target_sum;              /* 10000 */
-        int variable_genes;             /* 2000 */
-        int components;                 /* 512: width of the features from counts */
+        cz_features features;         /* counts | obsm */
+        char matrix[CZ_NAME_MAX];     /* counts from: X | raw | layer:NAME */
+        char obsm[CZ_NAME_MAX];       /* embedding read when features: obsm; "geneformer" */
+        char target_key[CZ_NAME_MAX]; /* donor_id; several joined by '+' */
+        char label_key[CZ_NAME_MAX];  /* cell_type */
+        cz_names adversary_keys;      /* [sex] */
+        char gene_key[CZ_NAME_MAX];   /* var column of gene names; "" = index */
+        cz_missing missing;           /* rows without target, label or embedding */
+        double target_sum;            /* 10000 */
+        int variable_genes;           /* 2000 */
+        int components;               /* 512: width of the features from counts */
     } data;
     struct {
         cz_preset preset;
-        int cells;                 /* 31780 */
-        int width;                 /* 512 */
-        int64_t seed;              /* of the generator */
+        int cells;    /* 31780 */
+        int width;    /* 512 */
+        int64_t seed; /* of the generator */
     } synthetic;
     struct {
         cz_split_method method;
-        double train, validation;  /* 0.70, 0.15; the rest is test */
+        double train, validation; /* 0.70, 0.15; the rest is test */
         int64_t seed;
     } split;
     struct {
-        char table[CZ_PATH_MAX];   /* HDF5 file of label vectors; relative to the config file,
-                                    * or "embedded" = share/labels.h5 of the installation */
-        int width;                 /* 768: vectors are padded with zeros to this; 0 = as read */
+        char table[CZ_PATH_MAX]; /* HDF5 file of label vectors; relative to the config file,
+                                  * or "embedded" = share/labels.h5 of the installation */
+        int width;               /* 768: vectors are padded with zeros to this; 0 = as read */
     } text;
     struct {
-        bool text;                 /* false: --disable-text-modality */
-        int tokens;                /* 8 */
-        int heads;                 /* 8 */
-        int fusion_dim;            /* 256 */
-        int layers;                /* 1 transformer encoder layer */
-        int feedforward;           /* 2048 */
-        int latents;               /* 61 */
-        int latent_dim;            /* 256 */
+        bool text;       /* false: --disable-text-modality */
+        int tokens;      /* 8 */
+        int heads;       /* 8 */
+        int fusion_dim;  /* 256 */
+        int layers;      /* 1 transformer encoder layer */
+        int feedforward; /* 2048 */
+        int latents;     /* 61 */
+        int latent_dim;  /* 256 */
         double dropout;
         cz_positions positions;
     } model;
     struct {
-        int epochs;                /* 50 */
-        int batch;                 /* 128, global */
+        int epochs;                      /* 50 */
+        int batch;                       /* 128, global */
         double lr, weight_decay, warmup; /* 5.947e-4, 1e-4, 0.1 of the steps */
-        double cosine_cycles;      /* half cosines after warm-up: 1; reference.yaml 1.0556 * 2 */
+        double cosine_cycles; /* half cosines after warm-up: 1; reference.yaml 1.0556 * 2 */
         double adv_lambda;
         cz_stopping stopping;
         int patience;
-        int block;                 /* cells that walk through the layers together; 0 = auto */
+        int block; /* cells that walk through the layers together; 0 = auto */
     } train;
     struct {
-        cz_select select;          /* split whose accuracy picks the epoch */
+        cz_select select; /* split whose accuracy picks the epoch */
         bool test_every_epoch;
-        bool bayes;                /* fitted discriminant and optimum (synthetic) at the end */
+        bool bayes; /* fitted discriminant and optimum (synthetic) at the end */
     } eval;
     struct {
-        int every;                 /* epochs between checkpoints; 0 = only when stopped */
-        int every_steps;           /* 0 = off; also within an epoch */
-        int keep;                  /* last K kept, besides the best */
+        int every;       /* epochs between checkpoints; 0 = only when stopped */
+        int every_steps; /* 0 = off; also within an epoch */
+        int keep;        /* last K kept, besides the best */
     } checkpoint;
 } cz_config;
 

@@ -11,8 +11,8 @@ typedef enum cz_split { CZ_TRAIN, CZ_VALIDATION, CZ_TEST, CZ_SPLITS } cz_split;
 typedef struct cz_column {
     char name[CZ_NAME_MAX]; /* the key, e.g. "donor_id" */
     int classes;
-    char **class_name;      /* (classes) */
-    int32_t *code;          /* (n), -1 = unknown */
+    char **class_name; /* (classes) */
+    int32_t *code;     /* (n), -1 = unknown */
 } cz_column;
 
 /* What a reader learns about the file, in the summary. */
@@ -28,16 +28,16 @@ typedef struct cz_data_facts {
  * sharded: rank r holds rows begin[r] .. begin[r+1]-1. Free with cz_cells_free(). */
 typedef struct cz_cells {
     int n;
-    int width;                /* features per cell */
-    int32_t *begin;           /* (ranks + 1) */
-    float *x;                 /* (rows of this rank, width) */
+    int width;      /* features per cell */
+    int32_t *begin; /* (ranks + 1) */
+    float *x;       /* (rows of this rank, width) */
     cz_column target;
     cz_column label;
     cz_column adversary[CZ_KEYS_MAX];
     int adversaries;
-    uint8_t *split;           /* (n) cz_split */
-    uint64_t *row_hash;       /* (n) hash of what was measured of the cell */
-    char **cell_name;         /* (n) on rank 0, NULL elsewhere */
+    uint8_t *split;     /* (n) cz_split */
+    uint64_t *row_hash; /* (n) hash of what was measured of the cell */
+    char **cell_name;   /* (n) on rank 0, NULL elsewhere */
     cz_data_facts facts;
 } cz_cells;
 

@@ -14,7 +14,7 @@
 typedef struct cz_head_spec {
     char name[CZ_NAME_MAX]; /* the column it predicts */
     int classes;
-    bool adversary;         /* behind gradient reversal */
+    bool adversary; /* behind gradient reversal */
 } cz_head_spec;
 
 typedef struct cz_model_spec {
@@ -57,19 +57,19 @@ void cz_model_describe(const cz_model *model, FILE *out);
 /* A range of cells. */
 typedef struct cz_batch {
     int cells;
-    cz_tensor x;              /* (M, width) fp32, the rows that `row` points into */
-    const int32_t *row;       /* (cells) */
-    const uint32_t *cell;     /* (cells) index in the whole data set, for masks */
-    const int32_t *label;     /* (cells) class of the label column; unused without text */
+    cz_tensor x;                       /* (M, width) fp32, the rows that `row` points into */
+    const int32_t *row;                /* (cells) */
+    const uint32_t *cell;              /* (cells) index in the whole data set, for masks */
+    const int32_t *label;              /* (cells) class of the label column; unused without text */
     const int32_t *code[CZ_MAX_HEADS]; /* (cells) class per head, -1 unknown */
 } cz_batch;
 
-/* What comes out, the caller's memory; NULL members are not wanted. */
+/* What comes out, the caller's memory. loss and best are needed for every head. */
 typedef struct cz_outcome {
-    double *loss[CZ_MAX_HEADS];  /* (cells) 0 where unknown */
-    int32_t *best[CZ_MAX_HEADS]; /* (cells) predicted class */
+    double *loss[CZ_MAX_HEADS];    /* (cells) 0 where unknown */
+    int32_t *best[CZ_MAX_HEADS];   /* (cells) predicted class */
     cz_tensor probs[CZ_MAX_HEADS]; /* (cells, classes) */
-    cz_tensor latent;            /* (cells, latent_dim) pooled vector before the heads */
+    cz_tensor latent;              /* (cells, latent_dim) pooled vector before the heads */
 } cz_outcome;
 
 typedef struct cz_workspace cz_workspace;

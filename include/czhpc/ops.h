@@ -27,8 +27,8 @@ typedef struct cz_step {
     uint32_t phase; /* phase or trial */
     uint32_t step;  /* optimiser steps done, over the whole phase */
     double lr;
-    double bias1, bias2; /* 1 - beta^t of Adam */
-    double lambda;       /* gradient reversal */
+    double bias1, bias2;        /* 1 - beta^t of Adam */
+    double lambda;              /* gradient reversal */
     double scale[CZ_MAX_HEADS]; /* 1 / known cells of the global batch, per head */
 } cz_step;
 
@@ -102,8 +102,8 @@ cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean
 /* dx (N, C) set: gradient of x; dresidual (N, C) set; dgain, dbias (C) added to;
  * dresidual may be dy. s, mean, rstd as forward left them. */
 cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual,
-                                       cz_tensor dgain, cz_tensor dbias, cz_tensor dy,
-                                       cz_tensor s, cz_tensor mean, cz_tensor rstd, cz_tensor gain,
+                                       cz_tensor dgain, cz_tensor dbias, cz_tensor dy, cz_tensor s,
+                                       cz_tensor mean, cz_tensor rstd, cz_tensor gain,
                                        const cz_dropout *drop, int cells);
 
 /* The Perceiver resampler after its input projections: (B, T, D) tokens and L latent queries
@@ -115,10 +115,10 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
  * which pays iff T D + L H T < L T + L D.
  *   y (B, D) set; probs (B, H, L, T) set; mean, rstd (B, L) set: kept for backward */
 typedef struct cz_pool_weights {
-    cz_tensor q;       /* (L, D) latents through the query projection */
-    cz_tensor latents; /* (L, D) */
-    cz_tensor w_out;   /* (D, D) */
-    cz_tensor b_out;   /* (D) */
+    cz_tensor q;          /* (L, D) latents through the query projection */
+    cz_tensor latents;    /* (L, D) */
+    cz_tensor w_out;      /* (D, D) */
+    cz_tensor b_out;      /* (D) */
     cz_tensor gain, bias; /* (D) of the LayerNorm */
 } cz_pool_weights;
 
@@ -130,8 +130,8 @@ cz_pool_form cz_pool_cheapest(int T, int L, int D, int H);
 cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
                                     cz_tensor rstd, cz_tensor k, cz_tensor v,
                                     const cz_pool_weights *weights, int H, cz_pool_form form,
-                                    const cz_dropout *drop_attention,  /* (H, L, T) of a cell */
-                                    const cz_dropout *drop_out);       /* (L, D) of a cell */
+                                    const cz_dropout *drop_attention, /* (H, L, T) of a cell */
+                                    const cz_dropout *drop_out);      /* (L, D) of a cell */
 
 /* dk, dv (B, T, D) set; every member of `gradients` (shapes as the weights) added to. */
 cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
@@ -170,7 +170,7 @@ cz_status cz_adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tenso
 typedef enum cz_level { CZ_LEVEL_PORTABLE, CZ_LEVEL_AVX2, CZ_LEVEL_AVX512, CZ_LEVELS } cz_level;
 
 const char *cz_level_name(cz_level level);
-cz_level cz_level_best(void);          /* what this processor has */
+cz_level cz_level_best(void); /* what this processor has */
 bool cz_level_parse(const char *name, cz_level *level);
 
 /* The CPU backend for a type at a level, NULL if the processor or the build lacks it.

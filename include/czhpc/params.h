@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 typedef enum cz_init {
-    CZ_INIT_FAN_IN, /* U(-1/sqrt(a), 1/sqrt(a)), a = inputs of the layer: PyTorch's Linear */
-    CZ_INIT_XAVIER, /* U(-s, s), s = sqrt(6 / (rows + columns)). Glorot & Bengio 2010, eq. 16 */
-    CZ_INIT_NORMAL, /* N(0, a^2) */
+    CZ_INIT_FAN_IN,  /* U(-1/sqrt(a), 1/sqrt(a)), a = inputs of the layer: PyTorch's Linear */
+    CZ_INIT_XAVIER,  /* U(-s, s), s = sqrt(6 / (rows + columns)). Glorot & Bengio 2010, eq. 16 */
+    CZ_INIT_NORMAL,  /* N(0, a^2) */
     CZ_INIT_CONSTANT /* a */
 } cz_init;
 
@@ -21,8 +21,8 @@ typedef struct cz_params {
     struct cz_initialiser {
         cz_init kind;
         double a;
-    } *init;               /* (count) */
-    size_t total;          /* elements of a flat array: the sizes and the padding between them */
+    } * init;     /* (count) */
+    size_t total; /* elements of a flat array: the sizes and the padding between them */
 } cz_params;
 
 /* Appends a parameter and returns its index through *index (NULL: not wanted). cols 0: a

@@ -25,8 +25,7 @@ int cz_exit_code(cz_status status);
  * Nothing is printed here: of all ranks and threads only the first message of the
  * worst failure is printed, by cz_comm_agree() or by main. A process keeps its first
  * message until cz_error_clear(). Safe from any thread. Local. */
-cz_status cz_fail(cz_status status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+cz_status cz_fail(cz_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The message recorded by the first cz_fail() of this process, "" if none. Local. */
 const char *cz_error_message(void);

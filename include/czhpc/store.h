@@ -12,13 +12,13 @@
 enum { CZ_PROGRESS_SUMS = 64 };
 typedef struct cz_progress {
     int phase;
-    int epoch, step;            /* epochs done; steps done in this epoch */
-    int64_t steps_done;         /* optimiser steps in all */
-    int best_epoch;             /* -1: none yet */
-    double best_value;          /* of the selection metric */
-    int stale;                  /* epochs without improvement, or the reference rule's count */
-    int finished;               /* training is over; only evaluation is left */
-    int64_t metrics_bytes;      /* length of metrics.jsonl that belongs to this state */
+    int epoch, step;       /* epochs done; steps done in this epoch */
+    int64_t steps_done;    /* optimiser steps in all */
+    int best_epoch;        /* -1: none yet */
+    double best_value;     /* of the selection metric */
+    int stale;             /* epochs without improvement, or the reference rule's count */
+    int finished;          /* training is over; only evaluation is left */
+    int64_t metrics_bytes; /* length of metrics.jsonl that belongs to this state */
     double partial[CZ_PROGRESS_SUMS]; /* sums of the epoch so far, and the last epoch's values */
 } cz_progress;
 
@@ -26,14 +26,14 @@ typedef struct cz_checkpoint {
     cz_progress progress;
     const cz_param_entry *params; /* (count), compared on load */
     int count;
-    size_t n;                     /* elements of each flat array */
+    size_t n; /* elements of each flat array */
     cz_dtype dtype;
-    void *w, *m, *v;              /* whole arrays; this rank's slice [begin, end) is read/written */
+    void *w, *m, *v; /* whole arrays; this rank's slice [begin, end) is read/written */
     size_t begin, end;
-    char *config;                 /* resolved YAML; malloc'd by load */
+    char *config; /* resolved YAML; malloc'd by load */
     uint64_t config_hash, data_hash;
-    int workers;                  /* ranks * threads that trained it */
-    char backend[64];             /* cz_backend_name() */
+    int workers;      /* ranks * threads that trained it */
+    char backend[64]; /* cz_backend_name() */
 } cz_checkpoint;
 
 /* Writes FOLDER/epoch-EEE-step-SSSSSS.h5 (all ranks, slices, Fletcher32 chunks of 65,536):

@@ -8,7 +8,8 @@ cz_status cz_arena_init(cz_arena *arena, size_t size)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     *arena = (cz_arena){0};
     if (base == MAP_FAILED)
-        return cz_fail(CZ_ERR_MEMORY, "no memory for %zu bytes of scratch: lower train.block", size);
+        return cz_fail(CZ_ERR_MEMORY, "no memory for %zu bytes of scratch: lower train.block",
+                       size);
     arena->base = base;
     arena->size = size;
     return CZ_OK;

@@ -21,7 +21,6 @@ struct cz_pool {
     int started, closing;
 };
 
-
 static void *serve(void *argument)
 {
     worker *self = argument;

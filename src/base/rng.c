@@ -23,8 +23,8 @@ cz_block cz_philox(uint64_t key, uint32_t cell, uint32_t step, uint32_t purpose_
 
 cz_rng cz_rng_open(uint64_t key, uint32_t cell, uint32_t step, unsigned purpose, uint32_t phase)
 {
-    return (cz_rng){.key = key, .cell = cell, .step = step, .phase = phase,
-                    .purpose = purpose, .used = 4};
+    return (cz_rng){
+        .key = key, .cell = cell, .step = step, .phase = phase, .purpose = purpose, .used = 4};
 }
 
 uint32_t cz_rng_u32(cz_rng *rng)

@@ -11,17 +11,23 @@ static char message[4096];
 int cz_exit_code(cz_status status)
 {
     switch (status) {
-    case CZ_OK: return 0;
-    case CZ_STOPPED: return 75;
-    case CZ_ERR_DIVERGED: return 5;
+    case CZ_OK:
+        return 0;
+    case CZ_STOPPED:
+        return 75;
+    case CZ_ERR_DIVERGED:
+        return 5;
     case CZ_ERR_USAGE:
-    case CZ_ERR_CONFIG: return 2;
-    case CZ_ERR_INPUT: return 3;
+    case CZ_ERR_CONFIG:
+        return 2;
+    case CZ_ERR_INPUT:
+        return 3;
     case CZ_ERR_IO:
     case CZ_ERR_MEMORY:
     case CZ_ERR_MPI:
     case CZ_ERR_DEVICE:
-    case CZ_ERR_BUG: return 4;
+    case CZ_ERR_BUG:
+        return 4;
     }
     return 4;
 }

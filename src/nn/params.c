@@ -84,9 +84,9 @@ void cz_params_initialise(const cz_params *params, void *w, cz_dtype dtype, size
         for (size_t i = from; i < next && i < end; i++) {
             size_t element = i - entry->offset;
             set(w, dtype, i,
-                element < size ? draw(entry, params->init[p], (uint32_t)p, (uint32_t)element,
-                                      (uint64_t)seed)
-                               : 0);
+                element < size
+                    ? draw(entry, params->init[p], (uint32_t)p, (uint32_t)element, (uint64_t)seed)
+                    : 0);
         }
     }
 }

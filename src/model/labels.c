@@ -1,0 +1,80 @@
+/* What is computed once for all cells of a batch: label tokens with their keys and values, and
+ * the queries of the latents. */
+#include "workspace.h"
+
+#include <string.h>
+
+static void zero(cz_tensor t)
+{
+    memset(t.data, 0, (size_t)cz_rows(t) * (size_t)t.ld * cz_dtype_size(t.dtype));
+}
+
+/* Slots in order of first appearance. */
+cz_status labels_assign(cz_workspace *ws, const cz_batch *batch)
+{
+    for (int i = 0; i < ws->used; i++) ws->slot_of[ws->slot_label[i]] = -1;
+    ws->used = 0;
+    for (int b = 0; b < batch->cells; b++) {
+        int label = batch->label[b];
+        if (label < 0 || label >= cz_rows(ws->text_vectors))
+            return cz_fail(CZ_ERR_BUG, "cell %d has label %d of %d", b, label,
+                           cz_rows(ws->text_vectors));
+        if (ws->slot_of[label] >= 0) continue;
+        if (ws->used == ws->slots)
+            return cz_fail(CZ_ERR_BUG, "a batch has more than %d labels", ws->slots);
+        ws->slot_of[label] = ws->used;
+        ws->slot_label[ws->used++] = label;
+    }
+    return CZ_OK;
+}
+
+/* (S, text_width) rows as (S T, text_width / T) tokens: the same memory. */
+static cz_tensor label_slices(const cz_workspace *ws)
+{
+    int T = ws->model->spec.tokens;
+    return cz_matrix(ws->label_vectors.data, ws->dtype, ws->used * T,
+                     ws->model->spec.text_width / T);
+}
+
+cz_status labels_forward(cz_workspace *ws)
+{
+    int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
+    cz_tensor tokens = cz_row_range(ws->label_tokens, 0, M);
+    linear kv = linear_part(ws->cross.in, F, 2 * F);
+    CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->label_vectors, 0, ws->used), ws->text_vectors,
+                          ws->slot_label));
+    CZ_TRY(cz_linear_forward(&ws->exec, tokens, label_slices(ws), ws->text.w, ws->text.b, CZ_LINEAR,
+                             NULL, ws->used));
+    if (ws->text_positions.data)
+        CZ_TRY(cz_add_positions(&ws->exec, tokens3(ws, tokens, M), ws->text_positions));
+    if (ws->training) zero(ws->dlabel_kv);
+    return cz_linear_forward(&ws->exec, cz_row_range(ws->label_kv, 0, M), tokens, kv.w, kv.b,
+                             CZ_LINEAR, NULL, ws->used);
+}
+
+cz_status labels_backward(cz_workspace *ws)
+{
+    int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
+    cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
+    CZ_TRY(linear_backward(ws, dtokens, cz_row_range(ws->dlabel_kv, 0, M),
+                           cz_row_range(ws->label_tokens, 0, M),
+                           linear_part(ws->cross.in, F, 2 * F), false, 0));
+    if (ws->dtext_positions.data)
+        CZ_TRY(cz_add_positions_backward(&ws->exec, ws->dtext_positions, tokens3(ws, dtokens, M)));
+    return linear_backward(ws, (cz_tensor){0}, dtokens, label_slices(ws), ws->text, false, 0);
+}
+
+cz_status queries_forward(cz_workspace *ws)
+{
+    linear q = linear_part(ws->pool.in, 0, ws->model->spec.latent_dim);
+    if (ws->training) zero(ws->dquery);
+    return cz_linear_forward(&ws->exec, ws->query, ws->latents, q.w, q.b, CZ_LINEAR, NULL, 1);
+}
+
+cz_status queries_backward(cz_workspace *ws)
+{
+    linear q = linear_part(ws->pool.in, 0, ws->model->spec.latent_dim);
+    /* The forward value of the queries is no longer needed: its buffer takes the gradient. */
+    CZ_TRY(linear_backward(ws, ws->query, ws->dquery, ws->latents, q, false, 0));
+    return cz_add(&ws->exec, ws->dlatents, ws->query);
+}

@@ -1,0 +1,44 @@
+/* Where each layer's parameters stand in the table. Private to src/model. */
+#ifndef CZ_MODEL_LAYOUT_H
+#define CZ_MODEL_LAYOUT_H
+
+#include "czhpc/model.h"
+
+typedef struct linear_ids {
+    int w, b;
+} linear_ids;
+
+typedef struct norm_ids {
+    int gain, bias;
+} norm_ids;
+
+/* Multi-head attention as PyTorch keeps it, and the LayerNorm that follows it here. */
+typedef struct attention_ids {
+    linear_ids in, out; /* in: query, key and value projections, one under the other */
+    norm_ids norm;
+} attention_ids;
+
+typedef struct layer_ids {
+    attention_ids attention;
+    linear_ids up, down;
+    norm_ids norm;
+} layer_ids;
+
+typedef struct head_ids {
+    linear_ids layer[3];
+} head_ids;
+
+struct cz_model {
+    cz_model_spec spec;
+    cz_params params;
+    linear_ids omics, text, ffn[2];
+    int omics_positions, text_positions; /* -1 without */
+    attention_ids cross;
+    layer_ids *layer; /* (spec.layers) */
+    int latents;
+    linear_ids input; /* only when latent_dim != fusion_dim; else -1 */
+    attention_ids pool;
+    head_ids head[CZ_MAX_HEADS];
+};
+
+#endif

@@ -1,0 +1,87 @@
+/* A batch through the whole model, block by block. */
+#include "workspace.h"
+
+#include <string.h>
+
+/* The output of the last layer before the resampler. */
+static cz_tensor last_tokens(const cz_workspace *ws, int rows)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    cz_tensor t = !s->text ? ws->tokens : s->layers ? ws->layer_cache[s->layers - 1].y : ws->fused;
+    return cz_row_range(t, 0, rows);
+}
+
+static cz_tensor layer_input(const cz_workspace *ws, int layer, int rows)
+{
+    return cz_row_range(layer ? ws->layer_cache[layer - 1].y : ws->fused, 0, rows);
+}
+
+static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_outcome *outcome)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int N = b->cells * s->tokens;
+    bind_masks(ws, b->batch->cell + b->begin);
+    CZ_TRY(tokens_forward(ws, b));
+    if (s->text) {
+        CZ_TRY(fusion_forward(ws, b));
+        for (int l = 0; l < s->layers; l++)
+            CZ_TRY(encoder_forward(ws, b, l, layer_input(ws, l, N)));
+    }
+    CZ_TRY(resampler_forward(ws, b, last_tokens(ws, N)));
+    CZ_TRY(heads_pass(ws, b, outcome));
+    if (outcome->latent.data)
+        for (int i = 0; i < b->cells; i++)
+            memcpy(cz_at(outcome->latent, b->begin + i, 0), cz_at(ws->pool_cache.z, i, 0),
+                   (size_t)s->latent_dim * cz_dtype_size(ws->dtype));
+    return CZ_OK;
+}
+
+static cz_status block_backward(cz_workspace *ws, const cell_block *b)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int N = b->cells * s->tokens;
+    cz_tensor dy = cz_row_range(ws->d.y, 0, N);
+    CZ_TRY(resampler_backward(ws, b, dy, last_tokens(ws, N)));
+    if (s->text) {
+        for (int l = s->layers - 1; l >= 0; l--)
+            CZ_TRY(encoder_backward(ws, b, l, layer_input(ws, l, N), dy));
+        CZ_TRY(fusion_backward(ws, b, dy));
+    }
+    return tokens_backward(ws, b, dy);
+}
+
+static cz_status whole_batch(cz_workspace *ws, const cz_batch *batch, const cz_outcome *outcome)
+{
+    bool text = ws->model->spec.text;
+    if (batch->cells == 0) return CZ_OK;
+    if (text) {
+        CZ_TRY(labels_assign(ws, batch));
+        CZ_TRY(labels_forward(ws));
+    }
+    CZ_TRY(queries_forward(ws));
+    for (int begin = 0; begin < batch->cells; begin += ws->block) {
+        int left = batch->cells - begin;
+        cell_block b = {begin, left < ws->block ? left : ws->block, batch};
+        CZ_TRY(block_forward(ws, &b, outcome));
+        if (ws->training) CZ_TRY(block_backward(ws, &b));
+    }
+    if (!ws->training) return CZ_OK;
+    if (text) CZ_TRY(labels_backward(ws));
+    return queries_backward(ws);
+}
+
+cz_status cz_model_evaluate(cz_workspace *ws, const void *w, const cz_batch *batch,
+                            const cz_outcome *outcome)
+{
+    bind_weights(ws, w, NULL);
+    ws->exec.step = NULL;
+    return whole_batch(ws, batch, outcome);
+}
+
+cz_status cz_model_train(cz_workspace *ws, const void *w, void *g, const cz_batch *batch,
+                         const cz_step *step, const cz_outcome *outcome)
+{
+    bind_weights(ws, w, g);
+    ws->exec.step = step;
+    return whole_batch(ws, batch, outcome);
+}

@@ -1,0 +1,232 @@
+#include "workspace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Buffers are laid out by one function that runs twice: with no memory, to count bytes, and
+ * with it. */
+static void *carve(cz_workspace *ws, size_t bytes)
+{
+    void *at = ws->memory.base ? ws->memory.base + ws->memory.used : NULL;
+    ws->memory.used += (bytes + 63) & ~(size_t)63;
+    return at;
+}
+
+static cz_tensor carve_matrix(cz_workspace *ws, int rows, int cols)
+{
+    void *data = carve(ws, (size_t)rows * (size_t)cols * cz_dtype_size(ws->dtype));
+    return cz_matrix(data, ws->dtype, rows, cols);
+}
+
+static cz_tensor carve_vector(cz_workspace *ws, int n)
+{
+    return cz_vector(carve(ws, (size_t)n * cz_dtype_size(ws->dtype)), ws->dtype, n);
+}
+
+static cz_tensor carve_weights(cz_workspace *ws, int queries)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    void *data = carve(ws, (size_t)ws->block * (size_t)s->heads * (size_t)queries *
+                               (size_t)s->tokens * cz_dtype_size(ws->dtype));
+    return cz_tensor4(data, ws->dtype, ws->block, s->heads, queries, s->tokens);
+}
+
+static cz_dropout carve_site(cz_workspace *ws, unsigned site, int elements)
+{
+    uint8_t *bits = carve(ws, (size_t)ws->block * cz_mask_bytes(elements));
+    return (cz_dropout){.site = site, .p = ws->model->spec.dropout, .bits = bits};
+}
+
+static attention_cache carve_attention(cz_workspace *ws, int columns, unsigned weights_site,
+                                       unsigned out_site)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int N = ws->block * s->tokens, F = s->fusion_dim;
+    return (attention_cache){
+        .qkv = carve_matrix(ws, N, columns),
+        .weights = carve_weights(ws, s->tokens),
+        .mixed = carve_matrix(ws, N, F),
+        .sum = carve_matrix(ws, N, F),
+        .mean = carve_vector(ws, N),
+        .rstd = carve_vector(ws, N),
+        .y = carve_matrix(ws, N, F),
+        .drop_weights = carve_site(ws, weights_site, s->heads * s->tokens * s->tokens),
+        .drop_out = carve_site(ws, out_site, s->tokens * F),
+    };
+}
+
+static layer_cache carve_layer(cz_workspace *ws, unsigned site)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int N = ws->block * s->tokens, F = s->fusion_dim;
+    return (layer_cache){
+        .attention = carve_attention(ws, 3 * F, site, site + 1),
+        .hidden = carve_matrix(ws, N, s->feedforward),
+        .sum = carve_matrix(ws, N, F),
+        .mean = carve_vector(ws, N),
+        .rstd = carve_vector(ws, N),
+        .y = carve_matrix(ws, N, F),
+        .drop_hidden = carve_site(ws, site + 2, s->tokens * s->feedforward),
+        .drop_out = carve_site(ws, site + 3, s->tokens * F),
+    };
+}
+
+static void carve_labels(cz_workspace *ws)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int M = ws->slots * s->tokens, F = s->fusion_dim;
+    ws->label_vectors = carve_matrix(ws, ws->slots, s->text_width);
+    ws->label_tokens = carve_matrix(ws, M, F);
+    ws->label_kv = carve_matrix(ws, M, 2 * F);
+    ws->dlabel_kv = carve_matrix(ws, M, 2 * F);
+    ws->dlabel_tokens = carve_matrix(ws, M, F);
+    ws->slot_label = carve(ws, (size_t)ws->slots * sizeof *ws->slot_label);
+    ws->slot = carve(ws, (size_t)ws->block * sizeof *ws->slot);
+    ws->slot_of = carve(ws, (size_t)ws->text_vectors.dim[0] * sizeof *ws->slot_of);
+}
+
+static void carve_pool(cz_workspace *ws)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int B = ws->block, N = B * s->tokens, L = s->latents, D = s->latent_dim;
+    pool_cache *c = &ws->pool_cache;
+    if (D != s->fusion_dim) c->input = carve_matrix(ws, N, D);
+    c->kv = carve_matrix(ws, N, 2 * D);
+    c->weights = carve_weights(ws, L);
+    c->mean = carve_matrix(ws, B, L);
+    c->rstd = carve_matrix(ws, B, L);
+    c->z = carve_matrix(ws, B, D);
+    c->drop_weights = carve_site(ws, CZ_SITE_POOL_WEIGHTS, s->heads * L * s->tokens);
+    c->drop_out = carve_site(ws, CZ_SITE_POOL_OUT, L * D);
+    ws->query = carve_matrix(ws, L, D);
+    ws->dquery = carve_matrix(ws, L, D);
+}
+
+static void carve_gradients(cz_workspace *ws)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int B = ws->block, N = B * s->tokens, F = s->fusion_dim, D = s->latent_dim;
+    ws->d.y = carve_matrix(ws, N, F);
+    if (s->text) {
+        ws->d.branch = carve_matrix(ws, N, F);
+        ws->d.mixed = carve_matrix(ws, N, F);
+        ws->d.extra = carve_matrix(ws, N, F);
+        ws->d.qkv = carve_matrix(ws, N, 3 * F);
+        ws->d.hidden = carve_matrix(ws, N, s->feedforward > F ? s->feedforward : F);
+    }
+    ws->d.kv = carve_matrix(ws, N, 2 * D);
+    if (D != F) ws->d.input = carve_matrix(ws, N, D);
+    ws->d.z = carve_matrix(ws, B, D);
+    ws->d.dz = carve_matrix(ws, B, D);
+    ws->d.h1 = carve_matrix(ws, B, D);
+    ws->d.h2 = carve_matrix(ws, B, D / 2);
+}
+
+static void carve_all(cz_workspace *ws)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int B = ws->block, N = B * s->tokens, F = s->fusion_dim, D = s->latent_dim;
+    ws->features = carve_matrix(ws, B, s->width);
+    ws->tokens = carve_matrix(ws, N, F);
+    if (s->text) {
+        carve_labels(ws);
+        ws->cross_cache = carve_attention(ws, F, CZ_SITE_CROSS_WEIGHTS, CZ_SITE_CROSS_OUT);
+        ws->ffn_hidden = carve_matrix(ws, N, F);
+        ws->fused = carve_matrix(ws, N, F);
+        for (int l = 0; l < s->layers; l++)
+            ws->layer_cache[l] = carve_layer(ws, CZ_SITE_LAYER + 4 * (unsigned)l);
+    }
+    carve_pool(ws);
+    for (int h = 0; h < s->head_count; h++) {
+        head_cache *c = &ws->head_cache[h];
+        unsigned site = CZ_SITE_HEAD + 2 * (unsigned)h;
+        *c = (head_cache){carve_matrix(ws, B, D),
+                          carve_matrix(ws, B, D / 2),
+                          carve_matrix(ws, B, s->head[h].classes),
+                          {carve_site(ws, site, D), carve_site(ws, site + 1, D / 2)}};
+    }
+    carve_gradients(ws);
+}
+
+static int largest(const int *values, int count)
+{
+    int most = 0;
+    for (int i = 0; i < count; i++)
+        if (values[i] > most) most = values[i];
+    return most;
+}
+
+static size_t scratch_bytes(const cz_model_spec *s, cz_dtype dtype, int block, int slots)
+{
+    int classes = 0;
+    for (int h = 0; h < s->head_count; h++)
+        if (s->head[h].classes > classes) classes = s->head[h].classes;
+    int rows[] = {block * s->tokens, slots * s->tokens, s->latents};
+    int cols[] = {3 * s->fusion_dim, s->feedforward, 3 * s->latent_dim,
+                  s->width,          classes,        s->text ? s->text_width : 0};
+    return cz_ops_scratch(dtype, largest(rows, 3), largest(cols, 6), s->latents, s->tokens,
+                          s->latent_dim, s->heads);
+}
+
+size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots)
+{
+    layer_cache *caches = calloc((size_t)model->spec.layers + 1, sizeof *caches);
+    if (!caches) return 0;
+    cz_workspace counting = {.model = model,
+                             .dtype = dtype,
+                             .block = block,
+                             .slots = slots,
+                             .layer_cache = caches,
+                             .text_vectors = {.dim = {slots}}};
+    carve_all(&counting);
+    free(caches);
+    return counting.memory.used + scratch_bytes(&model->spec, dtype, block, slots);
+}
+
+cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const cz_backend *backend,
+                            cz_tensor text, int block, int slots)
+{
+    const cz_model_spec *s = &model->spec;
+    *opened = NULL;
+    cz_workspace *ws = cz_alloc(1, sizeof *ws, "a workspace");
+    if (!ws) return CZ_ERR_MEMORY;
+    *ws = (cz_workspace){.model = model,
+                         .dtype = cz_backend_dtype(backend),
+                         .block = block,
+                         .slots = slots,
+                         .text_vectors = text};
+    ws->exec = (cz_exec){.backend = backend, .scratch = &ws->scratch};
+    ws->layer = cz_alloc((size_t)s->layers, sizeof *ws->layer, "a workspace");
+    ws->layer_cache = cz_alloc((size_t)s->layers, sizeof *ws->layer_cache, "a workspace");
+    cz_status status = ws->layer && ws->layer_cache ? CZ_OK : CZ_ERR_MEMORY;
+    if (!status && s->text && (!text.data || cz_cols(text) != s->text_width))
+        status = cz_fail(CZ_ERR_BUG,
+                         "workspace: label vectors are (%d, %d), the model wants %d "
+                         "columns",
+                         cz_rows(text), cz_cols(text), s->text_width);
+    if (!status) {
+        carve_all(ws);
+        status = cz_arena_init(&ws->memory, ws->memory.used);
+    }
+    if (!status) status = cz_arena_init(&ws->scratch, scratch_bytes(s, ws->dtype, block, slots));
+    if (status) {
+        cz_workspace_close(ws);
+        return status;
+    }
+    carve_all(ws);
+    for (int i = 0; s->text && i < cz_rows(text); i++) ws->slot_of[i] = -1;
+    *opened = ws;
+    return CZ_OK;
+}
+
+void cz_workspace_close(cz_workspace *ws)
+{
+    if (!ws) return;
+    cz_arena_free(&ws->memory);
+    cz_arena_free(&ws->scratch);
+    free(ws->layer);
+    free(ws->layer_cache);
+    free(ws);
+}
+
+void cz_workspace_set_pool(cz_workspace *ws, cz_pool_form form) { ws->form = form; }
