@@ -1,0 +1,37 @@
+/* What a backend is: one constant table. Every entry has the type of the public function of
+ * its name (cz_add for `add`) and is called with arguments that function has checked. */
+#ifndef CZ_BACKEND_H
+#define CZ_BACKEND_H
+
+#include "czhpc/ops.h"
+
+#define CZ_OP(name) __typeof__(cz_##name) *name
+
+struct cz_backend {
+    const char *name;
+    cz_dtype dtype;
+    cz_level level;
+
+    CZ_OP(linear_forward);
+    CZ_OP(linear_backward_input);
+    CZ_OP(linear_backward_weight);
+    CZ_OP(attention_forward);
+    CZ_OP(attention_backward);
+    CZ_OP(add_dropout_norm_forward);
+    CZ_OP(add_dropout_norm_backward);
+    CZ_OP(resampler_pool_forward);
+    CZ_OP(resampler_pool_backward);
+    CZ_OP(cross_entropy);
+    CZ_OP(gather_rows);
+    CZ_OP(add);
+    CZ_OP(add_reversed);
+    CZ_OP(add_positions);
+    CZ_OP(add_positions_backward);
+    CZ_OP(adam);
+
+    double (*peak_gflops)(void); /* of one core, by a loop of multiply-adds in registers */
+};
+
+#undef CZ_OP
+
+#endif

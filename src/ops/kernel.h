@@ -1,0 +1,211 @@
+/* What the CPU kernels share. Every kernel_*.c is compiled once for each variant (levels.mk),
+ * an instruction level and a type:
+ *   CZ_VARIANT       its name, the suffix of every function that leaves a file: K(add)
+ *   CZ_REAL_BITS     32 or 64
+ *   CZ_VECTOR_BYTES  width of `vec`, LANES elements of `real`
+ *   CZ_LEVEL         the cz_level
+ * One source serves all of them through the helpers below; intrinsics only where the compiler's
+ * vector extensions do not reach. No function here may be called from another variant's file. */
+#ifndef CZ_KERNEL_H
+#define CZ_KERNEL_H
+
+#include "backend.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if CZ_REAL_BITS == 64
+typedef double real;
+typedef int64_t real_int;
+#define REAL_DTYPE CZ_F64
+#else
+typedef float real;
+typedef int32_t real_int;
+#define REAL_DTYPE CZ_F32
+#endif
+
+enum { LANES = CZ_VECTOR_BYTES * 8 / CZ_REAL_BITS };
+
+#define K_JOIN(name, variant) cz_##name##_##variant
+#define K_EXPAND(name, variant) K_JOIN(name, variant)
+#define K(name) K_EXPAND(name, CZ_VARIANT)
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+/* LANES elements. Arithmetic by the usual operators; a * b + c is one rounding on the levels
+ * that have FMA. Comparisons give a vec_int of 0 and -1. */
+typedef real vec __attribute__((vector_size(CZ_VECTOR_BYTES)));
+typedef real_int vec_int __attribute__((vector_size(CZ_VECTOR_BYTES)));
+typedef real vec_any __attribute__((vector_size(CZ_VECTOR_BYTES), aligned(4), may_alias));
+
+INLINE vec load(const real *p) { return *(const vec_any *)p; }
+INLINE void store(real *p, vec v) { *(vec_any *)p = v; }
+INLINE vec broadcast(real x) { return x - (vec){0}; } /* exact, -0 included */
+
+/* a where mask is -1, b where it is 0. */
+INLINE vec choose(vec_int mask, vec a, vec b)
+{
+    return (vec)(((vec_int)a & mask) | ((vec_int)b & ~mask));
+}
+INLINE vec vec_max(vec a, vec b) { return choose(a > b, a, b); }
+
+#if CZ_VECTOR_BYTES > 16
+#include <immintrin.h>
+#endif
+
+#if CZ_VECTOR_BYTES == 64
+/* The first n < LANES elements; the others read as 0 and are not written. */
+INLINE vec load_part(const real *p, int n)
+{
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+INLINE void store_part(real *p, vec v, int n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+/* Lanes whose bit is set, lane 0 by bit 0; 0 in the others. */
+INLINE vec keep_lanes(vec v, unsigned bits)
+{
+    return (vec)_mm512_maskz_mov_ps((__mmask16)bits, (__m512)v);
+}
+INLINE unsigned lane_bits(vec_int mask) { return _mm512_movepi32_mask((__m512i)mask); }
+/* Sum and maximum over the lanes, halves first. */
+INLINE real sum_lanes(vec v) { return _mm512_reduce_add_ps((__m512)v); }
+INLINE real max_lanes(vec v) { return _mm512_reduce_max_ps((__m512)v); }
+
+#elif CZ_VECTOR_BYTES == 32
+INLINE __m256i first_lanes(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vec load_part(const real *p, int n) { return (vec)_mm256_maskload_ps(p, first_lanes(n)); }
+INLINE void store_part(real *p, vec v, int n) { _mm256_maskstore_ps(p, first_lanes(n), (__m256)v); }
+INLINE vec keep_lanes(vec v, unsigned bits)
+{
+    __m256i place = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i set = _mm256_and_si256(_mm256_set1_epi32((int)bits), place);
+    return (vec)_mm256_and_ps((__m256)v, _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, place)));
+}
+INLINE unsigned lane_bits(vec_int mask) { return (unsigned)_mm256_movemask_ps((__m256)mask); }
+INLINE real sum_lanes(vec v)
+{
+    __m128 half =
+        _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+INLINE real max_lanes(vec v)
+{
+    __m128 half =
+        _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+#else
+INLINE vec load_part(const real *p, int n)
+{
+    vec v = {0};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+INLINE void store_part(real *p, vec v, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = v[i];
+}
+INLINE vec keep_lanes(vec v, unsigned bits)
+{
+    for (int i = 0; i < LANES; i++) v[i] = bits >> i & 1 ? v[i] : 0;
+    return v;
+}
+INLINE unsigned lane_bits(vec_int mask)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < LANES; i++) bits |= (unsigned)(mask[i] & 1) << i;
+    return bits;
+}
+INLINE real sum_lanes(vec v)
+{
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) v[i] += v[i + half];
+    return v[0];
+}
+INLINE real max_lanes(vec v)
+{
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
+    return v[0];
+}
+#endif
+
+/* Bits [at, at + count) of a mask, count <= 16; only the bytes that hold them are read. */
+INLINE unsigned mask_bits(const uint8_t *bits, size_t at, int count)
+{
+    unsigned shift = (unsigned)(at % 8), need = shift + (unsigned)count;
+    const uint8_t *byte = bits + at / 8;
+    unsigned word = byte[0];
+    if (need > 8) word |= (unsigned)byte[1] << 8;
+    if (need > 16) word |= (unsigned)byte[2] << 16;
+    return word >> shift & ((1u << count) - 1);
+}
+
+INLINE real *tensor_row(cz_tensor t, int row)
+{
+    return (real *)t.data + (size_t)row * (size_t)t.ld;
+}
+INLINE real *take(cz_exec *exec, size_t elements)
+{
+    return cz_arena_take(exec->scratch, elements * sizeof(real));
+}
+
+/* The dropout mask of one cell: bit e % 8 of byte e / 8 of cz_mask_bytes(elements) bytes is 1
+ * where element e is kept; the bits beyond `elements` are 0. kernel_mask.c */
+void K(mask)(uint8_t *bits, const cz_step *step, unsigned site, double p, uint32_t cell,
+             int elements);
+
+/* Element (i, j) of a matrix at data[i * row + j * col]; one of row and col must be 1. */
+typedef struct view {
+    const real *data;
+    ptrdiff_t row, col;
+} view;
+INLINE view rows_of(const real *data, ptrdiff_t ld) { return (view){data, ld, 1}; }
+INLINE view transposed(const real *data, ptrdiff_t ld) { return (view){data, 1, ld}; }
+INLINE view view_of(cz_tensor t) { return (view){t.data, t.ld, 1}; }
+INLINE view transpose_of(cz_tensor t) { return (view){t.data, 1, t.ld}; }
+
+/* What happens to rows [row, row + rows) and columns [col, col + cols) of a product as soon as
+ * they are complete: `c` points at element (row, col), rows ldc apart. */
+typedef void finish_block(const void *context, real *c, ptrdiff_t ldc, int row, int rows, int col,
+                          int cols);
+
+/* C (M, N) = A (M, K) B (K, N), or C += A B with `add`; finish may be NULL. The terms of every
+ * element are added in the same order whatever M, N and its place in C are, so that a row of C
+ * depends, bit for bit, on its row of A alone. K may be 0. CZ_ERR_MEMORY without scratch of
+ * gemm_scratch(M, N, K) elements. kernel_gemm.c */
+cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, int N, int K,
+                  bool add, finish_block *finish, const void *context);
+
+/* The entries of the table, each in the file that is named for it. */
+#define ENTRY(name) __typeof__(cz_##name) K(name)
+ENTRY(linear_forward);
+ENTRY(linear_backward_input);
+ENTRY(linear_backward_weight);
+ENTRY(attention_forward);
+ENTRY(attention_backward);
+ENTRY(add_dropout_norm_forward);
+ENTRY(add_dropout_norm_backward);
+ENTRY(resampler_pool_forward);
+ENTRY(resampler_pool_backward);
+ENTRY(cross_entropy);
+ENTRY(gather_rows);
+ENTRY(add);
+ENTRY(add_reversed);
+ENTRY(add_positions);
+ENTRY(add_positions_backward);
+ENTRY(adam);
+#undef ENTRY
+double K(peak_gflops)(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* Operations on rows: gather, add, add reversed. */
+#include "kernel.h"
+
+/* y += scale x, both (N, C). */
+static void add_scaled(cz_tensor y, cz_tensor x, real scale)
+{
+    int C = cz_cols(y), whole = C - C % LANES;
+    for (int n = 0; n < cz_rows(y); n++) {
+        real *yn = tensor_row(y, n);
+        const real *xn = tensor_row(x, n);
+        for (int c = 0; c < whole; c += LANES)
+            store(yn + c, load(yn + c) + broadcast(scale) * load(xn + c));
+        for (int c = whole; c < C; c++) yn[c] += scale * xn[c];
+    }
+}
+
+cz_status K(add)(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    (void)exec;
+    add_scaled(y, x, 1);
+    return CZ_OK;
+}
+
+cz_status K(add_reversed)(cz_exec *exec, cz_tensor dx, cz_tensor dy)
+{
+    add_scaled(dx, dy, (real)-exec->step->lambda);
+    return CZ_OK;
+}
+
+cz_status K(gather_rows)(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
+{
+    (void)exec;
+    int C = cz_cols(y);
+    for (int n = 0; n < cz_rows(y); n++) {
+        real *yn = tensor_row(y, n);
+        const float *xn = (const float *)x.data + (size_t)index[n] * (size_t)x.ld;
+        for (int c = 0; c < C; c++) yn[c] = (real)xn[c];
+    }
+    return CZ_OK;
+}

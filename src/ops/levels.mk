@@ -1,0 +1,33 @@
+# Every src/ops/kernel_*.c is compiled once for each variant: an instruction level and a type.
+# kernel.h says what the macros mean. The level is chosen at run time, so no other file may be
+# compiled with these flags.
+KERNELS  := $(wildcard src/ops/kernel_*.c)
+VARIANTS := portable_f32 portable_f64
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+VARIANTS += avx2_f32 avx512_f32
+LEVELS_FLAGS := -DCZ_X86_LEVELS
+endif
+
+VARIANT_portable_f32 := -DCZ_REAL_BITS=32 -DCZ_VECTOR_BYTES=16 -DCZ_LEVEL=CZ_LEVEL_PORTABLE \
+	-ffp-contract=off
+VARIANT_portable_f64 := -DCZ_REAL_BITS=64 -DCZ_VECTOR_BYTES=16 -DCZ_LEVEL=CZ_LEVEL_PORTABLE \
+	-ffp-contract=off
+VARIANT_avx2_f32   := -DCZ_REAL_BITS=32 -DCZ_VECTOR_BYTES=32 -DCZ_LEVEL=CZ_LEVEL_AVX2 \
+	-mavx2 -mfma -ffp-contract=fast
+VARIANT_avx512_f32 := -DCZ_REAL_BITS=32 -DCZ_VECTOR_BYTES=64 -DCZ_LEVEL=CZ_LEVEL_AVX512 \
+	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -ffp-contract=fast -mprefer-vector-width=512
+
+OBJECTS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o),$(OBJECTS)) \
+	$(foreach v,$(VARIANTS),$(KERNELS:%.c=$(BUILD)/%.$(v).o))
+
+comma := ,
+define variant_rule
+$$(BUILD)/src/ops/%.$(1).o: src/ops/%.c src/ops/levels.mk $$(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo "cc  $$< ($(1))"
+	@$$(CC) $$(CPPFLAGS) $$(CFLAGS) -DCZ_VARIANT=$(1) \
+		-DCZ_NAME='"cpu, $(subst _f,$(comma) fp,$(1))"' $$(VARIANT_$(1)) -c -o $$@ $$<
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant_rule,$(v))))
+
+$(BUILD)/src/ops/levels.o: CPPFLAGS += $(LEVELS_FLAGS)
