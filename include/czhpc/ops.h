@@ -181,6 +181,10 @@ const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level);
 const char *cz_backend_name(const cz_backend *backend);
 cz_dtype cz_backend_dtype(const cz_backend *backend);
 
+/* GFLOP/s of one core of this backend in a loop of multiply-adds on registers: the peak that a
+ * fraction is of. Takes about 0.1 s. */
+double cz_peak_gflops(const cz_backend *backend);
+
 /* Bytes of scratch that any operation may take at once when no tensor has more than `rows`
  * rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
 size_t cz_ops_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);

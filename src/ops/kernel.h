@@ -34,6 +34,13 @@ enum { LANES = CZ_VECTOR_BYTES * 8 / CZ_REAL_BITS };
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
+/* Before a loop of constant length: unrolled whole, so that arrays of vec become registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
 /* LANES elements. Arithmetic by the usual operators; a * b + c is one rounding on the levels
  * that have FMA. Comparisons give a vec_int of 0 and -1. */
 typedef real vec __attribute__((vector_size(CZ_VECTOR_BYTES)));

@@ -1,18 +1,214 @@
-/* Matrix products. */
+/* Matrix products, blocked as in Goto & van de Geijn 2008: a block of B is packed into panels
+ * that stay in the second level cache, a block of A into panels that stay in the first, and a
+ * tile of C is summed in registers. Blocks of K are fixed and summed in order, and a tile of any
+ * size adds the terms of an element in the same order: so the bits of an element do not depend
+ * on where in C it is. */
 #include "kernel.h"
 
-INLINE real element(view v, int i, int j) { return v.data[i * v.row + j * v.col]; }
+#include "transpose.h"
+
+/* Rows of a tile, and its columns in vectors: accumulators, one row of B and one element of A
+ * fill the registers (32 with AVX-512, else 16). */
+#if CZ_VECTOR_BYTES == 64
+#define TILE_ROWS 14
+#elif CZ_VECTOR_BYTES == 32
+#define TILE_ROWS 6
+#else
+#define TILE_ROWS 4
+#endif
+enum { TILE_COLS = 2 * LANES };
+
+/* The block of B is at most 512 KB, a panel of A at most 14 KB. */
+enum { BLOCK_K = 256, BLOCK_N = 512, BLOCK_M = 8 * TILE_ROWS };
+
+/* How a panel of A lies in memory: element (r, k) of a panel of `rows` rows. BY_ROW is what rows
+ * along k are copied into, BY_COLUMN what columns are; neither has to be transposed.
+ *   BY_ROW     [k / LANES][r][k % LANES]
+ *   BY_COLUMN  [k][r], LANES apart at least TILE_ROWS */
+typedef enum layout { BY_ROW, BY_COLUMN } layout;
+enum { COLUMN = (TILE_ROWS + LANES - 1) / LANES * LANES };
+
+/* One tile: c (rows, cols) = or += a (rows, K) b (K, cols), `vectors` wide. */
+INLINE void multiply(const int rows, const int vectors, const layout a_layout, real *c,
+                     ptrdiff_t ldc, const real *a, const real *b, int K, int cols, bool add)
+{
+    vec sum[TILE_ROWS][2];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
+    {
+        __builtin_prefetch(c + r * ldc + v * LANES, 1);
+        sum[r][v] = (vec){0};
+    }
+    const int chunk = a_layout == BY_ROW ? LANES : 1;
+    const int row_step = a_layout == BY_ROW ? LANES : 1;
+    for (int k = 0; k < K; k += chunk) {
+        const int n = K - k < chunk ? K - k : chunk;
+        for (int i = 0; i < n; i++) {
+            vec bk[2];
+            UNROLL for (int v = 0; v < vectors; v++) bk[v] = load(b + v * LANES);
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                vec x = broadcast(a[r * row_step + i]);
+                UNROLL for (int v = 0; v < vectors; v++) sum[r][v] += x * bk[v];
+            }
+            b += vectors * LANES;
+        }
+        a += a_layout == BY_ROW ? rows * LANES : COLUMN;
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
+    {
+        real *at = c + r * ldc + v * LANES;
+        const int left = cols - v * LANES;
+        if (left >= LANES) store(at, add ? load(at) + sum[r][v] : sum[r][v]);
+        else if (left > 0) store_part(at, add ? load_part(at, left) + sum[r][v] : sum[r][v], left);
+    }
+}
+
+typedef void tile_kernel(real *c, ptrdiff_t ldc, const real *a, const real *b, int K, int cols,
+                         bool add);
+
+#define TILE(rows, vectors, layout)                                                                \
+    static void tile_##rows##_##vectors##_##layout(real *c, ptrdiff_t ldc, const real *a,          \
+                                                   const real *b, int K, int cols, bool add)       \
+    {                                                                                              \
+        multiply(rows, vectors, layout, c, ldc, a, b, K, cols, add);                               \
+    }
+#define TILES(rows)                                                                                \
+    TILE(rows, 1, BY_ROW) TILE(rows, 2, BY_ROW) TILE(rows, 1, BY_COLUMN) TILE(rows, 2, BY_COLUMN)
+#define NAMES(rows)                                                                                \
+    {                                                                                              \
+        {tile_##rows##_1_BY_ROW, tile_##rows##_2_BY_ROW},                                          \
+        {                                                                                          \
+            tile_##rows##_1_BY_COLUMN, tile_##rows##_2_BY_COLUMN                                   \
+        }                                                                                          \
+    }
+
+TILES(1)
+TILES(2)
+TILES(3) TILES(4)
+#if TILE_ROWS > 4
+    TILES(5) TILES(6)
+#endif
+#if TILE_ROWS > 6
+        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+#endif
+
+    /* By rows - 1, layout, vectors - 1. */
+    static tile_kernel *const tiles[TILE_ROWS][2][2] = {
+        NAMES(1), NAMES(2), NAMES(3), NAMES(4),
+#if TILE_ROWS > 4
+        NAMES(5), NAMES(6),
+#endif
+#if TILE_ROWS > 6
+        NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12), NAMES(13), NAMES(14),
+#endif
+};
+
+/* Packs K x cols of b from (k0, n0) into [k][width], zeros beyond cols. */
+static void pack_b_panel(real *to, view b, int k0, int n0, int K, int cols, int width)
+{
+    const real *from = b.data + k0 * b.row + n0 * b.col;
+    if (b.col == 1) {
+        for (int k = 0; k < K; k++, from += b.row, to += width)
+            for (int v = 0; v < width; v += LANES) {
+                int left = cols - v;
+                store(to + v,
+                      left >= LANES ? load(from + v) : load_part(from + v, left > 0 ? left : 0));
+            }
+        return;
+    }
+    for (int v = 0; v < width; v += LANES)
+        for (int k = 0; k < K; k += LANES)
+            transpose(to + (ptrdiff_t)k * width + v, width, K - k, from + k + v * b.col, b.col,
+                      cols - v);
+}
+
+/* Packs rows x K of a from (m0, k0). */
+static void pack_a_panel(real *to, view a, int m0, int k0, int rows, int K)
+{
+    const real *from = a.data + m0 * a.row + k0 * a.col;
+    if (a.col == 1) {
+        for (int k = 0; k < K; k += LANES)
+            for (int r = 0; r < rows; r++, to += LANES) {
+                const real *at = from + r * a.row + k;
+                store(to, K - k >= LANES ? load(at) : load_part(at, K - k));
+            }
+        return;
+    }
+    for (int k = 0; k < K; k++, from += a.col, to += COLUMN)
+        for (int v = 0; v < rows; v += LANES)
+            store(to + v, rows - v >= LANES ? load(from + v) : load_part(from + v, rows - v));
+}
+
+INLINE int smaller(int a, int b) { return a < b ? a : b; }
+INLINE int panels_of(int rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
+
+/* A product, and the block of it that is in work. */
+typedef struct product {
+    real *c;
+    ptrdiff_t ldc;
+    view a, b;
+    int M, N, K;
+    bool add;
+    finish_block *finish;
+    const void *context;
+    real *a_block, *b_block;
+} product;
+
+static void pack_b(const product *p, int k0, int K, int n0, int N)
+{
+    for (int n = 0; n < N; n += TILE_COLS) {
+        int cols = smaller(TILE_COLS, N - n);
+        pack_b_panel(p->b_block + (ptrdiff_t)n * K, p->b, k0, n0 + n, K, cols,
+                     cols > LANES ? TILE_COLS : LANES);
+    }
+}
+
+/* Rows m0 .. m0 + M of the block of B that is packed, in panels as equal as can be. */
+static void multiply_rows(const product *p, int k0, int K, int n0, int N, int m0, int M)
+{
+    layout lay = p->a.col == 1 ? BY_ROW : BY_COLUMN;
+    bool add = p->add || k0 > 0, last = k0 + K == p->K;
+    int count = panels_of(M), done = 0;
+    ptrdiff_t panel_size = (ptrdiff_t)(lay == BY_ROW ? TILE_ROWS : COLUMN) * (BLOCK_K + LANES);
+    for (int i = 0; i < count; i++) {
+        int rows = M / count + (i < M % count);
+        pack_a_panel(p->a_block + i * panel_size, p->a, m0 + done, k0, rows, K);
+        done += rows;
+    }
+    done = 0;
+    for (int i = 0; i < count; i++) {
+        int rows = M / count + (i < M % count);
+        real *c = p->c + (m0 + done) * p->ldc + n0;
+        for (int n = 0; n < N; n += TILE_COLS) {
+            int cols = smaller(TILE_COLS, N - n);
+            tiles[rows - 1][lay][cols > LANES](c + n, p->ldc, p->a_block + i * panel_size,
+                                               p->b_block + (ptrdiff_t)n * K, K, cols, add);
+        }
+        if (last && p->finish) p->finish(p->context, c, p->ldc, m0 + done, rows, n0, N);
+        done += rows;
+    }
+}
 
 cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, int N, int K,
                   bool add, finish_block *finish, const void *context)
 {
-    (void)exec;
-    for (int m = 0; m < M; m++)
-        for (int n = 0; n < N; n++) {
-            real sum = 0;
-            for (int k = 0; k < K; k++) sum += element(a, m, k) * element(b, k, n);
-            c[m * ldc + n] = add ? c[m * ldc + n] + sum : sum;
+    if (M == 0 || N == 0) return CZ_OK;
+    size_t kept = exec->scratch->used;
+    product p = {c, ldc, a, b, M, N, K, add, finish, context, NULL, NULL};
+    p.a_block = take(exec, (size_t)(BLOCK_M / TILE_ROWS) * COLUMN * (BLOCK_K + LANES));
+    p.b_block = take(exec, (size_t)BLOCK_K * BLOCK_N);
+    cz_status status = p.a_block && p.b_block ? CZ_OK : CZ_ERR_MEMORY;
+    int k0 = 0;
+    do { /* once at least: K 0 sets C to 0 */
+        int k_block = smaller(BLOCK_K, K - k0);
+        for (int n0 = 0; n0 < N && !status; n0 += BLOCK_N) {
+            int n_block = smaller(BLOCK_N, N - n0);
+            pack_b(&p, k0, k_block, n0, n_block);
+            for (int m0 = 0; m0 < M; m0 += BLOCK_M)
+                multiply_rows(&p, k0, k_block, n0, n_block, m0, smaller(BLOCK_M, M - m0));
         }
-    if (finish) finish(context, c, ldc, 0, M, 0, N);
-    return CZ_OK;
+        k0 += BLOCK_K;
+    } while (k0 < K && !status);
+    exec->scratch->used = kept;
+    return status;
 }

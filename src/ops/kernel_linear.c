@@ -47,10 +47,9 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
     if (drop) {
         f.cell_bytes = cz_mask_bytes(rows * C);
         f.scale = (real)cz_dropout_scale(drop->p);
-        for (int b = 0; b < cells; b++)
-            K(mask)
-            (drop->bits + (size_t)b * f.cell_bytes, exec->step, drop->site, drop->p, drop->cell[b],
-             rows * C);
+        for (int b = 0; b < cells; b++) K(mask)
+        (drop->bits + (size_t)b * f.cell_bytes, exec->step, drop->site, drop->p, drop->cell[b],
+         rows * C);
     }
     return K(gemm)(exec, y.data, y.ld, view_of(x), transpose_of(w), N, C, cz_cols(x), false,
                    finish_forward, &f);

@@ -13,4 +13,5 @@ const cz_backend K(backend) = {
     .add = K(add),
     .add_reversed = K(add_reversed),
     .adam = K(adam),
+    .peak_gflops = K(peak_gflops),
 };

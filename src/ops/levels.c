@@ -49,3 +49,4 @@ const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level)
 
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }
 cz_dtype cz_backend_dtype(const cz_backend *backend) { return backend->dtype; }
+double cz_peak_gflops(const cz_backend *backend) { return backend->peak_gflops(); }
