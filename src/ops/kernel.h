@@ -56,7 +56,7 @@ INLINE vec choose(vec_int mask, vec a, vec b)
 {
     return (vec)(((vec_int)a & mask) | ((vec_int)b & ~mask));
 }
-INLINE vec vec_max(vec a, vec b) { return choose(a > b, a, b); }
+INLINE vec vec_max(vec a, vec b) { return choose(a > b, a, b); } /* b if either is NaN */
 
 #if CZ_VECTOR_BYTES > 16
 #include <immintrin.h>
@@ -147,6 +147,14 @@ INLINE real max_lanes(vec v)
 }
 #endif
 
+/* The first n <= LANES. */
+INLINE vec load_most(const real *p, int n) { return n == LANES ? load(p) : load_part(p, n); }
+INLINE void store_most(real *p, vec v, int n)
+{
+    if (n == LANES) store(p, v);
+    else store_part(p, v, n);
+}
+
 /* Bits [at, at + count) of a mask, count <= 16; only the bytes that hold them are read. */
 INLINE unsigned mask_bits(const uint8_t *bits, size_t at, int count)
 {
@@ -189,8 +197,8 @@ typedef void finish_block(const void *context, real *c, ptrdiff_t ldc, int row, 
 
 /* C (M, N) = A (M, K) B (K, N), or C += A B with `add`; finish may be NULL. The terms of every
  * element are added in the same order whatever M, N and its place in C are, so that a row of C
- * depends, bit for bit, on its row of A alone. K may be 0. CZ_ERR_MEMORY without scratch of
- * gemm_scratch(M, N, K) elements. kernel_gemm.c */
+ * depends, bit for bit, on its row of A alone. K may be 0. Takes CZ_SCRATCH_GEMM elements.
+ * kernel_gemm.c */
 cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, int N, int K,
                   bool add, finish_block *finish, const void *context);
 

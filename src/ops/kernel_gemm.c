@@ -5,6 +5,7 @@
  * on where in C it is. */
 #include "kernel.h"
 
+#include "scratch.h"
 #include "transpose.h"
 
 /* Rows of a tile, and its columns in vectors: accumulators, one row of B and one element of A
@@ -84,12 +85,14 @@ typedef void tile_kernel(real *c, ptrdiff_t ldc, const real *a, const real *b, i
 
 TILES(1)
 TILES(2)
-TILES(3) TILES(4)
+TILES(3)
+TILES(4)
 #if TILE_ROWS > 4
-    TILES(5) TILES(6)
+TILES(5)
+TILES(6)
 #endif
 #if TILE_ROWS > 6
-        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
     /* By rows - 1, layout, vectors - 1. */
@@ -138,6 +141,9 @@ static void pack_a_panel(real *to, view a, int m0, int k0, int rows, int K)
         for (int v = 0; v < rows; v += LANES)
             store(to + v, rows - v >= LANES ? load(from + v) : load_part(from + v, rows - v));
 }
+
+enum { A_SIZE = BLOCK_M / TILE_ROWS * COLUMN * (BLOCK_K + LANES), B_SIZE = BLOCK_K * BLOCK_N };
+_Static_assert(A_SIZE + B_SIZE + 32 <= CZ_SCRATCH_GEMM, "cz_ops_scratch() promises this bound");
 
 INLINE int smaller(int a, int b) { return a < b ? a : b; }
 INLINE int panels_of(int rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
@@ -195,8 +201,8 @@ cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, 
     if (M == 0 || N == 0) return CZ_OK;
     size_t kept = exec->scratch->used;
     product p = {c, ldc, a, b, M, N, K, add, finish, context, NULL, NULL};
-    p.a_block = take(exec, (size_t)(BLOCK_M / TILE_ROWS) * COLUMN * (BLOCK_K + LANES));
-    p.b_block = take(exec, (size_t)BLOCK_K * BLOCK_N);
+    p.a_block = take(exec, A_SIZE);
+    p.b_block = take(exec, B_SIZE);
     cz_status status = p.a_block && p.b_block ? CZ_OK : CZ_ERR_MEMORY;
     int k0 = 0;
     do { /* once at least: K 0 sets C to 0 */

@@ -12,30 +12,55 @@ typedef struct after {
     real scale;
 } after;
 
-static void finish_forward(const void *context, real *y, ptrdiff_t ld, int row, int rows, int col,
-                           int cols)
+/* One form for each combination, so that the loop over a row does not ask. */
+INLINE void finish_rows(const after *f, real *y, ptrdiff_t ld, int row, int rows, int col, int cols,
+                        const bool bias, const bool relu, const bool drop)
 {
-    const after *f = context;
-    for (int r = 0; r < rows; r++) {
-        real *yr = y + r * ld;
+    for (int r = 0; r < rows; r++, y += ld) {
         const uint8_t *bits = NULL;
         size_t at = 0;
-        if (f->drop) {
+        if (drop) {
             int cell = (row + r) / f->cell_rows;
             bits = f->drop->bits + (size_t)cell * f->cell_bytes;
             at = (size_t)((row + r) % f->cell_rows) * (size_t)f->C + (size_t)col;
         }
         for (int c = 0; c < cols; c += LANES) {
-            int left = cols - c < LANES ? cols - c : LANES;
-            vec v = left == LANES ? load(yr + c) : load_part(yr + c, left);
-            if (f->bias)
-                v += left == LANES ? load(f->bias + col + c) : load_part(f->bias + col + c, left);
-            if (f->act == CZ_RELU) v = vec_max(v, (vec){0});
-            if (bits)
-                v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, left));
-            if (left == LANES) store(yr + c, v);
-            else store_part(yr + c, v, left);
+            int n = cols - c < LANES ? cols - c : LANES;
+            vec v = load_most(y + c, n);
+            if (bias) v += load_most(f->bias + col + c, n);
+            if (relu) v = choose(v < 0, (vec){0}, v); /* NaN stays NaN */
+            if (drop) v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, n));
+            store_most(y + c, v, n);
         }
+    }
+}
+
+static void finish_forward(const void *context, real *y, ptrdiff_t ld, int row, int rows, int col,
+                           int cols)
+{
+    const after *f = context;
+    switch ((f->drop ? 4 : 0) + (f->act == CZ_RELU ? 2 : 0) + (f->bias ? 1 : 0)) {
+    case 1:
+        finish_rows(f, y, ld, row, rows, col, cols, true, false, false);
+        break;
+    case 2:
+        finish_rows(f, y, ld, row, rows, col, cols, false, true, false);
+        break;
+    case 3:
+        finish_rows(f, y, ld, row, rows, col, cols, true, true, false);
+        break;
+    case 4:
+        finish_rows(f, y, ld, row, rows, col, cols, false, false, true);
+        break;
+    case 5:
+        finish_rows(f, y, ld, row, rows, col, cols, true, false, true);
+        break;
+    case 6:
+        finish_rows(f, y, ld, row, rows, col, cols, false, true, true);
+        break;
+    case 7:
+        finish_rows(f, y, ld, row, rows, col, cols, true, true, true);
+        break;
     }
 }
 
@@ -51,8 +76,9 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
         (drop->bits + (size_t)b * f.cell_bytes, exec->step, drop->site, drop->p, drop->cell[b],
          rows * C);
     }
+    bool plain = !f.bias && act == CZ_LINEAR && !drop;
     return K(gemm)(exec, y.data, y.ld, view_of(x), transpose_of(w), N, C, cz_cols(x), false,
-                   finish_forward, &f);
+                   plain ? NULL : finish_forward, &f);
 }
 
 typedef struct gate {
@@ -64,10 +90,13 @@ static void finish_gate(const void *context, real *dx, ptrdiff_t ld, int row, in
                         int cols)
 {
     const gate *g = context;
-    for (int r = 0; r < rows; r++) {
-        real *d = dx + r * ld;
+    for (int r = 0; r < rows; r++, dx += ld) {
         const real *x = tensor_row(g->x, row + r) + col;
-        for (int c = 0; c < cols; c++) d[c] = x[c] > 0 ? d[c] * g->scale : 0;
+        for (int c = 0; c < cols; c += LANES) {
+            int n = cols - c < LANES ? cols - c : LANES;
+            vec d = load_most(dx + c, n) * broadcast(g->scale);
+            store_most(dx + c, choose(load_most(x + c, n) > 0, d, (vec){0}), n);
+        }
     }
 }
 
@@ -79,15 +108,36 @@ cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
                    cz_cols(dy), false, gate_of.data ? finish_gate : NULL, &g);
 }
 
+/* sum[c] += the column sums of dy, for at most WIDE vectors of columns. */
+enum { WIDE = 4 };
+static void add_columns(real *sum, const real *dy, ptrdiff_t ld, int N, int cols)
+{
+    vec total[WIDE];
+    for (int v = 0; v < WIDE; v++) total[v] = (vec){0};
+    if (cols == WIDE * LANES) {
+        for (int n = 0; n < N; n++, dy += ld)
+            UNROLL for (int v = 0; v < WIDE; v++) total[v] += load(dy + v * LANES);
+    } else {
+        for (int n = 0; n < N; n++, dy += ld)
+            for (int v = 0; v * LANES < cols; v++) {
+                int left = cols - v * LANES;
+                total[v] += load_most(dy + v * LANES, left < LANES ? left : LANES);
+            }
+    }
+    for (int v = 0; v * LANES < cols; v++) {
+        int left = cols - v * LANES, count = left < LANES ? left : LANES;
+        store_most(sum + v * LANES, load_most(sum + v * LANES, count) + total[v], count);
+    }
+}
+
 cz_status K(linear_backward_weight)(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
                                     cz_tensor x)
 {
     int N = cz_rows(dy), C = cz_cols(dy);
     if (dbias.data) {
-        real *db = dbias.data;
-        for (int n = 0; n < N; n++) {
-            const real *d = tensor_row(dy, n);
-            for (int c = 0; c < C; c++) db[c] += d[c];
+        for (int c = 0; c < C; c += WIDE * LANES) {
+            int cols = C - c < WIDE * LANES ? C - c : WIDE * LANES;
+            add_columns((real *)dbias.data + c, (const real *)dy.data + c, dy.ld, N, cols);
         }
     }
     return K(gemm)(exec, dw.data, dw.ld, transpose_of(dy), view_of(x), C, cz_cols(x), N, true, NULL,

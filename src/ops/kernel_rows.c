@@ -4,13 +4,15 @@
 /* y += scale x, both (N, C). */
 static void add_scaled(cz_tensor y, cz_tensor x, real scale)
 {
-    int C = cz_cols(y), whole = C - C % LANES;
+    int C = cz_cols(y);
     for (int n = 0; n < cz_rows(y); n++) {
         real *yn = tensor_row(y, n);
         const real *xn = tensor_row(x, n);
-        for (int c = 0; c < whole; c += LANES)
-            store(yn + c, load(yn + c) + broadcast(scale) * load(xn + c));
-        for (int c = whole; c < C; c++) yn[c] += scale * xn[c];
+        for (int c = 0; c < C; c += LANES) {
+            int count = C - c < LANES ? C - c : LANES;
+            vec sum = broadcast(scale) * load_most(xn + c, count) + load_most(yn + c, count);
+            store_most(yn + c, sum, count);
+        }
     }
 }
 
@@ -30,9 +32,12 @@ cz_status K(add_reversed)(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 cz_status K(gather_rows)(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
 {
     (void)exec;
-    int C = cz_cols(y);
+    int C = cz_cols(y), M = cz_rows(x);
     for (int n = 0; n < cz_rows(y); n++) {
-        real *yn = tensor_row(y, n);
+        if (index[n] < 0 || index[n] >= M)
+            return cz_fail(CZ_ERR_BUG, "cz_gather_rows: index %d of row %d is not one of %d rows",
+                           index[n], n, M);
+        real *restrict yn = tensor_row(y, n);
         const float *xn = (const float *)x.data + (size_t)index[n] * (size_t)x.ld;
         for (int c = 0; c < C; c++) yn[c] = (real)xn[c];
     }
