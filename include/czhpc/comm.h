@@ -101,7 +101,8 @@ typedef cz_status (*cz_update)(void *context, int thread, size_t begin, size_t e
 /* One reduction and update: sums the gradients slice by slice in chunks that stay in cache,
  * calls `update` on each chunk, and publishes the new weights. `sums` is this worker's
  * contribution, and on return the same total for all. When the total status is an error,
- * no update is called. Gradients are left as they were (the caller clears its own).
+ * no update is called and that error is returned; else the worst status of any worker's
+ * updates is, by all. Gradients are left as they were (the caller clears its own).
  * Called inside cz_pool_run() by every thread of every rank. Collective. */
 cz_status cz_reducer_step(cz_reducer *reducer, int thread, cz_update update, void *context,
                           cz_step_sums *sums);

@@ -1,0 +1,147 @@
+#include "czhpc/comm.h"
+#include "mpi_error.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MESSAGE_SIZE = 4096, MESSAGE_TAG = 1, PIECE = 1 << 30 };
+
+cz_status cz_comm_result(const char *call, int code)
+{
+    if (code == MPI_SUCCESS) return CZ_OK;
+    char text[MPI_MAX_ERROR_STRING + 1] = "";
+    int length = 0;
+    if (MPI_Error_string(code, text, &length) != MPI_SUCCESS)
+        snprintf(text, sizeof text, "error %d", code);
+    return cz_fail(CZ_ERR_MPI, "%s failed: %s (see MPI's own messages above)", call, text);
+}
+
+/* Errors of the node's communicator: MPI_ERRORS_RETURN is inherited from its parent. */
+static cz_status describe_group(cz_comm *comm)
+{
+    CZ_MPI(MPI_Comm_set_errhandler, comm->mpi, MPI_ERRORS_RETURN);
+    CZ_MPI(MPI_Comm_rank, comm->mpi, &comm->rank);
+    CZ_MPI(MPI_Comm_size, comm->mpi, &comm->size);
+    CZ_MPI(MPI_Comm_split_type, comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
+           &comm->node);
+    CZ_MPI(MPI_Comm_set_errhandler, comm->node, MPI_ERRORS_RETURN);
+    CZ_MPI(MPI_Comm_rank, comm->node, &comm->node_rank);
+    CZ_MPI(MPI_Comm_size, comm->node, &comm->node_size);
+    if (gethostname(comm->host, sizeof comm->host)) strcpy(comm->host, "unknown");
+    comm->host[sizeof comm->host - 1] = 0;
+    return CZ_OK;
+}
+
+cz_status cz_comm_world(cz_comm *comm)
+{
+    *comm = (cz_comm){.mpi = MPI_COMM_NULL, .node = MPI_COMM_NULL};
+    CZ_MPI(MPI_Comm_set_errhandler, MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    CZ_MPI(MPI_Comm_dup, MPI_COMM_WORLD, &comm->mpi);
+    return describe_group(comm);
+}
+
+cz_status cz_comm_split(cz_comm *comm, const cz_comm *parent, int colour)
+{
+    *comm = (cz_comm){.mpi = MPI_COMM_NULL, .node = MPI_COMM_NULL};
+    CZ_MPI(MPI_Comm_split, parent->mpi, colour, parent->rank, &comm->mpi);
+    return describe_group(comm);
+}
+
+void cz_comm_free(cz_comm *comm)
+{
+    if (comm->node != MPI_COMM_NULL) MPI_Comm_free(&comm->node);
+    if (comm->mpi != MPI_COMM_NULL) MPI_Comm_free(&comm->mpi);
+    comm->node = comm->mpi = MPI_COMM_NULL;
+}
+
+/* A message that an earlier, smaller group already placed keeps that place. */
+static bool is_placed(const char *text)
+{
+    int rank, end = 0;
+    return sscanf(text, "rank %d on %*[^ :]:%n", &rank, &end) == 1 && end > 0;
+}
+
+/* The message of `from`, on rank 0 with its place, and on no other rank. */
+static cz_status bring_message(const cz_comm *comm, cz_status status, int from)
+{
+    char text[MESSAGE_SIZE] = "";
+    if (comm->rank == from) {
+        const char *mine = cz_error_message();
+        if (comm->size == 1 || !mine[0] || is_placed(mine)) snprintf(text, sizeof text, "%s", mine);
+        else snprintf(text, sizeof text, "rank %d on %s: %s", from, comm->host, mine);
+    }
+    if (from != 0 && comm->rank == from)
+        CZ_MPI(MPI_Send, text, sizeof text, MPI_CHAR, 0, MESSAGE_TAG, comm->mpi);
+    if (from != 0 && comm->rank == 0)
+        CZ_MPI(MPI_Recv, text, sizeof text, MPI_CHAR, from, MESSAGE_TAG, comm->mpi,
+               MPI_STATUS_IGNORE);
+    if (comm->rank != 0) cz_error_clear();
+    /* An empty text: that rank's message went to rank 0 earlier. */
+    if (comm->rank == 0 && text[0]) {
+        cz_error_clear();
+        cz_fail(status, "%s", text);
+    }
+    return CZ_OK;
+}
+
+cz_status cz_comm_agree(const cz_comm *comm, cz_status mine)
+{
+    struct {
+        int status, rank;
+    } own = {(int)mine, comm->rank}, worst;
+    CZ_MPI(MPI_Allreduce, &own, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->mpi);
+    cz_status status = (cz_status)worst.status;
+    if (status > CZ_STOPPED) CZ_TRY(bring_message(comm, status, worst.rank));
+    return status;
+}
+
+cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, size_t size)
+{
+    int first = (int)status;
+    CZ_MPI(MPI_Bcast, &first, 1, MPI_INT, 0, comm->mpi);
+    if (first != CZ_OK) return (cz_status)first;
+    for (size_t at = 0; at < size; at += PIECE) {
+        int count = (int)(size - at < PIECE ? size - at : PIECE);
+        CZ_MPI(MPI_Bcast, (char *)bytes + at, count, MPI_BYTE, 0, comm->mpi);
+    }
+    return CZ_OK;
+}
+
+/* Elements of any size as one MPI type, so that counts are elements and fit an int. */
+static cz_status gather_elements(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                                 const int *begin, MPI_Datatype element)
+{
+    CZ_MPI(MPI_Type_commit, &element);
+    cz_status status =
+        cz_comm_result("MPI_Allgatherv", MPI_Allgatherv(own, counts[comm->rank], element, dst,
+                                                        counts, begin, element, comm->mpi));
+    MPI_Type_free(&element);
+    return status;
+}
+
+cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                             size_t element_bytes)
+{
+    int *begin = cz_alloc((size_t)comm->size, sizeof *begin, "the places of gathered elements");
+    cz_status status = begin ? CZ_OK : CZ_ERR_MEMORY;
+    size_t total = 0;
+    for (int r = 0; r < comm->size && begin; r++) {
+        begin[r] = (int)total;
+        total += (size_t)counts[r];
+        if (total > INT_MAX || element_bytes > INT_MAX)
+            status = cz_fail(CZ_ERR_BUG, "gathering of over 2^31 elements, or of %zu bytes each",
+                             element_bytes);
+        if (status) break;
+    }
+    MPI_Datatype element;
+    status = cz_comm_agree(comm, status);
+    if (!status)
+        status = cz_comm_result("MPI_Type_contiguous",
+                                MPI_Type_contiguous((int)element_bytes, MPI_BYTE, &element));
+    if (!status) status = gather_elements(comm, dst, own, counts, begin, element);
+    free(begin);
+    return status;
+}
