@@ -1,0 +1,94 @@
+/* Operands of operation tests: tensors whose padding is NaN, with the same random numbers
+ * whatever their type, and their comparison in double. */
+#ifndef OPERANDS_H
+#define OPERANDS_H
+
+#include "check.h"
+#include "czhpc/ops.h"
+#include "czhpc/rng.h"
+
+static inline double get(cz_tensor t, int row, int col)
+{
+    void *at = cz_at(t, row, col);
+    return t.dtype == CZ_F64 ? *(double *)at : (double)*(float *)at;
+}
+
+static inline void put(cz_tensor t, int row, int col, double value)
+{
+    void *at = cz_at(t, row, col);
+    if (t.dtype == CZ_F64) *(double *)at = value;
+    else *(float *)at = (float)value;
+}
+
+/* Rows `pad` elements longer than they need to be; all NaN. Release with drop_tensor(). */
+static inline cz_tensor nan_tensor(cz_dtype dtype, int rows, int cols, int pad)
+{
+    cz_tensor t = cz_matrix(NULL, dtype, rows, cols + pad);
+    size_t size = (size_t)rows * (size_t)(cols + pad) * cz_dtype_size(dtype);
+    t.data = malloc(size + !size);
+    if (!t.data) exit(1);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols + pad; c++) put(t, r, c, NAN);
+    t.dim[1] = cols;
+    return t;
+}
+
+static inline void drop_tensor(cz_tensor t) { free(t.data); }
+
+/* Uniform in (-1, 1), representable in fp32; the same for the same seed. */
+static inline void fill(cz_tensor t, unsigned seed)
+{
+    cz_rng rng = cz_rng_open(seed, 0, 0, 0, 0);
+    for (int r = 0; r < cz_rows(t); r++)
+        for (int c = 0; c < cz_cols(t); c++)
+            put(t, r, c, ((double)(cz_rng_u32(&rng) >> 8) + 0.5) * 0x1p-23 - 1);
+}
+
+static inline cz_tensor random_tensor(cz_dtype dtype, int rows, int cols, int pad, unsigned seed)
+{
+    cz_tensor t = nan_tensor(dtype, rows, cols, pad);
+    fill(t, seed);
+    return t;
+}
+
+static inline cz_tensor as_vector(cz_tensor t)
+{
+    return cz_vector(t.data, t.dtype, cz_rows(t) * cz_cols(t));
+}
+
+/* || a - b || / || b ||; infinite where a holds NaN, or where a's padding of rows was written. */
+static inline double distance(cz_tensor a, cz_tensor b)
+{
+    double gap = 0, size = 0;
+    for (int r = 0; r < cz_rows(b); r++) {
+        for (int c = 0; c < cz_cols(b); c++) {
+            double d = get(a, r, c) - get(b, r, c);
+            gap += d * d;
+            size += get(b, r, c) * get(b, r, c);
+        }
+        for (int c = cz_cols(a); c < a.ld; c++)
+            if (!isnan(get(a, r, c))) return INFINITY;
+    }
+    double relative = size > 0 ? sqrt(gap / size) : sqrt(gap);
+    return isnan(relative) ? INFINITY : relative;
+}
+
+/* Whether rows of two tensors of one type hold the same bits. */
+static inline bool same_bits(cz_tensor a, cz_tensor b)
+{
+    if (cz_rows(a) != cz_rows(b) || cz_cols(a) != cz_cols(b)) return false;
+    size_t size = (size_t)cz_cols(a) * cz_dtype_size(a.dtype);
+    for (int r = 0; r < cz_rows(a); r++)
+        if (memcmp(cz_at(a, r, 0), cz_at(b, r, 0), size) != 0) return false;
+    return true;
+}
+
+/* The fp32 backend of a level, or NULL with a SKIP that names it. */
+static inline const cz_backend *backend_or_skip(int level)
+{
+    const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)level);
+    if (!backend) check_skip("level %s: this machine lacks it", cz_level_name((cz_level)level));
+    return backend;
+}
+
+#endif
