@@ -1,0 +1,401 @@
+/* Linear layers with all that is fused into them, masks, Adam, rows, levels and refusals. Each
+ * result is computed a second time here, plainly and in double. */
+#include "operands.h"
+
+static cz_arena scratch;
+static const cz_step step = {.seed = 0x1234567890abcdef,
+                             .phase = 3,
+                             .step = 41,
+                             .lambda = 0.35,
+                             .lr = 3e-4,
+                             .bias1 = 0.271,
+                             .bias2 = 0.00299};
+static const cz_tensor none;
+
+/* Whether an element is kept, by the definition in ops.h. */
+static bool kept(const cz_dropout *drop, int cell, int e)
+{
+    cz_block block =
+        cz_philox(step.seed, drop->cell[cell], step.step,
+                  cz_counter(CZ_RNG_DROPOUT + drop->site, (uint32_t)e / 8), step.phase);
+    uint32_t half = block.v[e % 8 / 2] >> (e % 2 ? 16 : 0) & 0xffff;
+    return half >= (uint32_t)floor(65536 * drop->p + 0.5);
+}
+
+/* A dropout site for `cells` cells of `elements` each, its bits set to 1 before. */
+typedef struct site {
+    cz_dropout drop;
+    uint32_t cell[8];
+} site;
+
+static void site_open(site *s, unsigned number, double p, int cells, int elements)
+{
+    size_t size = (size_t)cells * cz_mask_bytes(elements);
+    s->drop = (cz_dropout){number, p, s->cell, malloc(size + 1)};
+    if (!s->drop.bits) exit(1);
+    memset(s->drop.bits, 0xff, size + 1);
+    for (int b = 0; b < cells; b++) s->cell[b] = 1000003u * (uint32_t)(b + 1);
+}
+static void site_close(site *s) { free(s->drop.bits); }
+
+/* Every bit of every cell's mask, and none beyond. */
+static bool site_bits_right(const site *s, int cells, int elements)
+{
+    size_t bytes = cz_mask_bytes(elements);
+    bool right = s->drop.bits[(size_t)cells * bytes] == 0xff;
+    for (int b = 0; b < cells; b++)
+        for (int e = 0; e < (int)bytes * 8; e++) {
+            bool bit = s->drop.bits[(size_t)b * bytes + (size_t)e / 8] >> e % 8 & 1;
+            right &= bit == (e < elements && kept(&s->drop, b, e));
+        }
+    return right;
+}
+
+static void define_forward(cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias, cz_activation act,
+                           const cz_dropout *drop, int cells)
+{
+    int C = cz_cols(y), rows = cells ? cz_rows(y) / cells : 0;
+    for (int n = 0; n < cz_rows(y); n++)
+        for (int c = 0; c < C; c++) {
+            double sum = bias.data ? get(bias, 0, c) : 0;
+            for (int k = 0; k < cz_cols(x); k++) sum += get(x, n, k) * get(w, c, k);
+            if (act == CZ_RELU && sum < 0) sum = 0;
+            if (drop) sum *= kept(drop, n / rows, n % rows * C + c) ? cz_dropout_scale(drop->p) : 0;
+            put(y, n, c, sum);
+        }
+}
+
+/* All combinations of bias, activation and dropout, at odd sizes. */
+static void check_forward(const cz_backend *backend, double tolerance)
+{
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    const int sizes[][4] = {
+        {1, 1, 1, 1}, {3, 5, 13, 40}, {4, 2, 64, 30}, {5, 1, 531, 7}, {0, 0, 4, 4}};
+    double worst = 0;
+    bool bits = true, ran = true;
+    for (int i = 0; i < 40; i++) {
+        const int *size = sizes[i / 8];
+        int cells = size[0], N = cells * size[1], C = size[2], K = size[3];
+        cz_tensor x = random_tensor(dtype, N, K, i % 3, 1), w = random_tensor(dtype, C, K, 0, 2);
+        cz_tensor bias = i & 1 ? as_vector(random_tensor(dtype, 1, C, 0, 3)) : none;
+        cz_activation act = i & 2 ? CZ_RELU : CZ_LINEAR;
+        cz_tensor y = nan_tensor(dtype, N, C, i % 4), want = nan_tensor(CZ_F64, N, C, 0);
+        site s;
+        site_open(&s, (unsigned)i, i == 12 ? 0 : 0.2, cells, size[1] * C);
+        const cz_dropout *drop = i & 4 ? &s.drop : NULL;
+        ran &= !cz_linear_forward(&exec, y, x, w, bias, act, drop, cells);
+        define_forward(want, x, w, bias, act, drop, cells);
+        worst = fmax(worst, distance(y, want));
+        if (drop) bits &= site_bits_right(&s, cells, size[1] * C);
+        site_close(&s);
+        drop_tensor(x), drop_tensor(w), drop_tensor(bias), drop_tensor(y), drop_tensor(want);
+    }
+    const char *name = cz_backend_name(backend);
+    check(ran && worst < tolerance, "%s: bias, activation, dropout: worst distance %.1e", name,
+          worst);
+    check(bits, "%s: mask bits are those of cz_philox", name);
+}
+
+/* Masks of many lengths, at thresholds from none to nearly all. */
+static void check_masks(const cz_backend *backend)
+{
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    bool right = true;
+    double share = 0;
+    for (int C = 1; C < 700; C += 1 + C / 9) {
+        const double rates[] = {0, 0.11378010821029086, 0.5, 0.9999};
+        site s;
+        site_open(&s, (unsigned)C % 240, rates[C % 4], 2, C);
+        cz_tensor x = nan_tensor(dtype, 2, 0, 1), w = nan_tensor(dtype, C, 0, 1);
+        cz_tensor y = nan_tensor(dtype, 2, C, 0);
+        right &= !cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &s.drop, 2);
+        right &= site_bits_right(&s, 2, C);
+        site_close(&s);
+        drop_tensor(x), drop_tensor(w), drop_tensor(y);
+    }
+    enum { MANY = 80000 };
+    site s;
+    site_open(&s, 7, 0.11378010821029086, 1, MANY);
+    cz_tensor x = random_tensor(dtype, 1, 1, 0, 1), w = random_tensor(dtype, MANY, 1, 0, 2);
+    cz_tensor y = nan_tensor(dtype, 1, MANY, 0);
+    right &= !cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &s.drop, 1);
+    for (int i = 0; i < MANY; i++) share += (double)(s.drop.bits[i / 8] >> i % 8 & 1) / MANY;
+    const char *name = cz_backend_name(backend);
+    check(right, "%s: masks of 1 to 700 elements, bit for bit", name);
+    /* five standard deviations of a share of MANY draws */
+    check(fabs(share - (1 - s.drop.p)) < 5 * sqrt(s.drop.p / MANY), "%s: kept %.4f of %.4f", name,
+          share, 1 - s.drop.p);
+    site_close(&s);
+    drop_tensor(x), drop_tensor(w), drop_tensor(y);
+}
+
+static void check_backward(const cz_backend *backend, double tolerance)
+{
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    const int sizes[][3] = {{1, 1, 1}, {17, 33, 20}, {40, 9, 531}, {70, 150, 64}, {0, 5, 4}};
+    double worst_x = 0, worst_b = 0;
+    bool ran = true;
+    for (int i = 0; i < 10; i++) {
+        int N = sizes[i / 2][0], C = sizes[i / 2][1], K = sizes[i / 2][2];
+        double p = i % 2 ? 0.25 : 0;
+        cz_tensor dy = random_tensor(dtype, N, C, i, 4), w = random_tensor(dtype, C, K, 1, 5);
+        cz_tensor gate = random_tensor(dtype, N, K, 2, 6), dx = nan_tensor(dtype, N, K, 3);
+        cz_tensor dw = random_tensor(dtype, C, K, 0, 7), dbias = random_tensor(dtype, 1, C, 0, 8);
+        cz_tensor want = nan_tensor(CZ_F64, N, K, 0), sums = random_tensor(CZ_F64, 1, C, 0, 8);
+        for (int n = 0; n < N; n++)
+            for (int k = 0; k < K; k++) {
+                double sum = 0;
+                for (int c = 0; c < C; c++) sum += get(dy, n, c) * get(w, c, k);
+                put(want, n, k, get(gate, n, k) > 0 ? sum * cz_dropout_scale(p) : 0);
+            }
+        for (int n = 0; n < N; n++)
+            for (int c = 0; c < C; c++) put(sums, 0, c, get(sums, 0, c) + get(dy, n, c));
+        ran &= !cz_linear_backward_input(&exec, dx, dy, w, gate, p) &&
+               !cz_linear_backward_weight(&exec, dw, as_vector(dbias), dy, gate);
+        worst_x = fmax(worst_x, distance(dx, want));
+        worst_b = fmax(worst_b, distance(dbias, sums));
+        drop_tensor(dy), drop_tensor(w), drop_tensor(gate), drop_tensor(dx), drop_tensor(dw);
+        drop_tensor(dbias), drop_tensor(want), drop_tensor(sums);
+    }
+    const char *name = cz_backend_name(backend);
+    check(ran && worst_x < tolerance, "%s: dx through a gate, worst distance %.1e", name, worst_x);
+    check(ran && worst_b < tolerance, "%s: dbias added, worst distance %.1e", name, worst_b);
+}
+
+/* Two layers, ReLU and dropout between them: every gradient against central differences of
+ * sum(cotangent * y), the cotangent random. */
+enum { CELLS = 3, ROWS = 2, IN = 5, HIDDEN = 11, OUT = 4, TENSORS = 5 };
+
+typedef struct network {
+    cz_tensor at[TENSORS]; /* x, w1, b1, w2, b2 */
+    cz_tensor h, y, cotangent;
+    site s;
+} network;
+
+static double network_loss(cz_exec *exec, network *net)
+{
+    cz_linear_forward(exec, net->h, net->at[0], net->at[1], as_vector(net->at[2]), CZ_RELU,
+                      &net->s.drop, CELLS);
+    cz_linear_forward(exec, net->y, net->h, net->at[3], as_vector(net->at[4]), CZ_LINEAR, NULL, 0);
+    double loss = 0;
+    for (int n = 0; n < cz_rows(net->y); n++)
+        for (int c = 0; c < OUT; c++) loss += get(net->cotangent, n, c) * get(net->y, n, c);
+    return loss;
+}
+
+static double difference_gap(cz_exec *exec, network *net, cz_tensor at, cz_tensor gradient)
+{
+    const double h = 1e-5;
+    cz_tensor want = nan_tensor(CZ_F64, cz_rows(at), cz_cols(at), 0);
+    for (int r = 0; r < cz_rows(at); r++)
+        for (int c = 0; c < cz_cols(at); c++) {
+            double before = get(at, r, c);
+            put(at, r, c, before + h);
+            double up = network_loss(exec, net);
+            put(at, r, c, before - h);
+            double down = network_loss(exec, net);
+            put(at, r, c, before);
+            put(want, r, c, (up - down) / (2 * h));
+        }
+    double gap = distance(gradient, want);
+    drop_tensor(want);
+    return gap;
+}
+
+static void check_differences(void)
+{
+    cz_exec exec = {cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), &step, &scratch};
+    const int N = CELLS * ROWS,
+              size[TENSORS][2] = {{N, IN}, {HIDDEN, IN}, {1, HIDDEN}, {OUT, HIDDEN}, {1, OUT}};
+    const char *const name[TENSORS] = {"x", "w1", "bias1", "w2", "bias2"};
+    network net = {.h = nan_tensor(CZ_F64, N, HIDDEN, 0),
+                   .y = nan_tensor(CZ_F64, N, OUT, 0),
+                   .cotangent = random_tensor(CZ_F64, N, OUT, 0, 20)};
+    site_open(&net.s, 9, 0.3, CELLS, ROWS * HIDDEN);
+    cz_tensor d[TENSORS], dh = nan_tensor(CZ_F64, N, HIDDEN, 0);
+    for (int i = 0; i < TENSORS; i++) {
+        net.at[i] = random_tensor(CZ_F64, size[i][0], size[i][1], 0, 30 + (unsigned)i);
+        d[i] = nan_tensor(CZ_F64, size[i][0], size[i][1], 0);
+        if (i) memset(d[i].data, 0, sizeof(double) * (size_t)(size[i][0] * size[i][1]));
+    }
+    network_loss(&exec, &net);
+    cz_linear_backward_input(&exec, dh, net.cotangent, net.at[3], net.h, net.s.drop.p);
+    cz_linear_backward_weight(&exec, d[3], as_vector(d[4]), net.cotangent, net.h);
+    cz_linear_backward_input(&exec, d[0], dh, net.at[1], none, 0);
+    cz_linear_backward_weight(&exec, d[1], as_vector(d[2]), dh, net.at[0]);
+    for (int i = 0; i < TENSORS; i++) {
+        double gap = difference_gap(&exec, &net, net.at[i], d[i]);
+        check(gap < TOL_FINITE_DIFFERENCE, "finite differences in %s: distance %.1e", name[i], gap);
+    }
+    for (int i = 0; i < TENSORS; i++) drop_tensor(net.at[i]), drop_tensor(d[i]);
+    drop_tensor(net.h), drop_tensor(net.y), drop_tensor(net.cotangent), drop_tensor(dh);
+    site_close(&net.s);
+}
+
+static void check_adam(const cz_backend *backend, double tolerance)
+{
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    const double decay = 1e-2;
+    double worst = 0;
+    bool ran = true;
+    for (int n = 0; n < 70; n++) {
+        cz_tensor t[4], want[3]; /* w, m, v, g */
+        for (unsigned i = 0; i < 4; i++) t[i] = random_tensor(dtype, 1, n, 1, 50 + i);
+        for (unsigned i = 0; i < 3; i++) want[i] = random_tensor(CZ_F64, 1, n, 0, 50 + i);
+        for (int i = 0; i < n; i++) {
+            put(t[2], 0, i, fabs(get(t[2], 0, i)) * 1e-4);
+            double w = get(t[0], 0, i), g = get(t[3], 0, i) + decay * w;
+            double m = 0.9 * get(t[1], 0, i) + (1 - 0.9) * g;
+            double v = 0.999 * get(t[2], 0, i) + (1 - 0.999) * g * g;
+            put(want[1], 0, i, m);
+            put(want[2], 0, i, v);
+            put(want[0], 0, i, w - step.lr / step.bias1 * m / (sqrt(v) / sqrt(step.bias2) + 1e-8));
+        }
+        cz_tensor vector[4];
+        for (int i = 0; i < 4; i++) vector[i] = cz_vector(t[i].data, dtype, n);
+        ran &= !cz_adam(&exec, vector[0], vector[1], vector[2], vector[3], decay);
+        for (int i = 0; i < 3; i++) worst = fmax(worst, distance(t[i], want[i]));
+        for (int i = 0; i < 4; i++) drop_tensor(t[i]);
+        for (int i = 0; i < 3; i++) drop_tensor(want[i]);
+    }
+    check(ran && worst < tolerance, "%s: Adam, worst distance %.1e", cz_backend_name(backend),
+          worst);
+}
+
+static void check_rows(const cz_backend *backend, double tolerance)
+{
+    enum { N = 9, C = 37, M = 5 };
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    const int32_t index[N] = {4, 0, 0, 3, 2, 1, 4, 4, 2};
+    cz_tensor a = random_tensor(dtype, N, C, 3, 1), b = random_tensor(dtype, N, C, 1, 2);
+    cz_tensor sum = nan_tensor(CZ_F64, N, C, 0), back = nan_tensor(CZ_F64, N, C, 0);
+    for (int n = 0; n < N; n++)
+        for (int c = 0; c < C; c++) {
+            put(sum, n, c, get(a, n, c) + get(b, n, c));
+            put(back, n, c, get(sum, n, c) - step.lambda * get(b, n, c));
+        }
+    const char *name = cz_backend_name(backend);
+    bool ran = !cz_add(&exec, a, b);
+    check(ran && distance(a, sum) < tolerance, "%s: add", name);
+    ran = !cz_add_reversed(&exec, a, b);
+    check(ran && distance(a, back) < tolerance, "%s: add reversed", name);
+
+    cz_tensor x = random_tensor(CZ_F32, M, C, 2, 3), y = nan_tensor(dtype, N, C, 2);
+    ran = !cz_gather_rows(&exec, y, x, index);
+    for (int n = 0; n < N; n++)
+        for (int c = 0; c < C; c++) ran &= get(y, n, c) == get(x, index[n], c);
+    check(ran, "%s: gather", name);
+    const int32_t outside[N] = {0, 1, 5};
+    check(cz_gather_rows(&exec, y, x, outside) == CZ_ERR_BUG &&
+              strstr(cz_error_message(), "index 5"),
+          "%s: a row that is not there is refused", name);
+    cz_error_clear();
+    drop_tensor(a), drop_tensor(b), drop_tensor(sum), drop_tensor(back), drop_tensor(x);
+    drop_tensor(y);
+}
+
+/* The message has the operation and two shapes in it. */
+static void check_refused(const char *what, cz_status status, const char *op, const char *one,
+                          const char *other)
+{
+    const char *said = cz_error_message();
+    check(status == CZ_ERR_BUG && strstr(said, op) && strstr(said, one) && strstr(said, other),
+          "refused, %s: %s", what, said);
+    cz_error_clear();
+}
+
+static void check_refusals(void)
+{
+    cz_exec exec = {cz_backend_cpu(CZ_F32, CZ_LEVEL_PORTABLE), &step, &scratch};
+    float data[64] = {0}, more[64] = {0};
+    uint8_t bits[8];
+    uint32_t cell[2] = {0};
+    cz_tensor x = cz_matrix(data, CZ_F32, 4, 3), w = cz_matrix(data, CZ_F32, 5, 3);
+    cz_tensor y = cz_matrix(more, CZ_F32, 4, 5), bad = cz_matrix(data, CZ_F32, 5, 2);
+    cz_tensor vector = cz_vector(data, CZ_F32, 4);
+    cz_dropout drop = {0, 0.5, cell, bits};
+    check_refused("w's inputs", cz_linear_forward(&exec, y, x, bad, none, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "(5, 2)", "(4, 3)");
+    check_refused("y's outputs", cz_linear_forward(&exec, x, x, w, none, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "(4, 3)", "(5, 3)");
+    check_refused("bias", cz_linear_forward(&exec, y, x, w, vector, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "(4) fp32", "(4, 5)");
+    cz_tensor twice = cz_matrix(data, CZ_F64, 5, 3);
+    check_refused("type", cz_linear_forward(&exec, y, x, twice, none, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "fp64", "fp32");
+    cz_tensor narrow = w;
+    narrow.ld = 2;
+    check_refused("rows that overlap",
+                  cz_linear_forward(&exec, y, x, narrow, none, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "rows 2 apart", "(4, 3)");
+    cz_tensor nothing = cz_matrix(NULL, CZ_F32, 5, 3);
+    check_refused("no data", cz_linear_forward(&exec, y, x, nothing, none, CZ_LINEAR, NULL, 0),
+                  "linear_forward", "no data", "(4, 3)");
+    check_refused("rows of cells", cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &drop, 3),
+                  "linear_forward", "4 rows", "3 cells");
+    drop.p = 1;
+    check_refused("p of 1", cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &drop, 2),
+                  "linear_forward", "p 1", "(4, 5)");
+    check_refused("dx", cz_linear_backward_input(&exec, x, y, bad, none, 0),
+                  "linear_backward_input", "(4, 3)", "(5, 2)");
+    check_refused("dx is dy",
+                  cz_linear_backward_input(&exec, cz_matrix(more, CZ_F32, 4, 3), y, w, none, 0),
+                  "linear_backward_input", "dx", "dy");
+    check_refused("gate", cz_linear_backward_input(&exec, x, y, w, y, 0), "linear_backward_input",
+                  "(4, 5)", "(4, 3)");
+    check_refused("dw", cz_linear_backward_weight(&exec, bad, none, y, x), "linear_backward_weight",
+                  "(5, 2)", "(4, 3)");
+    check_refused("dbias", cz_linear_backward_weight(&exec, w, vector, y, x),
+                  "linear_backward_weight", "(4) fp32", "(4, 5)");
+    check_refused("add", cz_add(&exec, y, x), "cz_add", "(4, 3)", "(4, 5)");
+    check_refused("add reversed", cz_add_reversed(&exec, y, x), "add_reversed", "(4, 3)", "(4, 5)");
+    check_refused("gather", cz_gather_rows(&exec, y, x, NULL), "gather_rows", "(4, 3)", "(4, 5)");
+    check_refused("adam", cz_adam(&exec, vector, vector, vector, cz_vector(data, CZ_F32, 3), 0),
+                  "cz_adam", "(3) fp32", "(4) fp32");
+}
+
+static void check_levels(void)
+{
+    bool named = true, parsed = true;
+    for (int i = 0; i < CZ_LEVELS; i++) {
+        cz_level level = CZ_LEVELS;
+        parsed &= cz_level_parse(cz_level_name((cz_level)i), &level) && level == (cz_level)i;
+        const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)i);
+        named &= (backend != NULL) == (i <= (int)cz_level_best());
+        char name[64];
+        snprintf(name, sizeof name, "cpu, %s, fp32", cz_level_name((cz_level)i));
+        named &= !backend || (strcmp(cz_backend_name(backend), name) == 0 &&
+                              cz_backend_dtype(backend) == CZ_F32);
+    }
+    cz_level level;
+    check(parsed && !cz_level_parse("avx", &level), "levels are parsed by their names");
+    check(named, "backends are there up to the best level, and say what they are");
+    check(cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE) && !cz_backend_cpu(CZ_F64, CZ_LEVEL_AVX2),
+          "fp64 is portable only");
+}
+
+int main(void)
+{
+    if (cz_arena_init(&scratch, (size_t)16 << 20)) return 1;
+    const cz_backend *exact = cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE);
+    check_levels();
+    check_refusals();
+    check_differences();
+    for (int level = -1; level < CZ_LEVELS; level++) {
+        const cz_backend *backend = level < 0 ? exact : backend_or_skip(level);
+        if (!backend) continue;
+        double tolerance = level < 0 ? TOL_F64_OP : TOL_F32_OP;
+        check_forward(backend, tolerance);
+        check_masks(backend);
+        check_backward(backend, tolerance);
+        check_adam(backend, tolerance);
+        check_rows(backend, tolerance);
+    }
+    cz_arena_free(&scratch);
+    return check_done();
+}
