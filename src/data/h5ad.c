@@ -139,15 +139,15 @@ static cz_status shard_open(shard *mine, const h5ad_plan *plan, const cz_comm *c
 static cz_status shard_read(shard *mine, const h5ad_plan *plan, const cz_config *config,
                             const cz_comm *comm)
 {
-    cz_h5_file file;
+    hid_t file;
     CZ_TRY(cz_comm_agree(comm, shard_open(mine, plan, comm)));
     /* Where it opened on some ranks only, closing it together would wait for ever. */
     CZ_TRY(cz_comm_agree(comm, cz_h5_open_shared(&file, config->data.h5ad, comm->mpi)));
     cz_status status = plan->counts
-                           ? h5ad_read_counts(&mine->counts, mine->own_hash, plan, &file,
+                           ? h5ad_read_counts(&mine->counts, mine->own_hash, plan, file,
                                               mine->begin, mine->rows, comm)
                            : h5ad_read_embedding(mine->x, mine->own_hash, mine->own_missing, plan,
-                                                 &file, mine->begin, mine->rows, comm);
+                                                 file, mine->begin, mine->rows, comm);
     cz_h5_close(&file);
     if (status) return status;
     CZ_TRY(cz_comm_gather_all(comm, mine->hash, mine->own_hash, mine->count, sizeof(uint64_t)));

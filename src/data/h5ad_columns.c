@@ -10,7 +10,7 @@
 
 void h5ad_column_free(cz_column *column)
 {
-    cz_h5_free_texts(column->class_name, column->classes);
+    cz_h5_free_strings(column->class_name, (size_t)column->classes);
     free(column->code);
     *column = (cz_column){0};
 }
@@ -42,56 +42,57 @@ static cz_status number_texts(int32_t *code, char **text, int n, int *classes)
     return CZ_OK;
 }
 
-static cz_status check_length(const cz_h5_file *file, const char *place, hsize_t length, int n)
+static cz_status check_length(hid_t file, const char *place, hsize_t length, int n)
 {
     if (length == (hsize_t)n) return CZ_OK;
-    return cz_h5_fail(file, place, "has %llu entries for %d cells: the file is damaged",
+    return cz_h5_fail(CZ_ERR_INPUT, file, place,
+                      "has %llu entries for %d cells: the file is damaged",
                       (unsigned long long)length, n);
 }
 
-static cz_status read_plain(cz_column *column, const cz_h5_file *file, const char *place, int n)
+static cz_status read_plain(cz_column *column, hid_t file, const char *place, int n)
 {
     hsize_t length = 0;
     H5T_class_t class;
     char encoding[64];
     int count;
-    cz_h5_text_attribute(encoding, sizeof encoding, file, place, "encoding-type");
+    CZ_TRY(cz_h5_text_attribute(encoding, sizeof encoding, file, place, "encoding-type"));
     if (!encoding[0])
-        return cz_h5_fail(file, place,
+        return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "has no encoding, as AnnData before 0.8 writes it: read the file in "
                           "Python with anndata.read_h5ad() and write it again");
-    CZ_TRY(cz_h5_shape(&length, &class, file, place, 1));
+    CZ_TRY(cz_h5_layout(&length, &class, file, place, 1));
     CZ_TRY(check_length(file, place, length, n));
     CZ_TRY(cz_h5_texts(&column->class_name, &count, file, place));
     column->classes = count;
     return number_texts(column->code, column->class_name, n, &column->classes);
 }
 
-static cz_status read_categorical(cz_column *column, const cz_h5_file *file, const char *place,
-                                  int n)
+static cz_status read_categorical(cz_column *column, hid_t file, const char *place, int n)
 {
     char codes[CZ_NAME_MAX + 32], categories[CZ_NAME_MAX + 32];
     snprintf(codes, sizeof codes, "%s/codes", place);
     snprintf(categories, sizeof categories, "%s/categories", place);
     hsize_t length = 0;
     H5T_class_t class;
-    CZ_TRY(cz_h5_shape(&length, &class, file, codes, 1));
+    CZ_TRY(cz_h5_layout(&length, &class, file, codes, 1));
     CZ_TRY(check_length(file, codes, length, n));
-    if (class != H5T_INTEGER) return cz_h5_fail(file, codes, "does not hold integers");
-    CZ_TRY(cz_h5_shape(&length, &class, file, categories, 1));
+    if (class != H5T_INTEGER)
+        return cz_h5_fail(CZ_ERR_INPUT, file, codes, "does not hold integers");
+    CZ_TRY(cz_h5_layout(&length, &class, file, categories, 1));
     /* A column without any value has an empty list of floating-point categories. */
     if (length > 0) CZ_TRY(cz_h5_texts(&column->class_name, &column->classes, file, categories));
     CZ_TRY(cz_h5_rows(column->code, H5T_NATIVE_INT32, 0, n, file, codes));
     for (int i = 0; i < n; i++)
         if (column->code[i] < -1 || column->code[i] >= column->classes)
-            return cz_h5_fail(file, codes,
+            return cz_h5_fail(CZ_ERR_INPUT, file, codes,
                               "cell %d has code %d of %d categories: the file is "
                               "damaged",
                               i, column->code[i], column->classes);
     return CZ_OK;
 }
 
-static cz_status read_one(cz_column *column, const cz_h5_file *file, const char *key, int n)
+static cz_status read_one(cz_column *column, hid_t file, const char *key, int n)
 {
     char place[CZ_NAME_MAX + 16], names[1024];
     snprintf(place, sizeof place, "obs/%s", key);
@@ -101,7 +102,8 @@ static cz_status read_one(cz_column *column, const cz_h5_file *file, const char 
     if (kind == CZ_H5_DATASET) return read_plain(column, file, place, n);
     if (kind != CZ_H5_GROUP) {
         cz_h5_members(file, "obs", names, sizeof names);
-        return cz_h5_fail(file, "obs", "there is no column '%s'; there are: %s", key, names);
+        return cz_h5_fail(CZ_ERR_INPUT, file, "obs", "there is no column '%s'; there are: %s", key,
+                          names);
     }
     CZ_TRY(h5ad_check_encoding(file, place, "categorical", "0.2.0"));
     return read_categorical(column, file, place, n);
@@ -131,7 +133,7 @@ static cz_status join(cz_column *column, const cz_column *other, int n)
         column->code[i] = *at - 1;
     }
     free(number);
-    cz_h5_free_texts(column->class_name, column->classes);
+    cz_h5_free_strings(column->class_name, (size_t)column->classes);
     column->class_name = name;
     column->classes = name ? found : 0;
     return status;
@@ -153,8 +155,7 @@ static void forget_unknown(cz_column *column, h5ad_role role, int n)
     }
 }
 
-cz_status h5ad_column(cz_column *column, const cz_h5_file *file, const char *key, h5ad_role role,
-                      int n)
+cz_status h5ad_column(cz_column *column, hid_t file, const char *key, h5ad_role role, int n)
 {
     char keys[CZ_NAME_MAX], *rest = NULL;
     snprintf(keys, sizeof keys, "%s", key);
@@ -196,7 +197,7 @@ cz_status h5ad_column_keep(cz_column *column, const uint8_t *keep, int n)
         }
         column->code[kept++] = code < 0 ? -1 : number[code] - 1;
     }
-    cz_h5_free_texts(column->class_name, column->classes);
+    cz_h5_free_strings(column->class_name, (size_t)column->classes);
     column->class_name = name;
     column->classes = found;
     free(number);

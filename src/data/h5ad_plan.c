@@ -7,8 +7,8 @@
 
 void h5ad_plan_free(h5ad_plan *plan)
 {
-    cz_h5_free_texts(plan->cell_name, plan->n);
-    cz_h5_free_texts(plan->gene_name, plan->width);
+    cz_h5_free_strings(plan->cell_name, (size_t)plan->n);
+    cz_h5_free_strings(plan->gene_name, (size_t)plan->width);
     h5ad_column_free(&plan->target);
     h5ad_column_free(&plan->label);
     for (int a = 0; a < CZ_KEYS_MAX; a++) h5ad_column_free(&plan->adversary[a]);
@@ -27,61 +27,61 @@ static const char *remedy(const char *encoding)
     return "";
 }
 
-cz_status h5ad_check_encoding(const cz_h5_file *file, const char *place, const char *type,
-                              const char *version)
+cz_status h5ad_check_encoding(hid_t file, const char *place, const char *type, const char *version)
 {
     char encoding[64], found[64];
-    cz_h5_text_attribute(encoding, sizeof encoding, file, place, "encoding-type");
-    cz_h5_text_attribute(found, sizeof found, file, place, "encoding-version");
+    CZ_TRY(cz_h5_text_attribute(encoding, sizeof encoding, file, place, "encoding-type"));
+    CZ_TRY(cz_h5_text_attribute(found, sizeof found, file, place, "encoding-version"));
     if (!encoding[0])
-        return cz_h5_fail(file, place,
+        return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "has no encoding-type, as AnnData before 0.8 writes it: read the file "
                           "in Python with anndata.read_h5ad() and write it again");
     if (strcmp(encoding, type))
-        return cz_h5_fail(file, place, "is stored as '%s'%s; read is '%s'", encoding,
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "is stored as '%s'%s; read is '%s'", encoding,
                           remedy(encoding), type);
     if (strcmp(found, version))
-        return cz_h5_fail(file, place, "has version '%s' of the encoding '%s'; read is '%s'", found,
-                          type, version);
+        return cz_h5_fail(CZ_ERR_INPUT, file, place,
+                          "has version '%s' of the encoding '%s'; read is '%s'", found, type,
+                          version);
     return CZ_OK;
 }
 
 /* The length of a data frame's index, whose place is returned too. */
-static cz_status frame_length(int *length, char *index, size_t size, const cz_h5_file *file,
-                              const char *frame)
+static cz_status frame_length(int *length, char *index, size_t size, hid_t file, const char *frame)
 {
     char name[CZ_NAME_MAX];
     hsize_t dim = 0;
     H5T_class_t class;
     if (cz_h5_kind_of(file, frame) != CZ_H5_GROUP)
-        return cz_h5_fail(file, frame, "the data frame is missing");
+        return cz_h5_fail(CZ_ERR_INPUT, file, frame, "the data frame is missing");
     CZ_TRY(h5ad_check_encoding(file, frame, "dataframe", "0.2.0"));
-    cz_h5_text_attribute(name, sizeof name, file, frame, "_index");
-    if (!name[0]) return cz_h5_fail(file, frame, "the attribute '_index' is missing");
+    CZ_TRY(cz_h5_text_attribute(name, sizeof name, file, frame, "_index"));
+    if (!name[0]) return cz_h5_fail(CZ_ERR_INPUT, file, frame, "the attribute '_index' is missing");
     snprintf(index, size, "%s/%s", frame, name);
     if (cz_h5_kind_of(file, index) == CZ_H5_GROUP)
         CZ_TRY(h5ad_check_encoding(file, index, "string-array", "0.2.0"));
-    CZ_TRY(cz_h5_shape(&dim, &class, file, index, 1));
+    CZ_TRY(cz_h5_layout(&dim, &class, file, index, 1));
     if (dim >= INT_MAX)
-        return cz_h5_fail(file, index, "has %llu entries, more than czhpc can hold",
+        return cz_h5_fail(CZ_ERR_INPUT, file, index, "has %llu entries, more than czhpc can hold",
                           (unsigned long long)dim);
     *length = (int)dim;
     return CZ_OK;
 }
 
-static cz_status check_root(const cz_h5_file *file)
+static cz_status check_root(hid_t file)
 {
     char encoding[64], members[512];
-    cz_h5_text_attribute(encoding, sizeof encoding, file, "/", "encoding-type");
+    CZ_TRY(cz_h5_text_attribute(encoding, sizeof encoding, file, "/", "encoding-type"));
     if (!strcmp(encoding, "anndata")) return CZ_OK;
     if (encoding[0])
-        return cz_h5_fail(file, "", "holds '%s', not AnnData: name the .h5ad itself", encoding);
+        return cz_h5_fail(CZ_ERR_INPUT, file, NULL,
+                          "holds '%s', not AnnData: name the .h5ad itself", encoding);
     if (cz_h5_kind_of(file, "obs") != CZ_H5_NONE && cz_h5_kind_of(file, "var") != CZ_H5_NONE)
-        return cz_h5_fail(file, "",
+        return cz_h5_fail(CZ_ERR_INPUT, file, NULL,
                           "was written by AnnData before 0.8, a form that is not read: in Python, "
                           "anndata.read_h5ad(FILE).write_h5ad(NEW)");
     cz_h5_members(file, "", members, sizeof members);
-    return cz_h5_fail(file, "", "is HDF5 but not AnnData; it holds: %s", members);
+    return cz_h5_fail(CZ_ERR_INPUT, file, NULL, "is HDF5 but not AnnData; it holds: %s", members);
 }
 
 /* Where data.matrix is, and the data frame of its genes. */
@@ -102,12 +102,12 @@ static cz_status matrix_place(h5ad_plan *plan, const char **genes, const cz_conf
     return CZ_OK;
 }
 
-static cz_status no_matrix(const h5ad_plan *plan, const cz_h5_file *file)
+static cz_status no_matrix(const h5ad_plan *plan, hid_t file)
 {
     char layers[256], obsm[256];
     cz_h5_members(file, "layers", layers, sizeof layers);
     cz_h5_members(file, "obsm", obsm, sizeof obsm);
-    return cz_h5_fail(file, plan->matrix,
+    return cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix,
                       "the matrix is missing. There are%s raw counts; layers: %s; obsm: %s. See "
                       "data.matrix, data.features, data.obsm",
                       cz_h5_kind_of(file, "raw/X") == CZ_H5_NONE ? " no" : "",
@@ -116,19 +116,18 @@ static cz_status no_matrix(const h5ad_plan *plan, const cz_h5_file *file)
 
 /* indptr must start at 0 and end at the number of entries; what is between is checked by the
  * ranks that read it. */
-static cz_status check_row_pointers(const h5ad_plan *plan, const cz_h5_file *file,
-                                    const char *place)
+static cz_status check_row_pointers(const h5ad_plan *plan, hid_t file, const char *place)
 {
     int64_t first = -1, last = -1;
     CZ_TRY(cz_h5_rows(&first, H5T_NATIVE_INT64, 0, 1, file, place));
     CZ_TRY(cz_h5_rows(&last, H5T_NATIVE_INT64, plan->n, 1, file, place));
     if (first == 0 && last == plan->entries) return CZ_OK;
-    return cz_h5_fail(file, place,
+    return cz_h5_fail(CZ_ERR_INPUT, file, place,
                       "runs from %lld to %lld for %lld stored counts: the file is damaged",
                       (long long)first, (long long)last, (long long)plan->entries);
 }
 
-static cz_status check_csr(h5ad_plan *plan, const cz_h5_file *file)
+static cz_status check_csr(h5ad_plan *plan, hid_t file)
 {
     char place[CZ_NAME_MAX + 32];
     int64_t shape[2];
@@ -136,31 +135,35 @@ static cz_status check_csr(h5ad_plan *plan, const cz_h5_file *file)
     H5T_class_t class;
     CZ_TRY(cz_h5_integers_attribute(shape, 2, file, plan->matrix, "shape"));
     if (shape[0] != plan->n || shape[1] < 1 || shape[1] >= INT_MAX)
-        return cz_h5_fail(file, plan->matrix, "has the shape (%lld, %lld) for %d cells",
-                          (long long)shape[0], (long long)shape[1], plan->n);
+        return cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix,
+                          "has the shape (%lld, %lld) for %d cells", (long long)shape[0],
+                          (long long)shape[1], plan->n);
     plan->width = (int)shape[1];
     snprintf(place, sizeof place, "%s/data", plan->matrix);
-    CZ_TRY(cz_h5_shape(&data, &class, file, place, 1));
+    CZ_TRY(cz_h5_layout(&data, &class, file, place, 1));
     if (class != H5T_FLOAT && class != H5T_INTEGER)
-        return cz_h5_fail(file, place, "does not hold numbers");
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "does not hold numbers");
     snprintf(place, sizeof place, "%s/indices", plan->matrix);
-    CZ_TRY(cz_h5_shape(&indices, &class, file, place, 1));
-    if (class != H5T_INTEGER) return cz_h5_fail(file, place, "does not hold integers");
+    CZ_TRY(cz_h5_layout(&indices, &class, file, place, 1));
+    if (class != H5T_INTEGER)
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "does not hold integers");
     if (indices != data)
-        return cz_h5_fail(file, place, "has %llu entries for %llu counts: the file is damaged",
+        return cz_h5_fail(CZ_ERR_INPUT, file, place,
+                          "has %llu entries for %llu counts: the file is damaged",
                           (unsigned long long)indices, (unsigned long long)data);
     snprintf(place, sizeof place, "%s/indptr", plan->matrix);
-    CZ_TRY(cz_h5_shape(&indptr, &class, file, place, 1));
-    if (class != H5T_INTEGER) return cz_h5_fail(file, place, "does not hold integers");
+    CZ_TRY(cz_h5_layout(&indptr, &class, file, place, 1));
+    if (class != H5T_INTEGER)
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "does not hold integers");
     if (indptr != (hsize_t)plan->n + 1)
-        return cz_h5_fail(file, place, "has %llu entries for %d cells: the file is damaged",
+        return cz_h5_fail(CZ_ERR_INPUT, file, place,
+                          "has %llu entries for %d cells: the file is damaged",
                           (unsigned long long)indptr, plan->n);
     plan->entries = (int64_t)data;
     return check_row_pointers(plan, file, place);
 }
 
-static cz_status plan_counts(h5ad_plan *plan, const cz_h5_file *file, const cz_config *config,
-                             bool names)
+static cz_status plan_counts(h5ad_plan *plan, hid_t file, const cz_config *config, bool names)
 {
     const char *genes;
     char index[CZ_NAME_MAX + 16];
@@ -171,23 +174,26 @@ static cz_status plan_counts(h5ad_plan *plan, const cz_h5_file *file, const cz_c
     CZ_TRY(check_csr(plan, file));
     CZ_TRY(frame_length(&length, index, sizeof index, file, genes));
     if (length != plan->width)
-        return cz_h5_fail(file, index, "names %d genes, the matrix has %d", length, plan->width);
+        return cz_h5_fail(CZ_ERR_INPUT, file, index, "names %d genes, the matrix has %d", length,
+                          plan->width);
     if (config->data.gene_key[0]) {
         snprintf(index, sizeof index, "%.8s/%.*s", genes, CZ_NAME_MAX, config->data.gene_key);
         if (cz_h5_kind_of(file, index) == CZ_H5_NONE) {
             char columns[512];
             cz_h5_members(file, genes, columns, sizeof columns);
-            return cz_h5_fail(file, genes, "there is no column '%s' (data.gene_key); there are: %s",
+            return cz_h5_fail(CZ_ERR_INPUT, file, genes,
+                              "there is no column '%s' (data.gene_key); there are: %s",
                               config->data.gene_key, columns);
         }
     }
     if (!names) return CZ_OK;
     CZ_TRY(cz_h5_texts(&plan->gene_name, &length, file, index));
     if (length == plan->width) return CZ_OK;
-    return cz_h5_fail(file, index, "names %d genes, the matrix has %d", length, plan->width);
+    return cz_h5_fail(CZ_ERR_INPUT, file, index, "names %d genes, the matrix has %d", length,
+                      plan->width);
 }
 
-static cz_status plan_embedding(h5ad_plan *plan, const cz_h5_file *file, const cz_config *config)
+static cz_status plan_embedding(h5ad_plan *plan, hid_t file, const cz_config *config)
 {
     hsize_t dim[2] = {0, 0};
     H5T_class_t class;
@@ -196,21 +202,22 @@ static cz_status plan_embedding(h5ad_plan *plan, const cz_h5_file *file, const c
     cz_h5_kind kind = cz_h5_kind_of(file, plan->matrix);
     if (kind == CZ_H5_NONE) {
         cz_h5_members(file, "obsm", members, sizeof members);
-        return cz_h5_fail(file, "obsm", "there is no '%s' (data.obsm); there are: %s",
+        return cz_h5_fail(CZ_ERR_INPUT, file, "obsm", "there is no '%s' (data.obsm); there are: %s",
                           config->data.obsm, members[0] ? members : "none");
     }
     CZ_TRY(h5ad_check_encoding(file, plan->matrix, "array", "0.2.0"));
-    CZ_TRY(cz_h5_shape(dim, &class, file, plan->matrix, 2));
+    CZ_TRY(cz_h5_layout(dim, &class, file, plan->matrix, 2));
     if (class != H5T_FLOAT && class != H5T_INTEGER)
-        return cz_h5_fail(file, plan->matrix, "does not hold numbers");
+        return cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix, "does not hold numbers");
     if (dim[0] != (hsize_t)plan->n || dim[1] < 1 || dim[1] > 1 << 20)
-        return cz_h5_fail(file, plan->matrix, "has the shape (%llu, %llu) for %d cells",
-                          (unsigned long long)dim[0], (unsigned long long)dim[1], plan->n);
+        return cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix,
+                          "has the shape (%llu, %llu) for %d cells", (unsigned long long)dim[0],
+                          (unsigned long long)dim[1], plan->n);
     plan->width = (int)dim[1];
     return CZ_OK;
 }
 
-static cz_status plan_columns(h5ad_plan *plan, const cz_h5_file *file, const cz_config *config)
+static cz_status plan_columns(h5ad_plan *plan, hid_t file, const cz_config *config)
 {
     int n = plan->n;
     CZ_TRY(h5ad_column(&plan->target, file, config->data.target_key, H5AD_TARGET, n));
@@ -222,14 +229,13 @@ static cz_status plan_columns(h5ad_plan *plan, const cz_h5_file *file, const cz_
     return CZ_OK;
 }
 
-static cz_status plan_all(h5ad_plan *plan, const cz_h5_file *file, const cz_config *config,
-                          bool names)
+static cz_status plan_all(h5ad_plan *plan, hid_t file, const cz_config *config, bool names)
 {
     char index[CZ_NAME_MAX + 16];
     int length = 0;
     CZ_TRY(check_root(file));
     CZ_TRY(frame_length(&plan->n, index, sizeof index, file, "obs"));
-    if (plan->n == 0) return cz_h5_fail(file, "obs", "there are no cells");
+    if (plan->n == 0) return cz_h5_fail(CZ_ERR_INPUT, file, "obs", "there are no cells");
     plan->counts = config->data.features == CZ_FEATURES_COUNTS;
     CZ_TRY(plan->counts ? plan_counts(plan, file, config, names)
                         : plan_embedding(plan, file, config));
@@ -239,10 +245,10 @@ static cz_status plan_all(h5ad_plan *plan, const cz_h5_file *file, const cz_conf
 
 cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
 {
-    cz_h5_file file;
+    hid_t file;
     *plan = (h5ad_plan){0};
-    cz_status status = cz_h5_open(&file, config->data.h5ad);
-    if (!status) status = plan_all(plan, &file, config, names);
+    cz_status status = cz_h5_open_file(&file, config->data.h5ad);
+    if (!status) status = plan_all(plan, file, config, names);
     cz_h5_close(&file);
     if (status) h5ad_plan_free(plan);
     return status;

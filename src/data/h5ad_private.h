@@ -27,15 +27,13 @@ cz_status h5ad_plan_share(h5ad_plan *plan, cz_status status, const cz_comm *comm
 void h5ad_plan_free(h5ad_plan *plan);
 
 /* "FILE: obs/KEY: ..." unless the object at `place` is encoded as `type`, version `version`. */
-cz_status h5ad_check_encoding(const cz_h5_file *file, const char *place, const char *type,
-                              const char *version);
+cz_status h5ad_check_encoding(hid_t file, const char *place, const char *type, const char *version);
 
 typedef enum h5ad_role { H5AD_TARGET, H5AD_LABEL, H5AD_ADVERSARY } h5ad_role;
 
 /* A column of obs, or several joined by '+' ("a+b": a class is a pair). Names that say nothing
  * in this role (unknown, na, nan; of a target also pooled) get code -1. Local. */
-cz_status h5ad_column(cz_column *column, const cz_h5_file *file, const char *key, h5ad_role role,
-                      int n);
+cz_status h5ad_column(cz_column *column, hid_t file, const char *key, h5ad_role role, int n);
 /* Leaves only the cells whose keep[i] is not 0 and numbers the classes by first appearance
  * among them; classes without a cell are dropped. Local. */
 cz_status h5ad_column_keep(cz_column *column, const uint8_t *keep, int n);
@@ -43,9 +41,9 @@ void h5ad_column_free(cz_column *column);
 
 /* This rank's rows [begin, begin + rows) and their hashes; missing[i] = 1 where an embedding is
  * NaN throughout. x (rows, width). Collective; agreed. */
-cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan,
-                           const cz_h5_file *file, int64_t begin, int rows, const cz_comm *comm);
+cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan, hid_t file,
+                           int64_t begin, int rows, const cz_comm *comm);
 cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const h5ad_plan *plan,
-                              const cz_h5_file *file, int64_t begin, int rows, const cz_comm *comm);
+                              hid_t file, int64_t begin, int rows, const cz_comm *comm);
 
 #endif

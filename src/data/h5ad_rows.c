@@ -70,7 +70,7 @@ static cz_status canonical(cz_csr *counts)
 
 /* This rank's part of indptr, from 0; *offset is where it starts in the file. */
 static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_plan *plan,
-                                   const cz_h5_file *file, int64_t begin)
+                                   hid_t file, int64_t begin)
 {
     char place[CZ_NAME_MAX + 32];
     snprintf(place, sizeof place, "%s/indptr", plan->matrix);
@@ -80,7 +80,7 @@ static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_p
     for (int i = 0; i <= counts->rows; i++) {
         int64_t at = counts->begin[i];
         if (at < before || at < 0 || at > plan->entries)
-            return cz_h5_fail(file, place,
+            return cz_h5_fail(CZ_ERR_INPUT, file, place,
                               "falls, or leaves its range, at cell %lld (%lld after %lld): the "
                               "file is damaged",
                               (long long)(begin + i), (long long)at, (long long)before);
@@ -90,24 +90,26 @@ static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_p
     return CZ_OK;
 }
 
-static cz_status check_genes(const cz_csr *counts, const cz_h5_file *file, const char *place,
-                             int64_t begin)
+static cz_status check_genes(const cz_csr *counts, hid_t file, const char *place, int64_t begin)
 {
     for (int i = 0; i < counts->rows; i++)
         for (int64_t k = counts->begin[i]; k < counts->begin[i + 1]; k++)
             if (counts->gene[k] < 0 || counts->gene[k] >= counts->genes)
-                return cz_h5_fail(file, place, "cell %lld names gene %d of %d: the file is damaged",
+                return cz_h5_fail(CZ_ERR_INPUT, file, place,
+                                  "cell %lld names gene %d of %d: the file is damaged",
                                   (long long)(begin + i), counts->gene[k], counts->genes);
     return CZ_OK;
 }
 
-cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan,
-                           const cz_h5_file *file, int64_t begin, int rows, const cz_comm *comm)
+cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan, hid_t file,
+                           int64_t begin, int rows, const cz_comm *comm)
 {
-    char indices[CZ_NAME_MAX + 32], data[CZ_NAME_MAX + 32], source[CZ_PATH_MAX + CZ_NAME_MAX + 32];
+    char indices[CZ_NAME_MAX + 32], data[CZ_NAME_MAX + 32], path[CZ_PATH_MAX],
+        source[CZ_PATH_MAX + CZ_NAME_MAX + 32];
     snprintf(indices, sizeof indices, "%s/indices", plan->matrix);
     snprintf(data, sizeof data, "%s/data", plan->matrix);
-    snprintf(source, sizeof source, "%s: %s", file->path, plan->matrix);
+    if (H5Fget_name(file, path, sizeof path) < 0) path[0] = 0;
+    snprintf(source, sizeof source, "%s: %s", path, plan->matrix);
     *counts = (cz_csr){.rows = rows, .genes = plan->width};
     counts->begin = cz_alloc((size_t)rows + 1, sizeof *counts->begin, "the rows of counts");
     CZ_TRY(cz_comm_agree(comm, counts->begin ? CZ_OK : CZ_ERR_MEMORY));
@@ -135,7 +137,7 @@ cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan
 }
 
 cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const h5ad_plan *plan,
-                              const cz_h5_file *file, int64_t begin, int rows, const cz_comm *comm)
+                              hid_t file, int64_t begin, int rows, const cz_comm *comm)
 {
     size_t width = (size_t)plan->width;
     cz_status status = cz_h5_rows(x, H5T_NATIVE_FLOAT, begin, rows, file, plan->matrix);
@@ -148,7 +150,7 @@ cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const 
         }
         missing[i] = nan == width;
         if (!missing[i] && finite < width)
-            status = cz_h5_fail(file, plan->matrix,
+            status = cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix,
                                 "cell %lld has %zu values that are not finite: a missing embedding "
                                 "is NaN throughout",
                                 (long long)(begin + i), width - finite);

@@ -1,92 +1,24 @@
 #include "czhpc/h5_read.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-/* The innermost entry of HDF5's error stack says what really happened. */
-static herr_t innermost(unsigned n, const H5E_error2_t *entry, void *reason)
+cz_status cz_h5_open_shared(hid_t *file, const char *path, MPI_Comm comm)
 {
-    if (n == 0) snprintf(reason, 256, " (HDF5: %s)", entry->desc ? entry->desc : "no reason");
-    return 0;
+    cz_h5_quiet();
+    hid_t driver = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(driver, comm, MPI_INFO_NULL);
+    H5Pset_all_coll_metadata_ops(driver, true);
+    *file = H5Fopen(path, H5F_ACC_RDONLY, driver);
+    H5Pclose(driver);
+    if (*file >= 0) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT,
+                   "%s: cannot be opened by all ranks together: %s. Every node must see the file",
+                   path, cz_h5_error());
 }
 
-cz_status cz_h5_fail(const cz_h5_file *file, const char *place, const char *format, ...)
-{
-    char text[2048], reason[256] = "";
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (H5Eget_num(H5E_DEFAULT) > 0) H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, reason);
-    H5Eclear2(H5E_DEFAULT);
-    return cz_fail(CZ_ERR_INPUT, "%s: %s%s%s%s", file->path, place, *place ? ": " : "", text,
-                   reason);
-}
-
-/* What is plainly wrong with the file, before HDF5 sees it. */
-static cz_status check_file(const cz_h5_file *file)
-{
-    struct stat facts;
-    if (stat(file->path, &facts))
-        return cz_fail(CZ_ERR_INPUT, "%s: %s", file->path, strerror(errno));
-    if (S_ISDIR(facts.st_mode))
-        return cz_fail(CZ_ERR_INPUT, "%s: is a folder, not a file", file->path);
-    if (!S_ISREG(facts.st_mode))
-        return cz_fail(CZ_ERR_INPUT, "%s: is not a regular file", file->path);
-    if (facts.st_size == 0) return cz_fail(CZ_ERR_INPUT, "%s: is empty", file->path);
-    if (access(file->path, R_OK))
-        return cz_fail(CZ_ERR_INPUT, "%s: %s", file->path, strerror(errno));
-    if (H5Fis_hdf5(file->path) <= 0)
-        return cz_fail(CZ_ERR_INPUT, "%s: is not an HDF5 file", file->path);
-    return CZ_OK;
-}
-
-static cz_status open_with(cz_h5_file *file, const char *path, hid_t access_list)
-{
-    file->id = H5Fopen(path, H5F_ACC_RDONLY, access_list);
-    if (file->id >= 0) return CZ_OK;
-    return cz_h5_fail(file, "",
-                      "cannot be opened: it is damaged, cut off, or written by a newer HDF5 "
-                      "(then h5repack --high=2 IN OUT helps)");
-}
-
-cz_status cz_h5_open(cz_h5_file *file, const char *path)
-{
-    *file = (cz_h5_file){.id = -1};
-    snprintf(file->path, sizeof file->path, "%s", path);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    H5Eclear2(H5E_DEFAULT);
-    CZ_TRY(check_file(file));
-    return open_with(file, path, H5P_DEFAULT);
-}
-
-cz_status cz_h5_open_shared(cz_h5_file *file, const char *path, MPI_Comm comm)
-{
-    *file = (cz_h5_file){.id = -1};
-    snprintf(file->path, sizeof file->path, "%s", path);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    H5Eclear2(H5E_DEFAULT);
-    hid_t access_list = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_mpio(access_list, comm, MPI_INFO_NULL);
-    H5Pset_all_coll_metadata_ops(access_list, true);
-    cz_status status = open_with(file, path, access_list);
-    H5Pclose(access_list);
-    return status;
-}
-
-void cz_h5_close(cz_h5_file *file)
-{
-    if (file->id >= 0) H5Fclose(file->id);
-    file->id = -1;
-}
-
-cz_h5_kind cz_h5_kind_of(const cz_h5_file *file, const char *place)
+cz_h5_kind cz_h5_kind_of(hid_t file, const char *place)
 {
     cz_h5_kind kind = CZ_H5_NONE;
     char part[1024];
@@ -96,12 +28,12 @@ cz_h5_kind cz_h5_kind_of(const cz_h5_file *file, const char *place)
         if (place[i] != '/' && place[i] != 0) continue;
         memcpy(part, place, i);
         part[i] = 0;
-        if (H5Lexists(file->id, part, H5P_DEFAULT) <= 0 ||
-            H5Oexists_by_name(file->id, part, H5P_DEFAULT) <= 0)
+        if (H5Lexists(file, part, H5P_DEFAULT) <= 0 ||
+            H5Oexists_by_name(file, part, H5P_DEFAULT) <= 0)
             goto done;
     }
     H5O_info_t info;
-    if (H5Oget_info_by_name(file->id, length ? place : "/", &info, H5P_DEFAULT) < 0) goto done;
+    if (H5Oget_info_by_name(file, length ? place : "/", &info, H5P_DEFAULT) < 0) goto done;
     kind = info.type == H5O_TYPE_GROUP     ? CZ_H5_GROUP
            : info.type == H5O_TYPE_DATASET ? CZ_H5_DATASET
                                            : CZ_H5_OTHER;
@@ -128,56 +60,44 @@ static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, vo
     return 0;
 }
 
-void cz_h5_members(const cz_h5_file *file, const char *group, char *names, size_t size)
+void cz_h5_members(hid_t file, const char *group, char *names, size_t size)
 {
     name_list list = {names, size};
     hsize_t at = 0;
     names[0] = 0;
-    H5Literate_by_name(file->id, *group ? group : "/", H5_INDEX_NAME, H5_ITER_NATIVE, &at, add_name,
+    H5Literate_by_name(file, *group ? group : "/", H5_INDEX_NAME, H5_ITER_NATIVE, &at, add_name,
                        &list, H5P_DEFAULT);
     H5Eclear2(H5E_DEFAULT);
 }
 
-void cz_h5_text_attribute(char *text, size_t size, const cz_h5_file *file, const char *place,
-                          const char *name)
+cz_status cz_h5_text_attribute(char *text, size_t size, hid_t file, const char *place,
+                               const char *name)
 {
+    char *value = NULL;
     text[0] = 0;
-    if (H5Aexists_by_name(file->id, place, name, H5P_DEFAULT) <= 0) goto cleared;
-    hid_t attribute = H5Aopen_by_name(file->id, place, name, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    if (attribute < 0 || type < 0 || H5Tget_class(type) != H5T_STRING ||
-        H5Sget_simple_extent_npoints(space) != 1)
-        goto done;
-    if (H5Tis_variable_str(type) > 0) {
-        char *value = NULL;
-        if (H5Aread(attribute, type, &value) >= 0 && value) snprintf(text, size, "%s", value);
-        if (value) H5free_memory(value);
-    } else {
-        size_t length = H5Tget_size(type);
-        char *value = length < 4096 ? calloc(length + 1, 1) : NULL;
-        if (value && H5Aread(attribute, type, value) >= 0) snprintf(text, size, "%s", value);
-        free(value);
-    }
-done:
-    if (space >= 0) H5Sclose(space);
-    if (type >= 0) H5Tclose(type);
-    if (attribute >= 0) H5Aclose(attribute);
-cleared:
-    H5Eclear2(H5E_DEFAULT);
+    hid_t object = H5Oopen(file, place, H5P_DEFAULT);
+    if (object < 0) return cz_h5_fail(CZ_ERR_INPUT, file, place, "cannot be opened");
+    cz_status status = CZ_OK;
+    if (cz_h5_has_attribute(object, name)) status = cz_h5_read_string(object, name, &value);
+    if (value) snprintf(text, size, "%s", value);
+    free(value);
+    cz_h5_close(&object);
+    return status;
 }
 
-cz_status cz_h5_integers_attribute(int64_t *values, int count, const cz_h5_file *file,
-                                   const char *place, const char *name)
+cz_status cz_h5_integers_attribute(int64_t *values, int count, hid_t file, const char *place,
+                                   const char *name)
 {
-    if (H5Aexists_by_name(file->id, place, name, H5P_DEFAULT) <= 0)
-        return cz_h5_fail(file, place, "the attribute '%s' is missing", name);
+    if (H5Aexists_by_name(file, place, name, H5P_DEFAULT) <= 0)
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "the attribute '%s' is missing", name);
     cz_status status = CZ_OK;
-    hid_t attribute = H5Aopen_by_name(file->id, place, name, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t attribute = H5Aopen_by_name(file, place, name, H5P_DEFAULT, H5P_DEFAULT);
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     if (attribute < 0 || type < 0 || H5Tget_class(type) != H5T_INTEGER ||
         H5Sget_simple_extent_npoints(space) != count ||
         H5Aread(attribute, H5T_NATIVE_INT64, values) < 0)
-        status = cz_h5_fail(file, place, "the attribute '%s' is not %d integers", name, count);
+        status = cz_h5_fail(CZ_ERR_INPUT, file, place, "the attribute '%s' is not %d integers",
+                            name, count);
     if (space >= 0) H5Sclose(space);
     if (type >= 0) H5Tclose(type);
     if (attribute >= 0) H5Aclose(attribute);
@@ -185,7 +105,7 @@ cz_status cz_h5_integers_attribute(int64_t *values, int count, const cz_h5_file 
 }
 
 /* Fails naming the filter that HDF5 here lacks. */
-static cz_status check_filters(const cz_h5_file *file, const char *place, hid_t dataset)
+static cz_status check_filters(hid_t file, const char *place, hid_t dataset)
 {
     cz_status status = CZ_OK;
     hid_t list = H5Dget_create_plist(dataset);
@@ -197,7 +117,7 @@ static cz_status check_filters(const cz_h5_file *file, const char *place, hid_t 
         H5Z_filter_t id =
             H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, sizeof name, name, &info);
         if (id < 0 || H5Zfilter_avail(id) <= 0)
-            status = cz_h5_fail(file, place,
+            status = cz_h5_fail(CZ_ERR_INPUT, file, place,
                                 "is compressed with the filter '%s' (%d), which is not supported: "
                                 "write the file again with compression='gzip', or run "
                                 "h5repack -f GZIP=4 IN OUT where the filter is installed",
@@ -210,25 +130,24 @@ static cz_status check_filters(const cz_h5_file *file, const char *place, hid_t 
     return status;
 }
 
-cz_status cz_h5_shape(hsize_t *dim, H5T_class_t *class, const cz_h5_file *file, const char *place,
-                      int rank)
+cz_status cz_h5_layout(hsize_t *dim, H5T_class_t *class, hid_t file, const char *place, int rank)
 {
     if (cz_h5_kind_of(file, place) != CZ_H5_DATASET)
-        return cz_h5_fail(file, place, "the dataset is missing");
+        return cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset is missing");
     cz_status status = CZ_OK;
-    hid_t dataset = H5Dopen2(file->id, place, H5P_DEFAULT);
+    hid_t dataset = H5Dopen2(file, place, H5P_DEFAULT);
     hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
     hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
     if (space < 0 || type < 0) {
-        status = cz_h5_fail(file, place, "the dataset is damaged");
+        status = cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset is damaged");
         goto done;
     }
     int found =
         H5Sget_simple_extent_type(space) == H5S_NULL ? -1 : H5Sget_simple_extent_ndims(space);
     if (found != rank) {
-        status = found < 0
-                     ? cz_h5_fail(file, place, "the dataset holds no values")
-                     : cz_h5_fail(file, place, "the dataset has %d axes, expected %d", found, rank);
+        status = found < 0 ? cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset holds no values")
+                           : cz_h5_fail(CZ_ERR_INPUT, file, place,
+                                        "the dataset has %d axes, expected %d", found, rank);
         goto done;
     }
     if (rank) H5Sget_simple_extent_dims(space, dim, NULL);
@@ -261,11 +180,11 @@ static herr_t read_block(void *values, hid_t dataset, hid_t type, hid_t space, h
 }
 
 /* The largest number of blocks that a rank of the file's communicator needs. */
-static int64_t blocks_of_all(int64_t blocks, hid_t file_id, bool *shared)
+static int64_t blocks_of_all(int64_t blocks, hid_t file, bool *shared)
 {
     MPI_Comm comm = MPI_COMM_NULL;
     MPI_Info info = MPI_INFO_NULL;
-    hid_t access_list = H5Fget_access_plist(file_id);
+    hid_t access_list = H5Fget_access_plist(file);
     *shared =
         H5Pget_driver(access_list) == H5FD_MPIO && H5Pget_fapl_mpio(access_list, &comm, &info) >= 0;
     H5Pclose(access_list);
@@ -276,16 +195,16 @@ static int64_t blocks_of_all(int64_t blocks, hid_t file_id, bool *shared)
     return blocks;
 }
 
-cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, const cz_h5_file *file,
+cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, hid_t file,
                      const char *place)
 {
-    hid_t dataset = H5Dopen2(file->id, place, H5P_DEFAULT);
+    hid_t dataset = H5Dopen2(file, place, H5P_DEFAULT);
     hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
     hsize_t dim[2] = {0, 1};
     int axes = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
     /* The same on every rank: what is checked here is in the file's metadata. */
     if (axes != 1 && axes != 2) {
-        cz_status status = cz_h5_fail(file, place, "the dataset cannot be read");
+        cz_status status = cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset cannot be read");
         if (space >= 0) H5Sclose(space);
         if (dataset >= 0) H5Dclose(dataset);
         return status;
@@ -294,7 +213,7 @@ cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, con
     size_t row_bytes = H5Tget_size(type) * (axes == 2 ? (size_t)dim[1] : 1);
     int64_t rows = row_bytes && row_bytes < BLOCK_BYTES ? (int64_t)(BLOCK_BYTES / row_bytes) : 1;
     bool shared;
-    int64_t blocks = blocks_of_all((count + rows - 1) / rows, file->id, &shared);
+    int64_t blocks = blocks_of_all((count + rows - 1) / rows, file, &shared);
     hid_t transfer = H5Pcreate(H5P_DATASET_XFER);
     if (shared) H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE);
 
@@ -305,7 +224,7 @@ cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, con
         if (read_block((char *)values + (size_t)first * row_bytes, dataset, type, space, transfer,
                        axes, dim, (hsize_t)(begin + first), (hsize_t)size) < 0 &&
             !status)
-            status = cz_h5_fail(file, place, "cannot be read: the file is damaged");
+            status = cz_h5_fail(CZ_ERR_INPUT, file, place, "cannot be read: the file is damaged");
     }
     H5Pclose(transfer);
     H5Sclose(space);
