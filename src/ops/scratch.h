@@ -1,18 +1,47 @@
-/* Scratch of the CPU kernels, in elements: what each may take beside a product's own. A kernel
- * that takes more, or a new one, belongs here, since cz_ops_scratch() promises the sum. */
+/* Scratch of the CPU kernels, in elements, for every level and type: what each may take beside a
+ * product's own. A kernel that takes more, or a new one, belongs here, since cz_ops_scratch()
+ * promises the sum. */
 #ifndef CZ_SCRATCH_H
 #define CZ_SCRATCH_H
 
 #include <stddef.h>
 
-/* Largest packed blocks of A and B of any level, and what aligning both may add. */
-enum { CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32 };
+enum {
+    /* Largest packed blocks of A and B of any level, and what aligning both may add. */
+    CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
+    CZ_QUERY_BLOCK = 32,     /* queries of a head that are in work at once */
+    CZ_POOL_BLOCK = 1 << 18, /* elements that the cells in work at once may fill */
+    CZ_POOL_CELLS = 16       /* and how many they are at most */
+};
 
-/* The resampler and attention keep a few vectors and matrices of one cell at a time. */
-static inline size_t cz_scratch_cell(int L, int T, int D, int H)
+/* A row of `n` elements with what aligns the next. */
+static inline size_t cz_padded(int n) { return ((size_t)n + 15) & ~(size_t)15; }
+
+/* At most `keys` keys, and heads of at most `size` columns. */
+static inline size_t cz_attention_scratch(int keys, int size)
 {
-    size_t l = (size_t)L, t = (size_t)T, d = (size_t)D, h = (size_t)H;
-    return 8 * (l * d + l * h * t + h * t * d + d * d + 64);
+    return cz_padded(keys) * ((size_t)size + 2 * CZ_QUERY_BLOCK) + 3 * 16;
+}
+
+/* Of each cell in work: weights, their gradient and the softmax, (T, H, L); U, (T, H, D) of the
+ * factored form, or heads and their projection, (L, D) each, of the plain one. */
+static inline size_t cz_pool_cell_scratch(int T, int L, int D, int H)
+{
+    size_t rows = (size_t)T * (size_t)H, mixed = 2 * (size_t)L * cz_padded(D);
+    size_t u = rows * cz_padded(D);
+    return 3 * rows * cz_padded(L) + (u > mixed ? u : mixed);
+}
+static inline int cz_pool_cells(int T, int L, int D, int H)
+{
+    size_t fit = CZ_POOL_BLOCK / (cz_pool_cell_scratch(T, L, D, H) + 1);
+    return fit < 1 ? 1 : fit < CZ_POOL_CELLS ? (int)fit : CZ_POOL_CELLS;
+}
+
+/* With what the cell being normalised takes: its (L, D) rows and five vectors. */
+static inline size_t cz_pool_scratch(int T, int L, int D, int H)
+{
+    return (size_t)cz_pool_cells(T, L, D, H) * cz_pool_cell_scratch(T, L, D, H) +
+           ((size_t)L + 5) * cz_padded(D) + 10 * 16;
 }
 
 #endif

@@ -1,0 +1,168 @@
+/* Multi-head attention between a few tokens: the heads of one cell after the other, each in the
+ * first level cache. */
+#include "scratch.h"
+#include "small.h"
+#include "vector.h"
+
+/* One head of one cell, for the queries [i0, i0 + rows). */
+typedef struct head {
+    int Tq, Tk, size; /* queries, keys, columns of the head */
+    int ld;           /* between rows of what lies in scratch, Tk rounded up */
+    real *flipped;    /* (size, Tk) keys or values, transposed */
+    real *weights;    /* (rows, Tk) softmax after dropout */
+    real *dweights;   /* (rows, Tk) its gradient, then that of the scores */
+    real scale, drop;
+} head;
+
+static cz_status open_head(cz_exec *exec, head *h, cz_tensor q, cz_tensor k, int H,
+                           const cz_dropout *drop)
+{
+    int size = q.dim[2] / H, ld = round_up(k.dim[1]);
+    *h = (head){.Tq = q.dim[1], .Tk = k.dim[1], .size = size, .ld = ld, .drop = drop_scale(drop)};
+    h->scale = (real)(1 / sqrt((double)size));
+    h->flipped = take(exec, (size_t)size * (size_t)ld);
+    h->weights = take(exec, (size_t)CZ_QUERY_BLOCK * (size_t)ld);
+    h->dweights = take(exec, (size_t)CZ_QUERY_BLOCK * (size_t)ld);
+    return h->flipped && h->weights && h->dweights ? CZ_OK : CZ_ERR_MEMORY;
+}
+
+static cz_status slots_fit(const int32_t *slot, int B, int S)
+{
+    for (int b = 0; slot && b < B; b++)
+        if (slot[b] < 0 || slot[b] >= S)
+            return cz_fail(CZ_ERR_BUG, "cz_attention: cell %d has slot %d of %d", b, slot[b], S);
+    return CZ_OK;
+}
+
+/* x = softmax(scale x) in place. */
+static void softmax_row(real *x, int n, real scale)
+{
+    if (n == 0) return;
+    vec most = broadcast(x[0]), sum = {0};
+    for (int j = 0; j < n; j += LANES)
+        most = vec_max(keep_next(load_next(x + j, n - j), most, n - j), most);
+    vec top = broadcast(max_lanes(most));
+    for (int j = 0; j < n; j += LANES) {
+        vec e = vec_exp((load_next(x + j, n - j) - top) * broadcast(scale));
+        e = keep_next(e, (vec){0}, n - j);
+        store_next(x + j, e, n - j);
+        sum += e;
+    }
+    vec factor = broadcast(1 / sum_lanes(sum));
+    for (int j = 0; j < n; j += LANES) store_next(x + j, load_next(x + j, n - j) * factor, n - j);
+}
+
+/* h->weights = drop(probs), rows of the mask from element `at` on. */
+static void drop_rows(const head *h, const real *probs, ptrdiff_t ldp, int rows,
+                      const uint8_t *bits, size_t at)
+{
+    for (int i = 0; i < rows; i++, at += (size_t)h->Tk)
+        for (int j = 0; j < h->Tk; j += LANES) {
+            vec p = load_next(probs + i * ldp + j, h->Tk - j);
+            store(h->weights + i * h->ld + j, dropped(p, bits, at + (size_t)j, h->drop, h->Tk - j));
+        }
+}
+
+/* dscores = scale (a da - p sum(a da)), where a = drop(p), in the place of da. */
+static void softmax_backward(const head *h, const real *probs, ptrdiff_t ldp, int rows)
+{
+    for (int i = 0; i < rows; i++) {
+        const real *a = h->weights + i * h->ld, *p = probs + i * ldp;
+        real *da = h->dweights + i * h->ld;
+        vec sum = {0};
+        for (int j = 0; j < h->Tk; j += LANES)
+            sum += load_next(a + j, h->Tk - j) * load_next(da + j, h->Tk - j);
+        vec total = broadcast(sum_lanes(sum)), scale = broadcast(h->scale);
+        for (int j = 0; j < h->Tk; j += LANES) {
+            vec own = load_next(a + j, h->Tk - j) * load_next(da + j, h->Tk - j);
+            vec d = own - load_next(p + j, h->Tk - j) * total;
+            store_next(da + j, scale * d, h->Tk - j);
+        }
+    }
+}
+
+INLINE int block_rows(const head *h, int i0)
+{
+    return h->Tq - i0 < CZ_QUERY_BLOCK ? h->Tq - i0 : CZ_QUERY_BLOCK;
+}
+
+cz_status K(attention_forward)(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
+                               cz_tensor k, cz_tensor v, const int32_t *slot, int H,
+                               const cz_dropout *drop)
+{
+    int B = q.dim[0], elements = H * q.dim[1] * k.dim[1];
+    size_t kept = exec->scratch->used;
+    head h;
+    cz_status status = slots_fit(slot, B, k.dim[0]);
+    if (!status) status = open_head(exec, &h, q, k, H, drop);
+    if (status) goto done;
+    draw_masks(exec, drop, B, elements);
+    for (int b = 0; b < B; b++)
+        for (int i = 0; i < H; i++) {
+            const uint8_t *bits = cell_mask(drop, b, elements);
+            int s = slot ? slot[b] : b, column = i * h.size;
+            const real *vh = tensor_row(v, s * h.Tk) + column;
+            K(transpose_small)
+            (h.flipped, h.ld, tensor_row(k, s * h.Tk) + column, k.ld, h.Tk, h.size);
+            for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
+                int rows = block_rows(&h, i0), row = (b * H + i) * h.Tq + i0;
+                real *p = tensor_row(probs, row);
+                const real *qh = tensor_row(q, b * h.Tq + i0) + column;
+                K(small_product)
+                (p, probs.ld, rows_of(qh, q.ld), h.flipped, h.ld, rows, h.Tk, h.size, false);
+                for (int r = 0; r < rows; r++) softmax_row(p + r * probs.ld, h.Tk, h.scale);
+                view weights = rows_of(p, probs.ld);
+                if (bits) {
+                    drop_rows(&h, p, probs.ld, rows, bits, (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
+                    weights = rows_of(h.weights, h.ld);
+                }
+                K(small_product)
+                (tensor_row(out, b * h.Tq + i0) + column, out.ld, weights, vh, v.ld, rows, h.size,
+                 h.Tk, false);
+            }
+        }
+done:
+    exec->scratch->used = kept;
+    return status;
+}
+
+cz_status K(attention_backward)(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,
+                                cz_tensor dout, cz_tensor probs, cz_tensor q, cz_tensor k,
+                                cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop)
+{
+    int B = q.dim[0], elements = H * q.dim[1] * k.dim[1];
+    size_t kept = exec->scratch->used;
+    head h;
+    cz_status status = slots_fit(slot, B, k.dim[0]);
+    if (!status) status = open_head(exec, &h, q, k, H, drop);
+    if (status) goto done;
+    for (int b = 0; b < B; b++)
+        for (int i = 0; i < H; i++) {
+            const uint8_t *bits = cell_mask(drop, b, elements);
+            int keys = (slot ? slot[b] : b) * h.Tk, column = i * h.size;
+            real *dkh = tensor_row(dk, keys) + column, *dvh = tensor_row(dv, keys) + column;
+            K(transpose_small)(h.flipped, h.ld, tensor_row(v, keys) + column, v.ld, h.Tk, h.size);
+            for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
+                int rows = block_rows(&h, i0), row = b * h.Tq + i0;
+                bool add = slot || i0;
+                const real *p = tensor_row(probs, (b * H + i) * h.Tq + i0);
+                const real *dout_h = tensor_row(dout, row) + column;
+                const real *qh = tensor_row(q, row) + column;
+                drop_rows(&h, p, probs.ld, rows, bits, (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
+                K(small_product)
+                (dvh, dv.ld, transposed(h.weights, h.ld), dout_h, dout.ld, h.Tk, h.size, rows, add);
+                K(small_product)
+                (h.dweights, h.ld, rows_of(dout_h, dout.ld), h.flipped, h.ld, rows, h.Tk, h.size,
+                 false);
+                softmax_backward(&h, p, probs.ld, rows);
+                K(small_product)
+                (tensor_row(dq, row) + column, dq.ld, rows_of(h.dweights, h.ld),
+                 tensor_row(k, keys) + column, k.ld, rows, h.size, h.Tk, false);
+                K(small_product)
+                (dkh, dk.ld, transposed(h.dweights, h.ld), qh, q.ld, h.Tk, h.size, rows, add);
+            }
+        }
+done:
+    exec->scratch->used = kept;
+    return status;
+}

@@ -1,0 +1,90 @@
+/* What the kernels with rows to walk over share: parts of vectors, the exponential, masks. */
+#ifndef CZ_VECTOR_H
+#define CZ_VECTOR_H
+
+#include "kernel.h"
+
+#include <math.h>
+
+/* The next LANES elements, or as many as are left (> 0); the other lanes are 0. */
+INLINE vec load_next(const real *p, int left)
+{
+    return left >= LANES ? load(p) : load_part(p, left);
+}
+INLINE void store_next(real *p, vec v, int left)
+{
+    if (left >= LANES) store(p, v);
+    else store_part(p, v, left);
+}
+
+/* `v` in its first `left` lanes (> 0), `other` in those beyond. */
+INLINE vec keep_next(vec v, vec other, int left)
+{
+    vec_int lane;
+    if (left >= LANES) return v;
+    UNROLL for (int i = 0; i < LANES; i++) lane[i] = i;
+    return choose(lane < (vec_int){0} + (real_int)left, v, other);
+}
+
+INLINE int round_up(int n) { return (n + LANES - 1) / LANES * LANES; }
+
+/* exp(x) for x <= 0. In fp32: x = n log 2 + r, exp(r) by the polynomial of Cephes' expf
+ * (Moshier 1992), which is within 2^-26 of it; below 1.5 units in the last place in all, and 0
+ * below -87, where the result nears the denormals. NaN stays NaN. In fp64: libm's. */
+#if CZ_REAL_BITS == 64
+INLINE vec vec_exp(vec x)
+{
+    for (int i = 0; i < LANES; i++) x[i] = exp(x[i]);
+    return x;
+}
+#else
+typedef uint32_t vec_bits __attribute__((vector_size(CZ_VECTOR_BYTES)));
+
+INLINE vec vec_exp(vec x)
+{
+    const vec shift = broadcast(0x1.8p23f); /* x + shift is rounded to an integer */
+    const vec lowest = broadcast(-87);
+    vec_int tiny = x < lowest;
+    vec shifted = choose(tiny, lowest, x) * broadcast(1.44269504088896341f) + shift;
+    vec n = shifted - shift;
+    vec r = x - n * broadcast(0.693359375f) - n * broadcast(-2.12194440e-4f);
+    vec p = broadcast(1.9875691500e-4f);
+    p = p * r + broadcast(1.3981999507e-3f);
+    p = p * r + broadcast(8.3334519073e-3f);
+    p = p * r + broadcast(4.1665795894e-2f);
+    p = p * r + broadcast(1.6666665459e-1f);
+    p = p * r + broadcast(5.0000001201e-1f);
+    p = p * r * r + r + broadcast(1);
+    /* The integer stands in the low bits of `shifted`: add it to the exponent. */
+    p = (vec)((vec_bits)p + ((vec_bits)shifted << 23));
+    return choose(tiny, (vec){0}, p);
+}
+#endif
+
+/* v scaled where the mask has a 1, else 0: `left` elements (> 0) from element `at` on. A NULL
+ * mask keeps all, unscaled. */
+INLINE vec dropped(vec v, const uint8_t *bits, size_t at, real scale, int left)
+{
+    if (!bits) return v;
+    return keep_lanes(v * broadcast(scale), mask_bits(bits, at, left < LANES ? left : LANES));
+}
+
+/* The mask of a cell, NULL without dropout. */
+INLINE uint8_t *cell_mask(const cz_dropout *drop, int cell, int elements)
+{
+    return drop ? drop->bits + (size_t)cell * cz_mask_bytes(elements) : NULL;
+}
+INLINE real drop_scale(const cz_dropout *drop)
+{
+    return drop ? (real)cz_dropout_scale(drop->p) : 1;
+}
+
+/* Writes the masks of all cells. */
+INLINE void draw_masks(const cz_exec *exec, const cz_dropout *drop, int cells, int elements)
+{
+    for (int b = 0; drop && b < cells; b++)
+        K(mask)
+        (cell_mask(drop, b, elements), exec->step, drop->site, drop->p, drop->cell[b], elements);
+}
+
+#endif

@@ -1,0 +1,238 @@
+/* Multi-head attention: levels, finite differences, definition, slots, one cell in any batch. */
+#include "op_check.h"
+
+typedef struct setting {
+    int B, S, Tq, Tk, F, H;
+    const int32_t *slot;
+    const cz_dropout *drop;
+} setting;
+
+enum { OUT, PROBS, Q, K, V };
+
+static cz_status forward(cz_exec *exec, cz_tensor *t, void *context)
+{
+    setting *s = context;
+    return cz_attention_forward(exec, t[OUT], t[PROBS], t[Q], t[K], t[V], s->slot, s->H, s->drop);
+}
+
+enum { DQ, DK, DV, DOUT, PROBS2, Q2, K2, V2 };
+
+static cz_status backward(cz_exec *exec, cz_tensor *t, void *context)
+{
+    setting *s = context;
+    return cz_attention_backward(exec, t[DQ], t[DK], t[DV], t[DOUT], t[PROBS2], t[Q2], t[K2], t[V2],
+                                 s->slot, s->H, s->drop);
+}
+
+static int axis(int n) { return n ? n : -1; }
+
+static op_case forward_case(setting *s)
+{
+    op_case o = {.call = forward, .context = s};
+    int B = axis(s->B), S = axis(s->S), Tk = axis(s->Tk);
+    op_add(&o, "out", SET, B, s->Tq, s->F, 0);
+    op_add(&o, "probs", SET, B, s->H, s->Tq, Tk);
+    op_add(&o, "q", IN, B, s->Tq, s->F, 0);
+    op_add(&o, "k", IN, S, Tk, s->F, 0);
+    op_add(&o, "v", IN, S, Tk, s->F, 0);
+    return o;
+}
+
+static op_case backward_case(setting *s, const op_case *f, double **result)
+{
+    op_case o = {.call = backward, .context = s};
+    op_role shared = s->slot ? ADDED : SET;
+    int B = axis(s->B), S = axis(s->S), Tk = axis(s->Tk);
+    op_add(&o, "dq", SET, B, s->Tq, s->F, 0);
+    op_add(&o, "dk", shared, S, Tk, s->F, 0);
+    op_add(&o, "dv", shared, S, Tk, s->F, 0);
+    op_add(&o, "dout", IN, B, s->Tq, s->F, 0);
+    op_give(op_add(&o, "probs", IN, B, s->H, s->Tq, Tk), result[PROBS]);
+    op_give(op_add(&o, "q", IN, B, s->Tq, s->F, 0), f->argument[Q].value);
+    op_give(op_add(&o, "k", IN, S, Tk, s->F, 0), f->argument[K].value);
+    op_give(op_add(&o, "v", IN, S, Tk, s->F, 0), f->argument[V].value);
+    return o;
+}
+
+/* What fp32 reads must be exact there. */
+static void round_probs(op_case *b)
+{
+    op_argument *probs = &b->argument[PROBS2];
+    for (size_t i = 0; i < op_size(probs); i++) probs->value[i] = (double)(float)probs->value[i];
+}
+
+static const int32_t slots[] = {2, 0, 2, 1, 1, 2, 0, 0};
+
+static void levels(void)
+{
+    const int shape[][5] = {/* B, Tq, Tk, F, H */
+                            {0, 3, 3, 8, 2},  {1, 1, 1, 1, 1},   {2, 3, 5, 27, 3},
+                            {3, 8, 8, 64, 8}, {2, 1, 17, 40, 5}, {2, 40, 35, 66, 2},
+                            {2, 5, 3, 56, 1}, {4, 8, 8, 256, 8}, {1, 70, 130, 64, 2}};
+    double worst_forward[CZ_LEVELS] = {0}, worst_backward[CZ_LEVELS] = {0};
+    bool good = true;
+    int cases = 0;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int variant = 0; variant < 4; variant++, cases++) {
+            setting s = {shape[i][0],
+                         3,
+                         shape[i][1],
+                         shape[i][2],
+                         shape[i][3],
+                         shape[i][4],
+                         variant & 1 ? slots : NULL,
+                         NULL};
+            int elements = s.H * s.Tq * s.Tk;
+            op_dropout d;
+            if (!s.slot) s.S = s.B;
+            s.drop = op_drop(&d, 6, variant & 2 ? 0.3 : 0, s.B, elements);
+            op_case f = forward_case(&s);
+            double *result[MOST_ARGUMENTS];
+            good = op_levels(&f, worst_forward) && op_run(&f, op_exact(), 0, result) && good;
+            op_case b = backward_case(&s, &f, result);
+            round_probs(&b);
+            good = op_levels(&b, worst_backward) && good;
+            op_free_result(&f, result);
+            op_free(&f);
+            op_free(&b);
+            if (s.drop) free(s.drop->bits);
+        }
+    op_verdict("attention forward", good, worst_forward, cases, TOL_F32_OP);
+    op_verdict("attention backward", good, worst_backward, cases, TOL_F32_OP);
+}
+
+/* One element of the output from its definition. */
+static double defined(const setting *s, const op_case *f, int b, int i, int c)
+{
+    int n = s->F / s->H, h = c / n, key = (s->slot ? s->slot[b] : b) * s->Tk;
+    const double *q = f->argument[Q].value, *k = f->argument[K].value, *v = f->argument[V].value;
+    double sum = 0, out = 0;
+    for (int j = 0; j < s->Tk; j++) {
+        double score = 0;
+        for (int e = h * n; e < (h + 1) * n; e++)
+            score += q[(b * s->Tq + i) * s->F + e] * k[(key + j) * s->F + e];
+        double p = exp(score / sqrt(n));
+        bool kept =
+            !s->drop || op_kept(s->drop, b, s->H * s->Tq * s->Tk, (h * s->Tq + i) * s->Tk + j);
+        sum += p;
+        if (kept) out += p * (s->drop ? cz_dropout_scale(s->drop->p) : 1) * v[(key + j) * s->F + c];
+    }
+    return out / sum;
+}
+
+static void differences(const int32_t *slot, double p, int Tq)
+{
+    setting s = {.B = 3, .S = 3, .Tq = Tq, .Tk = 5, .F = 9, .H = 3, .slot = slot};
+    op_dropout d;
+    s.drop = op_drop(&d, 6, p, s.B, s.H * s.Tq * s.Tk);
+    op_case f = forward_case(&s);
+    double *result[MOST_ARGUMENTS], *gradient[MOST_ARGUMENTS], worst = 0;
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result);
+    op_run(&b, op_exact(), 0, gradient);
+    const char *with = slot ? "slots" : "own keys";
+    for (int i = 0; i < 3; i++) {
+        const op_argument *into = &b.argument[i];
+        for (size_t j = 0; j < op_size(into) && into->role == ADDED; j++)
+            gradient[i][j] -= into->value[j];
+        double gap = op_difference(&f, OUT, b.argument[DOUT].value, Q + i, gradient[i]);
+        check(gap < TOL_FINITE_DIFFERENCE,
+              "attention: %s by differences, %d queries, %s, "
+              "dropout %.1f: %.1e",
+              into->name, Tq, with, p, gap);
+    }
+    for (int n = 0; n < s.B * s.Tq * s.F; n++)
+        worst = fmax(
+            worst, fabs(result[OUT][n] - defined(&s, &f, n / s.F / s.Tq, n / s.F % s.Tq, n % s.F)));
+    check(worst < TOL_F64_FORMS, "attention: as defined, %d queries, %s, dropout %.1f: %.1e", Tq,
+          with, p, worst);
+    op_free_result(&f, result);
+    op_free_result(&b, gradient);
+    op_free(&f);
+    op_free(&b);
+    if (s.drop) free(s.drop->bits);
+}
+
+/* The same bits for a cell alone as for a cell of five. */
+static void any_batch(const cz_backend *backend)
+{
+    setting all = {.B = 5, .S = 5, .Tq = 8, .Tk = 8, .F = 64, .H = 4};
+    op_dropout d;
+    all.drop = op_drop(&d, 6, 0.2, all.B, all.H * all.Tq * all.Tk);
+    op_case f = forward_case(&all);
+    double *result[MOST_ARGUMENTS], *gradient[MOST_ARGUMENTS];
+    op_run(&f, backend, 0, result);
+    op_case b = backward_case(&all, &f, result);
+    op_run(&b, backend, 0, gradient);
+    bool same = true;
+    for (int cell = 0; cell < all.B; cell++) {
+        cz_dropout own = *all.drop;
+        setting one = all;
+        double *alone[MOST_ARGUMENTS], *back[MOST_ARGUMENTS];
+        one.B = one.S = 1;
+        one.drop = &own;
+        own.cell += cell;
+        own.bits += (size_t)cell * cz_mask_bytes(all.H * all.Tq * all.Tk);
+        op_case g = forward_case(&one);
+        for (int i = Q; i <= V; i++)
+            op_give(&g.argument[i], f.argument[i].value + (size_t)cell * op_size(&g.argument[i]));
+        op_run(&g, backend, 3, alone);
+        op_case h = backward_case(&one, &g, alone);
+        op_give(&h.argument[DOUT],
+                b.argument[DOUT].value + (size_t)cell * op_size(&h.argument[DOUT]));
+        op_run(&h, backend, 3, back);
+        for (int i = 0; i < 5; i++) {
+            size_t n = op_size(&g.argument[i]), m = op_size(&h.argument[i]);
+            if (i <= PROBS)
+                same = same && !memcmp(alone[i], result[i] + cell * n, n * sizeof(double));
+            if (i <= DV)
+                same = same && !memcmp(back[i], gradient[i] + cell * m, m * sizeof(double));
+        }
+        op_free_result(&g, alone);
+        op_free_result(&h, back);
+        op_free(&g);
+        op_free(&h);
+    }
+    check(same, "attention: %s gives a cell the same bits in any batch", cz_backend_name(backend));
+    op_free_result(&f, result);
+    op_free_result(&b, gradient);
+    op_free(&f);
+    op_free(&b);
+    free(all.drop->bits);
+}
+
+static void refusals(void)
+{
+    setting s = {.B = 2, .S = 3, .Tq = 2, .Tk = 2, .F = 4, .H = 2};
+    const int32_t beyond[] = {0, 3}, below[] = {-1, 0};
+    cz_tensor t[5];
+    cz_arena scratch;
+    if (cz_arena_init(&scratch, 1 << 20)) exit(2);
+    cz_exec exec = {op_exact(), &op_step, &scratch};
+    for (int i = 0; i < 2; i++) {
+        s.slot = i ? below : beyond;
+        op_case f = forward_case(&s);
+        for (int j = 0; j < f.count; j++) t[j] = op_tensor(&f.argument[j], CZ_F64, 0);
+        cz_error_clear();
+        check(forward(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "slot"),
+              "attention: slot %d of 3 is refused: %s", i ? -1 : 3, cz_error_message());
+        for (int j = 0; j < f.count; j++) free(t[j].data);
+        op_free(&f);
+    }
+    cz_arena_free(&scratch);
+}
+
+int main(void)
+{
+    levels();
+    for (int variant = 0; variant < 4; variant++)
+        differences(variant & 1 ? slots : NULL, variant & 2 ? 0.3 : 0, 4);
+    differences(slots, 0.3, 35); /* more than one block of queries */
+    differences(NULL, 0, 35);
+    for (int level = 0; level < CZ_LEVELS; level++)
+        if (cz_backend_cpu(CZ_F32, (cz_level)level))
+            any_batch(cz_backend_cpu(CZ_F32, (cz_level)level));
+        else check_skip("attention: this processor has no %s", cz_level_name((cz_level)level));
+    refusals();
+    return check_done();
+}

@@ -1,0 +1,188 @@
+/* Softmax cross-entropy: levels, definition, gradient, ties, large logits, unknown classes. */
+#include "op_check.h"
+
+typedef struct setting {
+    const int32_t *code;
+    int B, head;
+    bool wants_gradient, wants_probs;
+    double loss[64];
+    int32_t best[64];
+} setting;
+
+enum { DLOGITS, PROBS, LOGITS };
+
+static cz_status call(cz_exec *exec, cz_tensor *t, void *context)
+{
+    setting *s = context;
+    for (int b = 0; b < 64; b++) {
+        s->loss[b] = (double)NAN;
+        s->best[b] = -7;
+    }
+    cz_tensor absent = {0};
+    return cz_cross_entropy(exec, s->wants_gradient ? t[DLOGITS] : absent, s->loss, s->best,
+                            s->wants_probs ? t[PROBS] : absent, t[LOGITS], s->code, s->head);
+}
+
+static op_case loss_case(setting *s, int C)
+{
+    op_case o = {.call = call, .context = s};
+    int B = s->B ? s->B : -1;
+    op_add(&o, "dlogits", s->wants_gradient ? SET : IN, B, C, 0, 0);
+    op_add(&o, "probs", s->wants_probs ? SET : IN, B, C, 0, 0);
+    op_add(&o, "logits", IN, B, C, 0, 0);
+    return o;
+}
+
+static double largest_of(const double *x, int C)
+{
+    double top = x[0];
+    for (int c = 1; c < C; c++) top = fmax(top, x[c]);
+    return top;
+}
+
+/* Everything from the definition, with long double inside. */
+static bool defined(const setting *s, const op_case *o, double **got, int C, double tolerance)
+{
+    bool good = true;
+    for (int b = 0; b < s->B; b++) {
+        const double *x = o->argument[LOGITS].value + b * C;
+        double top = largest_of(x, C);
+        long double sum = 0;
+        int best = 0;
+        while (x[best] != top) best++;
+        for (int c = 0; c < C; c++) sum += expl((long double)x[c] - top);
+        double loss = s->code[b] < 0 ? 0 : (double)(logl(sum) - ((long double)x[s->code[b]] - top));
+        good = good && s->best[b] == best && fabs(s->loss[b] - loss) <= tolerance * (1 + loss);
+        for (int c = 0; c < C; c++) {
+            double p = (double)(expl((long double)x[c] - top) / sum);
+            double d = s->code[b] < 0 ? 0 : (p - (c == s->code[b])) * op_step.scale[s->head];
+            if (s->wants_probs) good = good && fabs(got[PROBS][b * C + c] - p) <= tolerance;
+            if (s->wants_gradient) good = good && fabs(got[DLOGITS][b * C + c] - d) <= tolerance;
+        }
+    }
+    return good;
+}
+
+static void levels(void)
+{
+    const int shape[][2] = {{0, 3}, {1, 1}, {2, 2}, {7, 14}, {5, 33}, {64, 16}, {3, 981}};
+    double worst[CZ_LEVELS] = {0};
+    bool good = true, right = true;
+    int cases = 0;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int variant = 0; variant < 4; variant++, cases++) {
+            int B = shape[i][0], C = shape[i][1];
+            int32_t code[64];
+            for (int b = 0; b < B; b++) code[b] = b % 5 == 3 ? -1 : (b * 7 + 1) % C;
+            setting s = {code, B, 2, variant & 1, variant & 2, {0}, {0}};
+            op_case o = loss_case(&s, C);
+            for (size_t e = 0; e < (size_t)B * (size_t)C; e++) o.argument[LOGITS].value[e] *= 4;
+            double *got[MOST_ARGUMENTS];
+            good = op_levels(&o, worst) && good;
+            for (int level = 0; level <= CZ_LEVELS; level++) { /* the last: fp64 */
+                const cz_backend *backend =
+                    level < CZ_LEVELS ? cz_backend_cpu(CZ_F32, (cz_level)level) : op_exact();
+                if (!backend) continue;
+                good = op_run(&o, backend, 2, got) && good;
+                right = right && defined(&s, &o, got, C, level < CZ_LEVELS ? 1e-6 : 1e-14);
+                op_free_result(&o, got);
+            }
+            op_free(&o);
+        }
+    op_verdict("cross-entropy", good, worst, cases, TOL_F32_OP);
+    check(right, "cross-entropy: loss, best class, probabilities and gradient as defined");
+}
+
+static void differences(void)
+{
+    enum { B = 6, C = 5 };
+    const int32_t code[B] = {0, 4, -1, 2, 2, 1};
+    const double h = 1e-5;
+    setting s = {code, B, 3, true, true, {0}, {0}};
+    op_case o = loss_case(&s, C);
+    double *got[MOST_ARGUMENTS], *moved[MOST_ARGUMENTS], worst = 0;
+    op_run(&o, op_exact(), 0, got);
+    for (int e = 0; e < B * C; e++) {
+        double sum[2] = {0, 0}, *x = o.argument[LOGITS].value + e, kept = *x;
+        for (int side = 0; side < 2; side++) {
+            *x = side ? kept - h : kept + h;
+            op_run(&o, op_exact(), 0, moved);
+            for (int b = 0; b < B; b++) sum[side] += s.loss[b] * op_step.scale[3];
+            op_free_result(&o, moved);
+        }
+        *x = kept;
+        worst = fmax(worst, fabs((sum[0] - sum[1]) / (2 * h) - got[DLOGITS][e]));
+    }
+    check(worst < TOL_FINITE_DIFFERENCE, "cross-entropy: dlogits by differences: %.1e", worst);
+    op_free_result(&o, got);
+    op_free(&o);
+}
+
+/* Logits that overflow exp, that underflow it, that tie, and that are not finite. */
+static void extremes(const cz_backend *backend)
+{
+    enum { B = 6, C = 18 };
+    const int32_t code[B] = {0, 1, 3, -1, 17, 2};
+    setting s = {code, B, 0, true, true, {0}, {0}};
+    op_case o = loss_case(&s, C);
+    double *x = o.argument[LOGITS].value, *got[MOST_ARGUMENTS];
+    for (int c = 0; c < C; c++) {
+        x[c] = c == 0 ? 1e4 : -1e4;      /* certain and right */
+        x[C + c] = c == 0 ? 1e4 : 0;     /* certain and wrong: a loss of 1e4 */
+        x[2 * C + c] = c == 3 || c == 9; /* a tie */
+        x[3 * C + c] = 5 - (c == 1);     /* unknown, a tie of nearly all */
+        x[4 * C + c] = -0x1p100;            /* all equal */
+    }
+    x[5 * C + 4] = (double)NAN;
+    const cz_step kept = op_step;
+    op_step.scale[0] = 0.25;
+    bool ran = op_run(&o, backend, 1, got);
+    op_step = kept;
+    double n = log(16 + 2 * exp(1)), *d = got[DLOGITS];
+    bool finite = ran;
+    for (int e = 0; e < 5 * C; e++) finite = finite && isfinite(d[e]) && isfinite(got[PROBS][e]);
+    check(finite && s.loss[0] == 0 && s.loss[1] == 1e4 && d[C] == 0.25 && d[C + 1] == -0.25,
+          "cross-entropy: %s with logits of 1e4", cz_backend_name(backend));
+    check(s.best[2] == 3 && s.best[3] == 0 && s.best[4] == 0 && fabs(s.loss[2] - n + 1) < 1e-6 &&
+              fabs(s.loss[4] - log(18)) < 1e-6,
+          "cross-entropy: %s takes the first of equals", cz_backend_name(backend));
+    bool silent = s.loss[3] == 0;
+    for (int c = 0; c < C; c++) silent = silent && d[3 * C + c] == 0;
+    check(silent, "cross-entropy: %s, an unknown class costs nothing", cz_backend_name(backend));
+    check(isnan(s.loss[5]) && s.best[5] >= 0 && s.best[5] < C,
+          "cross-entropy: %s shows a NaN in the loss", cz_backend_name(backend));
+    op_free_result(&o, got);
+    op_free(&o);
+}
+
+static void refusals(void)
+{
+    const int32_t code[] = {0, 4};
+    setting s = {code, 2, 0, true, true, {0}, {0}};
+    op_case o = loss_case(&s, 4);
+    cz_tensor t[3];
+    cz_arena scratch;
+    if (cz_arena_init(&scratch, 1 << 20)) exit(2);
+    cz_exec exec = {op_exact(), &op_step, &scratch};
+    for (int i = 0; i < 3; i++) t[i] = op_tensor(&o.argument[i], CZ_F64, 0);
+    cz_error_clear();
+    check(call(&exec, t, &s) == CZ_ERR_BUG, "cross-entropy: class 4 of 4 is refused: %s",
+          cz_error_message());
+    for (int i = 0; i < 3; i++) free(t[i].data);
+    cz_arena_free(&scratch);
+    op_free(&o);
+}
+
+int main(void)
+{
+    for (int h = 0; h < CZ_MAX_HEADS; h++) op_step.scale[h] = 1.0 / (3 + h);
+    levels();
+    differences();
+    extremes(op_exact());
+    for (int level = 0; level < CZ_LEVELS; level++)
+        if (cz_backend_cpu(CZ_F32, (cz_level)level))
+            extremes(cz_backend_cpu(CZ_F32, (cz_level)level));
+        else check_skip("cross-entropy: this processor has no %s", cz_level_name((cz_level)level));
+    refusals();
+    return check_done();
+}
