@@ -1,0 +1,192 @@
+/* Vectors of labels from a table: an HDF5 file with `labels` (rows) and `vectors` (rows, C). */
+#include "czhpc/data.h"
+#include "czhpc/h5_read.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef CZ_SHARE
+#define CZ_SHARE "/usr/local/share/czhpc"
+#endif
+
+typedef struct table {
+    char **label;
+    int rows, width;
+    float *vector; /* (rows, width) */
+} table;
+
+static void table_free(table *read)
+{
+    cz_h5_free_strings(read->label, (size_t)read->rows);
+    free(read->vector);
+}
+
+/* The table that comes with czhpc: beside the executable (a checkout), or where it was
+ * installed. */
+static cz_status embedded_path(char *path, size_t size)
+{
+    static const char *const places[] = {"configs/labels.h5", "../share/czhpc/configs/labels.h5",
+                                         "../../configs/labels.h5"};
+    char folder[CZ_PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    folder[length > 0 ? length : 0] = 0;
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = 0;
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, size, "%s/%s", folder, places[i]);
+        if (!access(path, R_OK)) return CZ_OK;
+    }
+    snprintf(path, size, "%s/configs/labels.h5", CZ_SHARE);
+    if (!access(path, R_OK)) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT,
+                   "text.table: the embedded table of label vectors is neither beside %s nor at "
+                   "%s: run make install, or name a file",
+                   folder, path);
+}
+
+static cz_status check_vectors(const table *read, hid_t file)
+{
+    for (int i = 0; i < read->rows; i++) {
+        const float *vector = read->vector + (size_t)i * (size_t)read->width;
+        for (int c = 0; c < read->width; c++)
+            if (!isfinite(vector[c]))
+                return cz_h5_fail(CZ_ERR_INPUT, file, "vectors",
+                                  "the vector of '%s' is not finite at %d", read->label[i], c);
+        for (int j = 0; j < i; j++)
+            if (!strcmp(read->label[i], read->label[j]))
+                return cz_h5_fail(CZ_ERR_INPUT, file, "labels", "'%s' stands twice, rows %d and %d",
+                                  read->label[i], j, i);
+    }
+    return CZ_OK;
+}
+
+static cz_status read_open_table(table *read, hid_t file)
+{
+    hsize_t rows = 0, dim[2] = {0, 0};
+    H5T_class_t class;
+    CZ_TRY(cz_h5_layout(&rows, &class, file, "labels", 1));
+    if (class != H5T_STRING)
+        return cz_h5_fail(CZ_ERR_INPUT, file, "labels", "does not hold strings");
+    CZ_TRY(cz_h5_layout(dim, &class, file, "vectors", 2));
+    if (class != H5T_FLOAT)
+        return cz_h5_fail(CZ_ERR_INPUT, file, "vectors", "does not hold floating-point numbers");
+    if (dim[0] != rows || rows < 1 || dim[1] < 1 || dim[0] > 1 << 20 || dim[1] > 1 << 16)
+        return cz_h5_fail(CZ_ERR_INPUT, file, "vectors",
+                          "has the shape (%llu, %llu) for %llu labels", (unsigned long long)dim[0],
+                          (unsigned long long)dim[1], (unsigned long long)rows);
+    CZ_TRY(cz_h5_texts(&read->label, &read->rows, file, "labels"));
+    read->width = (int)dim[1];
+    read->vector = cz_alloc((size_t)(dim[0] * dim[1]), sizeof *read->vector, "label vectors");
+    if (!read->vector) return CZ_ERR_MEMORY;
+    CZ_TRY(cz_h5_rows(read->vector, H5T_NATIVE_FLOAT, 0, read->rows, file, "vectors"));
+    return check_vectors(read, file);
+}
+
+static cz_status read_table(table *read, const char *path)
+{
+    hid_t file;
+    CZ_TRY(cz_h5_open_file(&file, path));
+    cz_status status = read_open_table(read, file);
+    cz_h5_close(&file);
+    return status;
+}
+
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+/* Levenshtein's distance without regard to case; `row` has room for strlen(b) + 1. */
+static int distance(const char *a, const char *b, int *row)
+{
+    int width = (int)strlen(b);
+    for (int j = 0; j <= width; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = i;
+        for (int j = 1; j <= width; j++) {
+            int equal = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            int changed = corner + !equal;
+            corner = row[j];
+            row[j] = smaller(changed, smaller(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[width];
+}
+
+static const char *nearest(const char *label, const table *read)
+{
+    size_t longest = 0;
+    for (int i = 0; i < read->rows; i++)
+        if (strlen(read->label[i]) > longest) longest = strlen(read->label[i]);
+    int *row = cz_alloc(longest + 1, sizeof *row, "the comparison of labels");
+    int best = 0, least = INT32_MAX;
+    for (int i = 0; row && i < read->rows; i++) {
+        int d = distance(label, read->label[i], row);
+        if (d >= least) continue;
+        least = d;
+        best = i;
+    }
+    free(row);
+    return read->label[best];
+}
+
+static int row_of(const char *label, const table *read)
+{
+    for (int i = 0; i < read->rows; i++)
+        if (!strcmp(label, read->label[i])) return i;
+    return -1;
+}
+
+/* Names every label that the table lacks, and the nearest one that it has. */
+static cz_status check_labels(const table *read, char *const *label, int count, const char *path)
+{
+    char text[2048] = "";
+    int missing = 0;
+    for (int i = 0; i < count; i++) {
+        if (row_of(label[i], read) >= 0) continue;
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s'%s' (nearest: '%s')", missing++ ? ", " : "",
+                 label[i], nearest(label[i], read));
+    }
+    if (!missing) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT,
+                   "%s: no vector for %d of %d labels: %s. Add them to the table (text.table), or "
+                   "set model.text=false",
+                   path, missing, count, text);
+}
+
+/* Vectors are filled up with zeros to this width. */
+static cz_status final_width(int *width, int found, const char *path, const cz_config *config)
+{
+    int tokens = config->model.tokens, wanted = config->text.width;
+    *width = wanted ? wanted : (found + tokens - 1) / tokens * tokens;
+    if (found <= *width) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT, "%s: vectors are %d wide, text.width is %d: raise it, or set 0",
+                   path, found, wanted);
+}
+
+cz_status cz_label_vectors(float **vectors, int *width, char *const *label, int count,
+                           const cz_config *config)
+{
+    char path[2 * CZ_PATH_MAX];
+    table read = {0};
+    *vectors = NULL;
+    *width = 0;
+    snprintf(path, sizeof path, "%s", config->text.table);
+    if (!strcmp(path, "embedded")) CZ_TRY(embedded_path(path, sizeof path));
+    cz_status status = read_table(&read, path);
+    if (!status) status = check_labels(&read, label, count, path);
+    if (!status) status = final_width(width, read.width, path, config);
+    if (status) goto done;
+    *vectors = cz_alloc((size_t)count * (size_t)*width, sizeof **vectors, "label vectors");
+    if (!*vectors) status = CZ_ERR_MEMORY;
+    for (int i = 0; i < count && !status; i++)
+        memcpy(*vectors + (size_t)i * (size_t)*width,
+               read.vector + (size_t)row_of(label[i], &read) * (size_t)read.width,
+               (size_t)read.width * sizeof(float));
+done:
+    table_free(&read);
+    return status;
+}
