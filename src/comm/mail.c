@@ -3,8 +3,8 @@
 #include "reducer.h"
 
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
+
+enum { SLOTS_TAG, ARRAY_TAG }; /* + the partial sum */
 
 /* The largest power of two that divides the threads: then the workers of a partial sum are a
  * whole subtree, on whatever ranks the others are. */
@@ -25,63 +25,21 @@ size_t cz_mail_own_bytes(const cz_reducer *r)
     size_t partials = threads / (size_t)group_of(r->threads), leaves = size * partials;
     size_t arrays = (3 + threads + partials) * r->stride + leaves * received_stride(r);
     size_t slots = (threads + partials + leaves) * sizeof(cz_slot);
-    size_t tables = size * (3 * sizeof(int) + 4 * sizeof(MPI_Datatype)) +
-                    (2 * leaves + 2 * threads + size) * sizeof(void *);
+    size_t messages = 2 * size * (partials + 1);
+    size_t tables = size * sizeof(int) + (2 * leaves + 2 * threads + size) * sizeof(void *) +
+                    messages * (2 * sizeof(MPI_Request) + sizeof(MPI_Status));
     return arrays + slots + tables + 20 * 64; /* alignment of each */
-}
-
-/* `head_bytes` at `head`, then elements [begin, end) of `arrays` arrays, as one type. */
-static cz_status make_type(const cz_reducer *r, MPI_Datatype *type, void *head, size_t head_bytes,
-                           char *array, size_t stride, int arrays, size_t begin, size_t end)
-{
-    size_t blocks = (size_t)arrays + 1;
-    int *length = cz_alloc(blocks, sizeof *length, "a message's type");
-    MPI_Aint *address = cz_alloc(blocks, sizeof *address, "a message's type");
-    MPI_Datatype *block = cz_alloc(blocks, sizeof *block, "a message's type");
-    cz_status status = length && address && block ? CZ_OK : CZ_ERR_MEMORY;
-    if (status) goto done;
-
-    length[0] = (int)head_bytes;
-    block[0] = MPI_BYTE;
-    MPI_Get_address(head, &address[0]);
-    for (int p = 0; p < arrays; p++) {
-        length[p + 1] = (int)(end - begin);
-        block[p + 1] = r->dtype == CZ_F64 ? MPI_DOUBLE : MPI_FLOAT;
-        MPI_Get_address(array + (size_t)p * stride + begin * cz_dtype_size(r->dtype),
-                        &address[p + 1]);
-    }
-    status = cz_comm_result("MPI_Type_create_struct",
-                            MPI_Type_create_struct((int)blocks, length, address, block, type));
-    if (!status) status = cz_comm_result("MPI_Type_commit", MPI_Type_commit(type));
-done:
-    free(length);
-    free(address);
-    free(block);
-    return status;
-}
-
-static MPI_Datatype *take_types(cz_arena *memory, int count)
-{
-    MPI_Datatype *type = cz_arena_take(memory, (size_t)count * sizeof *type);
-    for (int i = 0; type && i < count; i++) type[i] = MPI_BYTE;
-    return type;
 }
 
 static cz_status take_tables(cz_reducer *r)
 {
     cz_mail *mail = &r->mail;
-    int size = r->comm->size;
-    size_t ints = (size_t)size * sizeof(int);
-    mail->updated = cz_arena_take(&r->memory, ints);
-    mail->count = cz_arena_take(&r->memory, ints);
-    mail->nowhere = cz_arena_take(&r->memory, ints);
-    mail->send_sums = take_types(&r->memory, size);
-    mail->receive_sums = take_types(&r->memory, size);
-    mail->send_weights = take_types(&r->memory, size);
-    mail->receive_weights = take_types(&r->memory, size);
-    if (!mail->updated || !mail->count || !mail->nowhere || !mail->send_sums ||
-        !mail->receive_sums || !mail->send_weights || !mail->receive_weights)
-        return CZ_ERR_MEMORY;
+    size_t size = (size_t)r->comm->size, messages = 2 * size * ((size_t)mail->partials + 1);
+    mail->updated = cz_arena_take(&r->memory, size * sizeof *mail->updated);
+    mail->sums = cz_arena_take(&r->memory, messages * sizeof *mail->sums);
+    mail->weights = cz_arena_take(&r->memory, messages * sizeof *mail->weights);
+    mail->status = cz_arena_take(&r->memory, messages * sizeof *mail->status);
+    if (!mail->updated || !mail->sums || !mail->weights || !mail->status) return CZ_ERR_MEMORY;
     return CZ_OK;
 }
 
@@ -118,9 +76,14 @@ static cz_status take_partials(cz_reducer *r)
     return CZ_OK;
 }
 
+static char *array_at(const cz_reducer *r, char *array, int index, size_t element)
+{
+    return array + (size_t)index * r->stride + element * cz_dtype_size(r->dtype);
+}
+
 /* The leaves: partial sums of every rank, this rank's where they are formed, the others'
  * where they are received. */
-static cz_status take_leaves(cz_reducer *r, char **received, cz_slot **received_slot)
+static cz_status take_leaves(cz_reducer *r)
 {
     cz_mail *mail = &r->mail;
     int rank = r->comm->rank, partials = mail->partials;
@@ -128,48 +91,83 @@ static cz_status take_leaves(cz_reducer *r, char **received, cz_slot **received_
     r->leaves = r->comm->size * partials;
     r->outcomes = r->comm->size;
     cz_reducer_rank_slice(r, &r->leaf_begin, &end);
-    *received = cz_arena_take(&r->memory, (size_t)r->leaves * stride);
-    *received_slot = cz_arena_take(&r->memory, (size_t)r->leaves * sizeof(cz_slot));
+    mail->received = cz_arena_take(&r->memory, (size_t)r->leaves * stride);
+    mail->received_slot = cz_arena_take(&r->memory, (size_t)r->leaves * sizeof(cz_slot));
     r->leaf = cz_arena_take(&r->memory, (size_t)r->leaves * sizeof(void *));
     r->leaf_slot = cz_arena_take(&r->memory, (size_t)r->leaves * sizeof(void *));
     r->outcome = cz_arena_take(&r->memory, (size_t)r->outcomes * sizeof(void *));
-    if (!*received || !*received_slot || !r->leaf || !r->leaf_slot || !r->outcome)
+    if (!mail->received || !mail->received_slot || !r->leaf || !r->leaf_slot || !r->outcome)
         return CZ_ERR_MEMORY;
     for (int i = 0; i < r->leaves; i++) {
-        r->leaf[i] = *received + (size_t)i * stride;
-        r->leaf_slot[i] = &(*received_slot)[i];
+        r->leaf[i] = mail->received + (size_t)i * stride;
+        r->leaf_slot[i] = &mail->received_slot[i];
     }
     for (int p = 0; p < partials; p++) {
-        r->leaf[first + (size_t)p] =
-            mail->partial + (size_t)p * r->stride + r->leaf_begin * cz_dtype_size(r->dtype);
+        r->leaf[first + (size_t)p] = array_at(r, mail->partial, p, r->leaf_begin);
         r->leaf_slot[first + (size_t)p] = &mail->partial_slot[p];
     }
     for (int i = 0; i < r->outcomes; i++) r->outcome[i] = &mail->updated[i];
     return CZ_OK;
 }
 
-static cz_status make_types(cz_reducer *r, char *received, cz_slot *received_slot)
+static cz_status prepare_send(cz_mail *mail, MPI_Request *list, int *count, const void *from,
+                              size_t elements, MPI_Datatype type, int rank, int tag)
+{
+    CZ_MPI(MPI_Send_init, from, (int)elements, type, rank, tag, mail->comm, &list[*count]);
+    ++*count;
+    return CZ_OK;
+}
+
+static cz_status prepare_receive(cz_mail *mail, MPI_Request *list, int *count, void *to,
+                                 size_t elements, MPI_Datatype type, int rank, int tag)
+{
+    CZ_MPI(MPI_Recv_init, to, (int)elements, type, rank, tag, mail->comm, &list[*count]);
+    ++*count;
+    return CZ_OK;
+}
+
+/* Partial sums of the other's slice, from here to there and the other way round. */
+static cz_status prepare_sums(cz_reducer *r, int other)
 {
     cz_mail *mail = &r->mail;
-    int rank = r->comm->rank, partials = mail->partials;
-    size_t stride = received_stride(r), begin, end, own_begin, own_end;
-    size_t slots = (size_t)partials * sizeof(cz_slot), word = sizeof *mail->updated;
+    MPI_Request *list = mail->sums;
+    int *count = &mail->sums_count, partials = mail->partials;
+    MPI_Datatype type = r->dtype == CZ_F64 ? MPI_DOUBLE : MPI_FLOAT;
+    size_t begin, end, own_begin, own_end, slots = (size_t)partials * sizeof(cz_slot);
+    size_t first = (size_t)other * (size_t)partials, stride = received_stride(r);
     cz_reducer_rank_slice(r, &own_begin, &own_end);
-    for (int other = 0; other < r->comm->size; other++) {
-        size_t first = (size_t)other * (size_t)partials;
-        if (other == rank) continue;
-        cz_reducer_range(r, other * r->threads, (other + 1) * r->threads, &begin, &end);
-        CZ_TRY(make_type(r, &mail->send_sums[other], mail->partial_slot, slots, mail->partial,
-                         r->stride, partials, begin, end));
-        CZ_TRY(make_type(r, &mail->receive_sums[other], received_slot + first, slots,
-                         received + first * stride, stride, partials, 0, own_end - own_begin));
-        CZ_TRY(make_type(r, &mail->send_weights[other], &mail->updated[rank], word, r->weights, 0,
-                         1, own_begin, own_end));
-        CZ_TRY(make_type(r, &mail->receive_weights[other], &mail->updated[other], word, r->weights,
-                         0, 1, begin, end));
-        mail->count[other] = 1;
-    }
+    cz_reducer_range(r, other * r->threads, (other + 1) * r->threads, &begin, &end);
+
+    CZ_TRY(prepare_receive(mail, list, count, &mail->received_slot[first], slots, MPI_BYTE, other,
+                           SLOTS_TAG));
+    for (int p = 0; p < partials; p++)
+        CZ_TRY(prepare_receive(mail, list, count, mail->received + (first + (size_t)p) * stride,
+                               own_end - own_begin, type, other, ARRAY_TAG + p));
+    CZ_TRY(prepare_send(mail, list, count, mail->partial_slot, slots, MPI_BYTE, other, SLOTS_TAG));
+    for (int p = 0; p < partials; p++)
+        CZ_TRY(prepare_send(mail, list, count, array_at(r, mail->partial, p, begin), end - begin,
+                            type, other, ARRAY_TAG + p));
     return CZ_OK;
+}
+
+/* Slices of the weights, and how their update went. */
+static cz_status prepare_weights(cz_reducer *r, int other)
+{
+    cz_mail *mail = &r->mail;
+    MPI_Request *list = mail->weights;
+    int *count = &mail->weights_count;
+    MPI_Datatype type = r->dtype == CZ_F64 ? MPI_DOUBLE : MPI_FLOAT;
+    size_t begin, end, own_begin, own_end;
+    cz_reducer_rank_slice(r, &own_begin, &own_end);
+    cz_reducer_range(r, other * r->threads, (other + 1) * r->threads, &begin, &end);
+
+    CZ_TRY(prepare_receive(mail, list, count, &mail->updated[other], 1, MPI_INT, other, SLOTS_TAG));
+    CZ_TRY(prepare_receive(mail, list, count, array_at(r, r->weights, 0, begin), end - begin, type,
+                           other, ARRAY_TAG));
+    CZ_TRY(prepare_send(mail, list, count, &mail->updated[r->comm->rank], 1, MPI_INT, other,
+                        SLOTS_TAG));
+    return prepare_send(mail, list, count, array_at(r, r->weights, 0, own_begin),
+                        own_end - own_begin, type, other, ARRAY_TAG);
 }
 
 cz_status cz_mail_open(cz_reducer *r)
@@ -185,24 +183,23 @@ cz_status cz_mail_open(cz_reducer *r)
     CZ_TRY(take_tables(r));
     CZ_TRY(take_arrays(r));
     CZ_TRY(take_partials(r));
-    char *received;
-    cz_slot *received_slot;
-    CZ_TRY(take_leaves(r, &received, &received_slot));
-    return make_types(r, received, received_slot);
-}
-
-static void free_types(MPI_Datatype *type, int count)
-{
-    for (int i = 0; type && i < count; i++)
-        if (type[i] != MPI_BYTE) MPI_Type_free(&type[i]);
+    CZ_TRY(take_leaves(r));
+    /* Of its own, so that no other message of the group can be mistaken for these. */
+    CZ_MPI(MPI_Comm_dup, r->comm->mpi, &mail->comm);
+    for (int i = 1; i < r->comm->size; i++) {
+        int other = (r->comm->rank + i) % r->comm->size; /* not all to rank 0 first */
+        CZ_TRY(prepare_sums(r, other));
+        CZ_TRY(prepare_weights(r, other));
+    }
+    return CZ_OK;
 }
 
 void cz_mail_close(cz_reducer *r)
 {
-    free_types(r->mail.send_sums, r->comm->size);
-    free_types(r->mail.receive_sums, r->comm->size);
-    free_types(r->mail.send_weights, r->comm->size);
-    free_types(r->mail.receive_weights, r->comm->size);
+    cz_mail *mail = &r->mail;
+    for (int i = 0; i < mail->sums_count; i++) MPI_Request_free(&mail->sums[i]);
+    for (int i = 0; i < mail->weights_count; i++) MPI_Request_free(&mail->weights[i]);
+    if (mail->comm != MPI_COMM_NULL) MPI_Comm_free(&mail->comm);
 }
 
 static void form_partial(cz_reducer *r, int thread, int p)
@@ -233,12 +230,22 @@ void cz_mail_form_partials(cz_reducer *r, int thread)
     }
 }
 
+/* The first error of a message is more than MPI_Waitall's "error in status". */
+static cz_status exchange(cz_mail *mail, MPI_Request *list, int count)
+{
+    if (count == 0) return CZ_OK;
+    CZ_MPI(MPI_Startall, count, list);
+    int code = MPI_Waitall(count, list, mail->status);
+    for (int i = 0; i < count && code == MPI_ERR_IN_STATUS; i++) {
+        int one = mail->status[i].MPI_ERROR;
+        if (one != MPI_SUCCESS && one != MPI_ERR_PENDING) code = one;
+    }
+    return cz_comm_result("MPI_Waitall", code);
+}
+
 cz_status cz_mail_exchange_sums(cz_reducer *r)
 {
-    cz_mail *mail = &r->mail;
-    CZ_MPI(MPI_Alltoallw, MPI_BOTTOM, mail->count, mail->nowhere, mail->send_sums, MPI_BOTTOM,
-           mail->count, mail->nowhere, mail->receive_sums, r->comm->mpi);
-    return CZ_OK;
+    return exchange(&r->mail, r->mail.sums, r->mail.sums_count);
 }
 
 cz_status cz_mail_exchange_weights(cz_reducer *r)
@@ -248,7 +255,5 @@ cz_status cz_mail_exchange_weights(cz_reducer *r)
     for (int t = 0; t < r->threads; t++)
         if (r->slot[t].updated > worst) worst = r->slot[t].updated;
     mail->updated[r->comm->rank] = worst;
-    CZ_MPI(MPI_Alltoallw, MPI_BOTTOM, mail->count, mail->nowhere, mail->send_weights, MPI_BOTTOM,
-           mail->count, mail->nowhere, mail->receive_weights, r->comm->mpi);
-    return CZ_OK;
+    return exchange(mail, mail->weights, mail->weights_count);
 }

@@ -156,6 +156,7 @@ cz_status cz_reducer_open(cz_reducer **opened, const cz_comm *comm, cz_pool *poo
     cz_reducer *r = *opened = cz_alloc(1, sizeof *r, "the reducer");
     CZ_TRY(cz_comm_agree(comm, r ? CZ_OK : CZ_ERR_MEMORY));
     *r = (cz_reducer){.comm = comm, .pool = pool, .n = n, .dtype = dtype, .shared = MPI_WIN_NULL};
+    r->mail.comm = MPI_COMM_NULL;
     r->threads = cz_pool_threads(pool);
     r->workers = comm->size * r->threads;
     r->stride = (n * cz_dtype_size(dtype) + 63) & ~(size_t)63;

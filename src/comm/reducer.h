@@ -14,16 +14,20 @@ typedef struct cz_slot {
 } cz_slot;
 
 /* Messages between ranks. Every rank sends each other the partial sums of the other's slice,
- * then its own slice of the new weights. The types say where all this lies, so nothing is
- * packed here; a count is 1, and 0 for oneself. */
+ * then its own slice of the new weights: always the same messages, so they are prepared once.
+ * Each lies in one piece where it comes from and goes to, so nothing is packed on the way. */
 typedef struct cz_mail {
+    MPI_Comm comm;
     int group, partials;   /* workers in a partial sum, a power of two; partials of a rank */
     char *partial;         /* (partials, stride): arrays of n; the gradients if group is 1 */
     cz_slot *partial_slot; /* (partials), the workers' own if group is 1 */
     const void **member, **member_slot; /* (threads): what partial sums are formed of */
+    char *received;                     /* (size, partials) of this rank's slice */
+    cz_slot *received_slot;             /* (size, partials) */
     int *updated;                       /* (size), the worst of each rank */
-    int *count, *nowhere;               /* (size); displacements, all 0 */
-    MPI_Datatype *send_sums, *receive_sums, *send_weights, *receive_weights; /* (size) */
+    MPI_Request *sums, *weights;        /* persistent */
+    int sums_count, weights_count;
+    MPI_Status *status; /* of the longer list */
 } cz_mail;
 
 struct cz_reducer {
@@ -73,8 +77,8 @@ cz_status cz_window_sync(cz_reducer *r);
 
 /* A copy of the weights on every rank, and messages. */
 size_t cz_mail_own_bytes(const cz_reducer *r);
-cz_status cz_mail_open(cz_reducer *r); /* local */
-void cz_mail_close(cz_reducer *r);     /* local */
+cz_status cz_mail_open(cz_reducer *r); /* collective */
+void cz_mail_close(cz_reducer *r);     /* collective */
 /* This thread's share of the rank's partial sums; all gradients must be there. Local. */
 void cz_mail_form_partials(cz_reducer *r, int thread);
 /* Partial sums to the owners of their slices; new weights to all. Collective, main. */
