@@ -1,0 +1,101 @@
+/* Training, validation and test cells. */
+#include "czhpc/data.h"
+#include "czhpc/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct placed {
+    int32_t class;
+    int32_t cell;
+    uint64_t key;  /* where the row comes within its class */
+    uint64_t hash; /* of the row; tells rows of the same key apart */
+} placed;
+
+/* Classes one after the other, rows of a class in the order of their keys. */
+static int by_place(const void *left, const void *right)
+{
+    const placed *a = left, *b = right;
+    if (a->class != b->class) return a->class < b->class ? -1 : 1;
+    if (a->key != b->key) return a->key < b->key ? -1 : 1;
+    if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
+    return a->cell < b->cell ? -1 : a->cell > b->cell;
+}
+
+/* Shares n cells by `part` (sum 1): rounded down, then one more for the largest remainders.
+ * Among equal remainders the part that is furthest behind over all classes so far comes
+ * first, so that many small classes do not all starve the same part. */
+static void share(int count[CZ_SPLITS], double behind[CZ_SPLITS], int n,
+                  const double part[CZ_SPLITS])
+{
+    const double same = 1e-6; /* 1 - 0.7 - 0.15 is not quite 0.15 */
+    double remainder[CZ_SPLITS];
+    int left = n;
+    for (int p = 0; p < CZ_SPLITS; p++) {
+        count[p] = (int)floor(n * part[p] + same);
+        remainder[p] = n * part[p] - count[p];
+        left -= count[p];
+    }
+    for (; left > 0; left--) {
+        int best = 0;
+        for (int p = 1; p < CZ_SPLITS; p++) {
+            double more = remainder[p] - remainder[best];
+            double later = behind[p] + n * part[p] - (behind[best] + n * part[best]) -
+                           (count[p] - count[best]);
+            if (more > same || (more > -same && later > same)) best = p;
+        }
+        count[best]++;
+        remainder[best] = -1;
+    }
+    for (int p = 0; p < CZ_SPLITS; p++) behind[p] += n * part[p] - count[p];
+}
+
+/* Cuts one class; rows that are equal go where the first of them goes. */
+static void cut(uint8_t *split, const placed *row, int n, const int count[CZ_SPLITS])
+{
+    int p = CZ_TRAIN, end = count[CZ_TRAIN];
+    for (int i = 0; i < n; i++) {
+        int again = i > 0 && row[i].hash == row[i - 1].hash;
+        while (!again && i >= end && p + 1 < CZ_SPLITS) end += count[++p];
+        split[row[i].cell] = (uint8_t)p;
+    }
+}
+
+cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes,
+                         const uint64_t *row_hash, cz_split_method method, double train,
+                         double validation, int64_t seed)
+{
+    const double part[CZ_SPLITS] = {train, validation, fmax(0, 1 - train - validation)};
+    if (!(train >= 0 && validation >= 0 && train + validation <= 1 + 1e-9))
+        return cz_fail(CZ_ERR_CONFIG,
+                       "split.train %g and split.validation %g must not be negative, and their "
+                       "sum not above 1",
+                       train, validation);
+    placed *row = cz_alloc((size_t)n, sizeof *row, "the split of the cells");
+    if (!row) return CZ_ERR_MEMORY;
+
+    cz_status status = CZ_OK;
+    for (int i = 0; i < n && !status; i++) {
+        if (code[i] < 0 || code[i] >= classes)
+            status = cz_fail(CZ_ERR_BUG, "cell %d has class %d of %d: it cannot be split", i,
+                             code[i], classes);
+        cz_block key = cz_philox((uint64_t)seed, (uint32_t)row_hash[i],
+                                 (uint32_t)(row_hash[i] >> 32), cz_counter(CZ_RNG_SPLIT, 0), 0);
+        row[i] = (placed){method == CZ_SPLIT_STRATIFIED ? code[i] : 0, i,
+                          (uint64_t)key.v[1] << 32 | key.v[0], row_hash[i]};
+    }
+    if (status) goto done;
+
+    qsort(row, (size_t)n, sizeof *row, by_place);
+    double behind[CZ_SPLITS] = {0};
+    for (int begin = 0, end; begin < n; begin = end) {
+        int count[CZ_SPLITS];
+        for (end = begin; end < n && row[end].class == row[begin].class;) end++;
+        share(count, behind, end - begin, part);
+        cut(split, row + begin, end - begin, count);
+    }
+done:
+    free(row);
+    return status;
+}

@@ -1,0 +1,111 @@
+/* The synthetic cells of a job: each rank generates its own rows. */
+#include "synthetic.h"
+#include "cells.h"
+
+#include "czhpc/rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cz_status describe(cz_cells *cells, const cz_generator *g, const cz_config *config)
+{
+    cells->n = cells->facts.read = g->n;
+    cells->width = g->width;
+    snprintf(cells->facts.source, sizeof cells->facts.source, "synthetic, %s", g->preset->name);
+    snprintf(cells->facts.features, sizeof cells->facts.features,
+             "%d generated features, %d effects, seed %lld", g->width, CZ_EFFECTS,
+             (long long)config->synthetic.seed);
+    CZ_TRY(cz_generator_column(&cells->target, g, config->data.target_key, "data.target_key"));
+    CZ_TRY(cz_generator_column(&cells->label, g, config->data.label_key, "data.label_key"));
+    for (int a = 0; a < config->data.adversary_keys.count; a++) {
+        cells->adversaries = a + 1;
+        CZ_TRY(cz_generator_column(&cells->adversary[a], g, config->data.adversary_keys.name[a],
+                                   "data.adversary_keys"));
+    }
+    return CZ_OK;
+}
+
+/* "cell_00000": as many digits as the largest number needs, so that names sort as cells do. */
+static cz_status name_cells(cz_cells *cells)
+{
+    char text[32];
+    int digits = snprintf(text, sizeof text, "%d", cells->n - 1);
+    cells->cell_name = cz_alloc((size_t)cells->n, sizeof *cells->cell_name, "cell names");
+    for (int i = 0; i < cells->n && cells->cell_name; i++) {
+        snprintf(text, sizeof text, "cell_%0*d", digits, i);
+        cells->cell_name[i] = strdup(text);
+        if (!cells->cell_name[i]) return cz_fail(CZ_ERR_MEMORY, "no memory for cell names");
+    }
+    return cells->cell_name ? CZ_OK : CZ_ERR_MEMORY;
+}
+
+typedef struct hash_task {
+    uint64_t *hash;
+    const float *x;
+    int rows, width, threads;
+} hash_task;
+
+static cz_status hash_rows(void *context, int thread)
+{
+    const hash_task *task = context;
+    int begin = (int)((int64_t)task->rows * thread / task->threads);
+    int end = (int)((int64_t)task->rows * (thread + 1) / task->threads);
+    size_t width = (size_t)task->width;
+    for (int i = begin; i < end; i++)
+        task->hash[i] = cz_hash(0, task->x + (size_t)i * width, width * sizeof(float));
+    return CZ_OK;
+}
+
+/* The rows of this rank and their hashes, own (rows) out. */
+static cz_status generate_shard(cz_cells *cells, uint64_t **own, const cz_generator *g,
+                                const cz_comm *comm, cz_pool *pool)
+{
+    cells->begin = cz_cells_begin(g->n, comm->size);
+    if (!cells->begin) return CZ_ERR_MEMORY;
+    int first = cells->begin[comm->rank], rows = cells->begin[comm->rank + 1] - first;
+    cells->x = cz_alloc((size_t)rows * (size_t)g->width, sizeof *cells->x, "the features");
+    *own = cz_alloc((size_t)rows, sizeof **own, "the hashes of the rows");
+    cells->row_hash = cz_alloc((size_t)g->n, sizeof *cells->row_hash, "the hashes of all rows");
+    if (!cells->x || !*own || !cells->row_hash) return CZ_ERR_MEMORY;
+    CZ_TRY(cz_generator_rows(g, cells->x, first, rows, pool));
+    hash_task task = {*own, cells->x, rows, g->width, cz_pool_threads(pool)};
+    return cz_pool_run(pool, hash_rows, &task);
+}
+
+static cz_status gather_hashes(cz_cells *cells, const uint64_t *own, const cz_comm *comm)
+{
+    int *rows = cz_alloc((size_t)comm->size, sizeof *rows, "the shards of the ranks");
+    cz_status status = cz_comm_agree(comm, rows ? CZ_OK : CZ_ERR_MEMORY);
+    for (int r = 0; r < comm->size && !status; r++) rows[r] = cells->begin[r + 1] - cells->begin[r];
+    if (!status) status = cz_comm_gather_all(comm, cells->row_hash, own, rows, sizeof *own);
+    free(rows);
+    return status;
+}
+
+cz_status cz_synthetic_cells(cz_cells *cells, const cz_config *config, const cz_comm *comm,
+                             cz_pool *pool)
+{
+    uint64_t *own = NULL;
+    cz_generator g;
+    memset(cells, 0, sizeof *cells);
+    cz_status status = cz_generator_open(&g, config);
+    if (!status) status = describe(cells, &g, config);
+    if (!status && comm->rank == 0) status = name_cells(cells);
+    if (!status) status = generate_shard(cells, &own, &g, comm, pool);
+    status = cz_comm_agree(comm, status);
+    if (!status) status = gather_hashes(cells, own, comm);
+    free(own);
+    cz_generator_close(&g);
+    return status;
+}
+
+cz_status cz_synthetic_shape(cz_cells *cells, const cz_config *config)
+{
+    cz_generator g;
+    memset(cells, 0, sizeof *cells);
+    cz_status status = cz_generator_open(&g, config);
+    if (!status) status = describe(cells, &g, config);
+    cz_generator_close(&g);
+    return status;
+}
