@@ -1,0 +1,51 @@
+/* The resampler's pooling, in parts: softmax (kernel_pool.c), the output projection in its two
+ * forms (kernel_pool_forms.c), LayerNorm with the mean over latents (kernel_pool_norm.c).
+ *
+ * A block of cells is in work at a time. Attention lies transposed, [cell][t][h][l] with rows of
+ * ldl elements: a softmax over t is then vertical, and both products with U take it as it is. */
+#ifndef CZ_POOL_H_PRIVATE
+#define CZ_POOL_H_PRIVATE
+
+#include "vector.h"
+
+typedef struct pool {
+    cz_exec *exec;
+    const cz_pool_weights *w, *dw; /* dw NULL in forward */
+    cz_tensor y, k, v, dk, dv;     /* y is dy in backward; dk, dv absent in forward */
+    cz_tensor probs, mean, rstd;
+    const cz_dropout *drop_attention, *drop_out;
+    cz_pool_form form;
+    int T, L, D, H, size; /* size: D / H, the columns of a head */
+    int ldl;
+    int first, cells; /* the block */
+    real *soft;       /* softmax; the same memory as `weights` without dropout */
+    real *weights;    /* after dropout */
+    real *dweights;   /* gradient of the weights, then of the scores */
+    real *u;          /* factored: [cell][t][h][d] U, then dU; plain: [cell][l][d] heads */
+    real *z;          /* the projection without its bias, then its gradient: (L, D) of the cell
+                       * in work, and of all cells of the block in the plain form */
+    real *row[4];     /* (D) vectors */
+} pool;
+
+/* Elements of one cell in `weights`, in `u` and in `z`. */
+INLINE size_t cell_weights(const pool *p) { return (size_t)p->T * (size_t)p->H * (size_t)p->ldl; }
+INLINE size_t cell_rows(const pool *p) { return (size_t)p->L * (size_t)p->D; }
+INLINE size_t cell_u(const pool *p)
+{
+    return p->form == CZ_POOL_FACTORED ? (size_t)p->T * (size_t)p->H * (size_t)p->D : cell_rows(p);
+}
+
+/* The output projection. In order: open for the block, rows for each of its cells `i`, which
+ * points *z at its projection; and in backward, where *z has become the gradient, back for each
+ * cell, close for the block: dweights and dv are set, dw_out is added to. */
+cz_status K(pool_open)(pool *p);
+cz_status K(pool_rows)(pool *p, int i, real **z);
+cz_status K(pool_back)(pool *p, int i, real *dz);
+cz_status K(pool_close)(pool *p);
+
+/* y, mean and rstd of cell `i` of the block from its projection z, which is destroyed; and back:
+ * z becomes its gradient, those of latents, b_out, gain and bias are added to. */
+void K(pool_norm_forward)(pool *p, int i, real *z);
+void K(pool_norm_backward)(pool *p, int i, real *z);
+
+#endif

@@ -1,0 +1,372 @@
+/* The resampler's pooling: levels, both forms, definition, finite differences, any batch. */
+#include "op_check.h"
+
+typedef struct setting {
+    int B, T, L, D, H;
+    cz_pool_form form;
+    const cz_dropout *drop_attention, *drop_out;
+} setting;
+
+enum { Y, PROBS, MEAN, RSTD, K, V, QUERY, LATENTS, W_OUT, B_OUT, GAIN, BIAS, FORWARD };
+
+static cz_pool_weights weights_at(const cz_tensor *t)
+{
+    return (cz_pool_weights){t[0], t[1], t[2], t[3], t[4], t[5]};
+}
+
+static cz_status forward(cz_exec *exec, cz_tensor *t, void *context)
+{
+    setting *s = context;
+    cz_pool_weights w = weights_at(t + QUERY);
+    return cz_resampler_pool_forward(exec, t[Y], t[PROBS], t[MEAN], t[RSTD], t[K], t[V], &w, s->H,
+                                     s->form, s->drop_attention, s->drop_out);
+}
+
+enum {
+    DK,
+    DV,
+    GRADIENTS,
+    DY = GRADIENTS + 6,
+    PROBS2,
+    MEAN2,
+    RSTD2,
+    K2,
+    V2,
+    WEIGHTS,
+    BACKWARD = WEIGHTS + 6
+};
+
+static cz_status backward(cz_exec *exec, cz_tensor *t, void *context)
+{
+    setting *s = context;
+    cz_pool_weights g = weights_at(t + GRADIENTS), w = weights_at(t + WEIGHTS);
+    return cz_resampler_pool_backward(exec, t[DK], t[DV], &g, t[DY], t[PROBS2], t[MEAN2], t[RSTD2],
+                                      t[K2], t[V2], &w, s->H, s->form, s->drop_attention,
+                                      s->drop_out);
+}
+
+static void add_weights(op_case *o, const setting *s, op_role role, const char *const name[6])
+{
+    op_add(o, name[0], role, s->L, s->D, 0, 0);
+    op_add(o, name[1], role, s->L, s->D, 0, 0);
+    op_add(o, name[2], role, s->D, s->D, 0, 0);
+    for (int i = 3; i < 6; i++) op_add(o, name[i], role, s->D, 0, 0, 0);
+}
+
+static const char *const weight_name[] = {"q", "latents", "w_out", "b_out", "gain", "bias"};
+static const char *const gradient_name[] = {"dq", "dlatents", "dw_out", "db_out", "dgain", "dbias"};
+
+static op_case forward_case(setting *s)
+{
+    op_case o = {.call = forward, .context = s};
+    int B = s->B ? s->B : -1;
+    op_add(&o, "y", SET, B, s->D, 0, 0);
+    op_add(&o, "probs", SET, B, s->H, s->L, s->T);
+    op_add(&o, "mean", SET, B, s->L, 0, 0);
+    op_add(&o, "rstd", SET, B, s->L, 0, 0);
+    op_add(&o, "k", IN, B, s->T, s->D, 0);
+    op_add(&o, "v", IN, B, s->T, s->D, 0);
+    add_weights(&o, s, IN, weight_name);
+    double *w = o.argument[W_OUT].value; /* of the size that training starts with */
+    for (size_t i = 0; i < op_size(&o.argument[W_OUT]); i++)
+        w[i] = (double)(float)(w[i] / sqrt(s->D));
+    return o;
+}
+
+static op_case backward_case(setting *s, const op_case *f, double **result)
+{
+    op_case o = {.call = backward, .context = s};
+    int B = s->B ? s->B : -1;
+    op_add(&o, "dk", SET, B, s->T, s->D, 0);
+    op_add(&o, "dv", SET, B, s->T, s->D, 0);
+    add_weights(&o, s, ADDED, gradient_name);
+    op_add(&o, "dy", IN, B, s->D, 0, 0);
+    op_give(op_add(&o, "probs", IN, B, s->H, s->L, s->T), result[PROBS]);
+    op_give(op_add(&o, "mean", IN, B, s->L, 0, 0), result[MEAN]);
+    op_give(op_add(&o, "rstd", IN, B, s->L, 0, 0), result[RSTD]);
+    op_give(op_add(&o, "k", IN, B, s->T, s->D, 0), f->argument[K].value);
+    op_give(op_add(&o, "v", IN, B, s->T, s->D, 0), f->argument[V].value);
+    add_weights(&o, s, IN, weight_name);
+    for (int i = 0; i < 6; i++) op_give(&o.argument[WEIGHTS + i], f->argument[QUERY + i].value);
+    return o;
+}
+
+/* What fp32 reads must be exact there. */
+static void round_kept(op_case *b)
+{
+    for (int i = PROBS2; i <= RSTD2; i++) {
+        op_argument *a = &b->argument[i];
+        for (size_t j = 0; j < op_size(a); j++) a->value[j] = (double)(float)a->value[j];
+    }
+}
+
+typedef struct drops {
+    op_dropout attention, out;
+} drops;
+
+static void set_drops(setting *s, drops *d, double p)
+{
+    s->drop_attention = op_drop(&d->attention, 8, p, s->B, s->H * s->L * s->T);
+    s->drop_out = op_drop(&d->out, 9, p / 2, s->B, s->L * s->D);
+}
+static void free_drops(const setting *s)
+{
+    if (s->drop_attention) free(s->drop_attention->bits);
+    if (s->drop_out) free(s->drop_out->bits);
+}
+
+static void levels(cz_pool_form form, const char *name)
+{
+    const int shape[][5] = {/* B, T, L, D, H */
+                            {0, 2, 3, 8, 2},    {3, 1, 2, 9, 1},    {2, 3, 5, 24, 3},
+                            {3, 8, 16, 64, 8},  {2, 5, 17, 66, 2},  {5, 1, 33, 40, 5},
+                            {3, 8, 61, 256, 8}, {2, 19, 20, 56, 1}, {40, 4, 9, 32, 4}};
+    double worst_forward[CZ_LEVELS] = {0}, worst_backward[CZ_LEVELS] = {0};
+    bool good = true;
+    int cases = 0;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int with = 0; with < 2; with++, cases++) {
+            setting s = {shape[i][0], shape[i][1], shape[i][2], shape[i][3],
+                         shape[i][4], form,        NULL,        NULL};
+            drops d;
+            double *result[MOST_ARGUMENTS];
+            set_drops(&s, &d, with ? 0.3 : 0);
+            op_case f = forward_case(&s);
+            good = op_levels(&f, worst_forward) && op_run(&f, op_exact(), 0, result) && good;
+            op_case b = backward_case(&s, &f, result);
+            round_kept(&b);
+            good = op_levels(&b, worst_backward) && good;
+            op_free_result(&f, result);
+            op_free(&f);
+            op_free(&b);
+            free_drops(&s);
+        }
+    char title[64];
+    snprintf(title, sizeof title, "pool forward, %s", name);
+    op_verdict(title, good, worst_forward, cases, TOL_F32_OP);
+    snprintf(title, sizeof title, "pool backward, %s", name);
+    op_verdict(title, good, worst_backward, cases, TOL_F32_OP);
+}
+
+static double kept(const cz_dropout *d, int cell, int elements, int e)
+{
+    if (!d) return 1;
+    return op_kept(d, cell, elements, e) ? cz_dropout_scale(d->p) : 0;
+}
+
+/* The pooled vector of cell b from its definition. */
+static void define(const setting *s, const op_case *f, int b, double *y)
+{
+    int T = s->T, L = s->L, D = s->D, n = D / s->H;
+    const double *k = f->argument[K].value, *v = f->argument[V].value;
+    const double *q = f->argument[QUERY].value, *latents = f->argument[LATENTS].value;
+    const double *w = f->argument[W_OUT].value, *bo = f->argument[B_OUT].value;
+    double *heads = op_random((size_t)D, 0), *z = op_random((size_t)D, 0);
+    for (int d = 0; d < D; d++) y[d] = f->argument[BIAS].value[d];
+    for (int l = 0; l < L; l++) {
+        for (int d = 0; d < D; d++) heads[d] = 0;
+        for (int h = 0; h < s->H; h++) {
+            double sum = 0;
+            for (int pass = 0; pass < 2; pass++)
+                for (int t = 0; t < T; t++) {
+                    double score = 0;
+                    for (int e = h * n; e < (h + 1) * n; e++)
+                        score += q[l * D + e] * k[(b * T + t) * D + e];
+                    double p = exp(score / sqrt(n));
+                    if (!pass) sum += p;
+                    p *= kept(s->drop_attention, b, s->H * L * T, (h * L + l) * T + t) / sum;
+                    for (int e = h * n; e < (h + 1) * n && pass; e++)
+                        heads[e] += p * v[(b * T + t) * D + e];
+                }
+        }
+        double mean = 0, variance = 0;
+        for (int d = 0; d < D; d++) {
+            z[d] = bo[d];
+            for (int e = 0; e < D; e++) z[d] += w[d * D + e] * heads[e];
+            z[d] = latents[l * D + d] + z[d] * kept(s->drop_out, b, L * D, l * D + d);
+            mean += z[d] / D;
+        }
+        for (int d = 0; d < D; d++) variance += (z[d] - mean) * (z[d] - mean) / D;
+        for (int d = 0; d < D; d++)
+            y[d] += f->argument[GAIN].value[d] * (z[d] - mean) / sqrt(variance + 1e-5) / L;
+    }
+    free(heads);
+    free(z);
+}
+
+static void differences(cz_pool_form form, double p)
+{
+    const char *name = form == CZ_POOL_PLAIN ? "plain" : "factored";
+    setting s = {3, 3, 5, 12, 3, form, NULL, NULL};
+    drops d;
+    double *result[MOST_ARGUMENTS], *gradient[MOST_ARGUMENTS], *y = op_random(3 * 12, 0);
+    set_drops(&s, &d, p);
+    op_case f = forward_case(&s);
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result);
+    op_run(&b, op_exact(), 0, gradient);
+    for (int i = 0; i < GRADIENTS + 6; i++) {
+        const op_argument *into = &b.argument[i];
+        for (size_t j = 0; j < op_size(into) && into->role == ADDED; j++)
+            gradient[i][j] -= into->value[j];
+        double gap = op_difference(&f, Y, b.argument[DY].value, K + i, gradient[i]);
+        check(gap < TOL_FINITE_DIFFERENCE, "pool, %s: %s by differences, dropout %.1f: %.1e", name,
+              into->name, p, gap);
+    }
+    for (int cell = 0; cell < s.B; cell++) define(&s, &f, cell, y + cell * s.D);
+    double gap = check_distance(result[Y], y, (size_t)(s.B * s.D));
+    check(gap < TOL_F64_FORMS, "pool, %s: as defined, dropout %.1f: %.1e", name, p, gap);
+    free(y);
+    op_free_result(&f, result);
+    op_free_result(&b, gradient);
+    op_free(&f);
+    op_free(&b);
+    free_drops(&s);
+}
+
+/* Both forms, on the same numbers. */
+static void forms(void)
+{
+    const int shape[][5] = {{2, 3, 5, 24, 3}, {3, 8, 61, 64, 8}, {20, 5, 16, 66, 2}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        setting s = {shape[i][0], shape[i][1],      shape[i][2], shape[i][3],
+                     shape[i][4], CZ_POOL_FACTORED, NULL,        NULL};
+        drops d;
+        double *result[2][MOST_ARGUMENTS], *gradient[2][MOST_ARGUMENTS], worst = 0;
+        set_drops(&s, &d, 0.2);
+        op_case f = forward_case(&s);
+        op_run(&f, op_exact(), 0, result[0]);
+        op_case b = backward_case(&s, &f, result[0]);
+        op_run(&b, op_exact(), 0, gradient[0]);
+        s.form = CZ_POOL_PLAIN;
+        op_run(&f, op_exact(), 0, result[1]);
+        op_run(&b, op_exact(), 0, gradient[1]);
+        for (int j = 0; j < FORWARD; j++)
+            worst =
+                fmax(worst, check_distance(result[0][j], result[1][j], op_size(&f.argument[j])));
+        for (int j = 0; j < BACKWARD; j++)
+            worst = fmax(worst,
+                         check_distance(gradient[0][j], gradient[1][j], op_size(&b.argument[j])));
+        check(worst < TOL_F64_FORMS, "pool: both forms agree, %d tokens, %d latents of %d: %.1e",
+              s.T, s.L, s.D, worst);
+        for (int j = 0; j < 2; j++) {
+            op_free_result(&f, result[j]);
+            op_free_result(&b, gradient[j]);
+        }
+        op_free(&f);
+        op_free(&b);
+        free_drops(&s);
+    }
+    check(cz_pool_cheapest(8, 61, 256, 8) == CZ_POOL_FACTORED &&
+              cz_pool_cheapest(8, 61, 64, 8) == CZ_POOL_PLAIN,
+          "pool: auto factors at width 256, not at 64");
+}
+
+/* The same bits for a cell alone as among twenty, which are more than one block. */
+static void any_batch(const cz_backend *backend, cz_pool_form form)
+{
+    setting all = {20, 8, 16, 64, 4, form, NULL, NULL};
+    drops d;
+    double *result[MOST_ARGUMENTS], *gradient[MOST_ARGUMENTS];
+    set_drops(&all, &d, 0.2);
+    op_case f = forward_case(&all);
+    op_run(&f, backend, 0, result);
+    op_case b = backward_case(&all, &f, result);
+    op_run(&b, backend, 0, gradient);
+    bool same = true;
+    for (int cell = 0; cell < all.B; cell += 3) {
+        cz_dropout attention = *all.drop_attention, out = *all.drop_out;
+        setting one = all;
+        double *alone[MOST_ARGUMENTS], *back[MOST_ARGUMENTS];
+        one.B = 1;
+        one.drop_attention = &attention;
+        one.drop_out = &out;
+        attention.cell += cell;
+        attention.bits += (size_t)cell * cz_mask_bytes(all.H * all.L * all.T);
+        out.cell += cell;
+        out.bits += (size_t)cell * cz_mask_bytes(all.L * all.D);
+        op_case g = forward_case(&one);
+        for (int i = K; i < FORWARD; i++) {
+            size_t n = op_size(&g.argument[i]);
+            op_give(&g.argument[i], f.argument[i].value + (i <= V ? (size_t)cell * n : 0));
+        }
+        op_run(&g, backend, 3, alone);
+        op_case h = backward_case(&one, &g, alone);
+        op_give(&h.argument[DY], b.argument[DY].value + cell * all.D);
+        op_run(&h, backend, 3, back);
+        for (int i = Y; i <= RSTD; i++) {
+            size_t n = op_size(&g.argument[i]);
+            same = same && !memcmp(alone[i], result[i] + (size_t)cell * n, n * sizeof(double));
+        }
+        for (int i = DK; i <= DV; i++) {
+            size_t n = op_size(&h.argument[i]);
+            same = same && !memcmp(back[i], gradient[i] + (size_t)cell * n, n * sizeof(double));
+        }
+        op_free_result(&g, alone);
+        op_free_result(&h, back);
+        op_free(&g);
+        op_free(&h);
+    }
+    check(same, "pool, %s: %s gives a cell the same bits in any batch",
+          form == CZ_POOL_PLAIN ? "plain" : "factored", cz_backend_name(backend));
+    op_free_result(&f, result);
+    op_free_result(&b, gradient);
+    op_free(&f);
+    op_free(&b);
+    free_drops(&all);
+}
+
+/* cz_ops_scratch() is enough, at every level, where the resampler is what needs most. */
+static void scratch(void)
+{
+    const int shape[][4] = {{8, 61, 256, 8}, {8, 64, 64, 8}, {1, 16, 33, 1}, {64, 16, 248, 8}};
+    bool enough = true;
+    for (size_t i = 0; i < 4; i++)
+        for (int form = CZ_POOL_PLAIN; form <= CZ_POOL_FACTORED; form++) {
+            setting s = {20,          shape[i][0],        shape[i][1], shape[i][2],
+                         shape[i][3], (cz_pool_form)form, NULL,        NULL};
+            drops d;
+            double *result[MOST_ARGUMENTS];
+            set_drops(&s, &d, 0.2);
+            op_case f = forward_case(&s);
+            op_run(&f, op_exact(), 0, result);
+            op_case b = backward_case(&s, &f, result);
+            for (int level = 0; level <= CZ_LEVELS; level++) { /* the last: fp64 */
+                const cz_backend *backend =
+                    level < CZ_LEVELS ? cz_backend_cpu(CZ_F32, (cz_level)level) : op_exact();
+                if (!backend) continue;
+                cz_dtype dtype = cz_backend_dtype(backend);
+                cz_tensor t[MOST_ARGUMENTS];
+                cz_arena arena;
+                if (cz_arena_init(&arena,
+                                  cz_ops_scratch(dtype, s.B * s.T, s.D, s.L, s.T, s.D, s.H)))
+                    exit(2);
+                cz_exec exec = {backend, &op_step, &arena};
+                for (int j = 0; j < b.count; j++) t[j] = op_tensor(&b.argument[j], dtype, 0);
+                enough = enough && backward(&exec, t, &s) == CZ_OK;
+                for (int j = 0; j < b.count; j++) free(t[j].data);
+                cz_arena_free(&arena);
+            }
+            op_free_result(&f, result);
+            op_free(&f);
+            op_free(&b);
+            free_drops(&s);
+        }
+    check(enough, "pool: cz_ops_scratch() is enough");
+}
+
+int main(void)
+{
+    levels(CZ_POOL_PLAIN, "plain");
+    levels(CZ_POOL_FACTORED, "factored");
+    forms();
+    for (int variant = 0; variant < 4; variant++)
+        differences(variant & 1 ? CZ_POOL_PLAIN : CZ_POOL_FACTORED, variant & 2 ? 0.3 : 0);
+    for (int level = 0; level < CZ_LEVELS; level++)
+        for (int form = CZ_POOL_PLAIN; form <= CZ_POOL_FACTORED; form++)
+            if (cz_backend_cpu(CZ_F32, (cz_level)level))
+                any_batch(cz_backend_cpu(CZ_F32, (cz_level)level), (cz_pool_form)form);
+            else check_skip("pool: this processor has no %s", cz_level_name((cz_level)level));
+    scratch();
+    return check_done();
+}
