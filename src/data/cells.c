@@ -1,20 +1,15 @@
 /* Cells, wherever they come from. */
 #include "cells.h"
+#include "h5ad.h"
 #include "synthetic.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 64 };
-
 int32_t *cz_cells_begin(int n, int ranks)
 {
     int32_t *begin = cz_alloc((size_t)ranks + 1, sizeof *begin, "the shards of the ranks");
-    int64_t blocks = ((int64_t)n + BLOCK - 1) / BLOCK;
-    for (int r = 0; begin && r <= ranks; r++) {
-        int64_t first = blocks * r / ranks * BLOCK;
-        begin[r] = (int32_t)(first < n ? first : n);
-    }
+    for (int r = 0; begin && r <= ranks; r++) begin[r] = (int32_t)((int64_t)n * r / ranks);
     return begin;
 }
 
@@ -62,17 +57,17 @@ cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm 
                         cz_pool *pool)
 {
     memset(cells, 0, sizeof *cells);
-    if (config->data.source == CZ_SOURCE_H5AD)
-        return cz_fail(CZ_ERR_CONFIG, "data.source: h5ad files are not read yet");
-    CZ_TRY(cz_synthetic_cells(cells, config, comm, pool));
-    return cz_comm_agree(comm, split_cells(cells, config));
+    if (config->data.source == CZ_SOURCE_H5AD) return cz_h5ad_cells(cells, config, comm, pool);
+    cz_status status = cz_synthetic_cells(cells, config, comm, pool);
+    if (!status) status = cz_comm_agree(comm, split_cells(cells, config));
+    if (status) cz_cells_free(cells);
+    return status;
 }
 
 cz_status cz_cells_shape(cz_cells *cells, const cz_config *config)
 {
     memset(cells, 0, sizeof *cells);
-    if (config->data.source == CZ_SOURCE_H5AD)
-        return cz_fail(CZ_ERR_CONFIG, "data.source: h5ad files are not read yet");
+    if (config->data.source == CZ_SOURCE_H5AD) return cz_h5ad_shape(cells, config);
     return cz_synthetic_shape(cells, config);
 }
 

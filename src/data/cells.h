@@ -5,8 +5,7 @@
 
 #include "czhpc/data.h"
 
-/* begin (ranks + 1): cells a rank, in blocks of 64 so that no block of an evaluation lies on
- * two ranks; ranks may be left without cells. The caller frees; NULL if out of memory. */
+/* begin (ranks + 1): cells a rank, as even as can be. The caller frees; NULL if out of memory. */
 int32_t *cz_cells_begin(int n, int ranks);
 
 /* Fills a column from `value` (n) in 0 .. values-1, -1 unknown, and the values' names: classes
