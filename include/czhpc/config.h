@@ -72,7 +72,7 @@ typedef struct cz_config {
     } split;
     struct {
         char table[CZ_PATH_MAX]; /* HDF5 file of label vectors; relative to the config file,
-                                  * or "embedded" = share/labels.h5 of the installation */
+                                  * or "embedded" = cz_config_share() of labels.h5 */
         int width;               /* 768: vectors are padded with zeros to this; 0 = as read */
     } text;
     struct {
@@ -91,7 +91,10 @@ typedef struct cz_config {
         int epochs;                      /* 50 */
         int batch;                       /* 128, global */
         double lr, weight_decay, warmup; /* 5.947e-4, 1e-4, 0.1 of the steps */
-        double cosine_cycles; /* half cosines after warm-up: 1; reference.yaml 1.0556 * 2 */
+        /* half cosines c after the warm-up. With N steps in all, w = floor(warmup N) and
+         * step s = 0 .. N-1: lr(s) = lr s/w while s < w, then
+         * lr (1 + cos(pi c (s - w)/(N - w))) / 2. 1 ends at 0, 2 comes back to the peak. */
+        double cosine_cycles;
         double adv_lambda;
         cz_stopping stopping;
         int patience;
@@ -109,7 +112,8 @@ typedef struct cz_config {
     } checkpoint;
 } cz_config;
 
-/* An override from the command line, "section.key=value". */
+/* An override from the command line, "section.key=value". The value is taken as it stands,
+ * without YAML's quotes; a list is written [a, b]. */
 typedef struct cz_override {
     const char *text;
 } cz_override;
@@ -119,7 +123,8 @@ void cz_config_defaults(cz_config *config);
 /* Defaults, then the file (NULL: none), then the overrides in order, then the checks of
  * ranges and of what must fit together (fusion_dim divisible by heads, ...). Paths in a file
  * are relative to the folder of the file if they exist there, else to the working directory;
- * paths of an override to the working directory.
+ * paths of an override to the working directory. An empty file is refused, as it is more often
+ * an accident than a wish; {} asks for all defaults. run.name becomes the file's name.
  * Errors, CZ_ERR_CONFIG: "FILE:LINE:COLUMN: key 'train.lrr' is unknown, did you mean
  * 'train.lr'?" and the like; CZ_ERR_INPUT when the file cannot be read. Local. */
 cz_status cz_config_load(cz_config *config, const char *path, const cz_override *overrides,
@@ -129,7 +134,12 @@ cz_status cz_config_load(cz_config *config, const char *path, const cz_override 
 cz_status cz_config_print(const cz_config *config, FILE *out);
 /* Every key with type, default, range and one line of help. */
 void cz_config_help(FILE *out);
-/* A hash of all values that decide the result (not run.name, results, threads, transport...). */
+/* A hash of all values that decide the result (not run.name, results, threads, transport...);
+ * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);
+
+/* The path of a file that comes along with czhpc ("labels.h5"): in configs/ of the source tree
+ * or share/czhpc/configs/ of the installation. Local. CZ_ERR_INPUT: there is none. */
+cz_status cz_config_share(char *path, size_t size, const char *name);
 
 #endif

@@ -1,0 +1,97 @@
+/* What must fit together in a configuration. */
+#include "table.h"
+
+#include <string.h>
+
+typedef struct checker {
+    const cz_origin *origin;
+    const char *path;
+} checker;
+
+/* Where to look: an override before the file, of the two the key named first. */
+static cz_origin blame(const checker *c, const char *first, const char *second)
+{
+    cz_origin a = c->origin[cz_key_find(first)], b = c->origin[cz_key_find(second)];
+    if (a.override || (a.line && !b.override)) return a;
+    return b;
+}
+
+#define REFUSE(first, second, ...)                                                                 \
+    return cz_config_fail(c->path, blame(c, first, second), __VA_ARGS__)
+
+static cz_status check_shapes(const checker *c, const cz_config *k)
+{
+    int width = k->data.source == CZ_SOURCE_SYNTHETIC    ? k->synthetic.width
+                : k->data.features == CZ_FEATURES_COUNTS ? k->data.components
+                                                         : 0;
+    const char *from =
+        k->data.source == CZ_SOURCE_SYNTHETIC ? "synthetic.width" : "data.components";
+    if (k->model.fusion_dim % k->model.heads)
+        REFUSE("model.fusion_dim", "model.heads",
+               "model.heads (%d) must divide model.fusion_dim (%d)", k->model.heads,
+               k->model.fusion_dim);
+    if (k->model.latent_dim % k->model.heads)
+        REFUSE("model.latent_dim", "model.heads",
+               "model.heads (%d) must divide model.latent_dim (%d)", k->model.heads,
+               k->model.latent_dim);
+    if (width % k->model.tokens)
+        REFUSE("model.tokens", from, "model.tokens (%d) must divide %s (%d)", k->model.tokens, from,
+               width);
+    if (k->model.text && k->text.width % k->model.tokens)
+        REFUSE("model.tokens", "text.width", "model.tokens (%d) must divide text.width (%d)",
+               k->model.tokens, k->text.width);
+    return CZ_OK;
+}
+
+static cz_status check_data(const checker *c, const cz_config *k)
+{
+    if (k->data.source == CZ_SOURCE_H5AD && !k->data.h5ad[0])
+        REFUSE("data.h5ad", "data.source",
+               "data.source is h5ad, but no file is given: add --set data.h5ad=FILE");
+    if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.h5ad[0])
+        REFUSE("data.h5ad", "data.source",
+               "data.h5ad names a file, but data.source is synthetic: set data.source to h5ad");
+    const char *matrix = k->data.matrix;
+    if (strcmp(matrix, "X") && strcmp(matrix, "raw") &&
+        (strncmp(matrix, "layer:", 6) || !matrix[6]))
+        REFUSE("data.matrix", "data.matrix",
+               "key 'data.matrix': expected X, raw or layer:NAME, found '%s'", matrix);
+    if (k->data.components > k->data.variable_genes && k->data.features == CZ_FEATURES_COUNTS)
+        REFUSE("data.components", "data.variable_genes",
+               "data.components (%d) is more than data.variable_genes (%d)", k->data.components,
+               k->data.variable_genes);
+    for (int i = 0; i < k->data.adversary_keys.count; i++) {
+        const char *name = k->data.adversary_keys.name[i];
+        if (strcmp(name, k->data.target_key) == 0)
+            REFUSE("data.adversary_keys", "data.target_key",
+                   "data.adversary_keys: '%s' is also data.target_key: a column is either "
+                   "predicted or held out",
+                   name);
+    }
+    if (k->split.train + k->split.validation > 1 - 1e-9)
+        REFUSE("split.validation", "split.train",
+               "split.train (%g) and split.validation (%g) leave no cells to test", k->split.train,
+               k->split.validation);
+    return CZ_OK;
+}
+
+static cz_status check_run(const checker *c, const cz_config *k)
+{
+    const char *name = k->run.name;
+    if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        REFUSE("run.name", "run.name",
+               "key 'run.name': expected the name of a folder without '/', found '%s'%s", name,
+               strchr(name, '/') ? ": run.results says where" : "");
+    if (k->eval.select == CZ_SELECT_TEST && !k->eval.test_every_epoch)
+        REFUSE("eval.select", "eval.test_every_epoch",
+               "eval.select is test, which needs eval.test_every_epoch: true");
+    return CZ_OK;
+}
+
+cz_status cz_config_check(const cz_config *config, const cz_origin *origin, const char *path)
+{
+    checker c = {origin, path};
+    CZ_TRY(check_run(&c, config));
+    CZ_TRY(check_data(&c, config));
+    return check_shapes(&c, config);
+}

@@ -1,0 +1,117 @@
+/* A configuration as a whole: defaults, file, overrides, hash. */
+#include "table.h"
+
+#include "czhpc/rng.h"
+#include "czhpc/text.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+cz_status cz_config_fail(const char *file, cz_origin origin, const char *format, ...)
+{
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (origin.override) return cz_fail(CZ_ERR_CONFIG, "--set %s: %s", origin.override, text);
+    if (!file) return cz_fail(CZ_ERR_CONFIG, "%s", text);
+    if (!origin.line) return cz_fail(CZ_ERR_CONFIG, "%s: %s", file, text);
+    return cz_fail(CZ_ERR_CONFIG, "%s:%d:%d: %s", file, origin.line, origin.column, text);
+}
+
+/* A default of the table, the only ones that no person has written just now. */
+static cz_status set_default(cz_config *config, const cz_key *key)
+{
+    char reason[CZ_REASON_MAX];
+    cz_value value = {.text = key->preset, .length = strlen(key->preset)};
+    if (key->kind == CZ_KIND_NAMES)
+        return cz_config_parse_list(config, key, (cz_origin){0}, key->preset);
+    if (cz_key_set(config, key, &value, reason)) return CZ_OK;
+    return cz_fail(CZ_ERR_BUG, "the default of %s is wrong: %s", key->name, reason);
+}
+
+static cz_status set_defaults(cz_config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (int i = 0; i < cz_key_count; i++) CZ_TRY(set_default(config, &cz_keys[i]));
+    return CZ_OK;
+}
+
+void cz_config_defaults(cz_config *config) { (void)set_defaults(config); }
+
+static cz_status set_override(cz_config *config, cz_origin *origins, const char *text)
+{
+    char name[CZ_NAME_MAX], reason[CZ_REASON_MAX];
+    cz_origin origin = {.override = text};
+    const char *equals = strchr(text, '=');
+    if (!equals) return cz_config_fail(NULL, origin, "expected KEY=VALUE, such as train.lr=1e-3");
+    size_t length = (size_t)(equals - text);
+    snprintf(name, sizeof name, "%.*s", (int)(length < CZ_NAME_MAX ? length : CZ_NAME_MAX - 1),
+             text);
+    int index = cz_key_find(name);
+    if (index < 0) {
+        const char *nearest = cz_key_nearest(name);
+        return cz_config_fail(NULL, origin, "key '%s' is unknown%s%s%s", name,
+                              nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                              nearest ? "'?" : ": --help-config lists all keys");
+    }
+    const cz_key *key = &cz_keys[index];
+    cz_value value = {.text = equals + 1, .length = strlen(equals + 1)};
+    if (key->kind == CZ_KIND_NAMES && value.text[0] == '[')
+        CZ_TRY(cz_config_parse_list(config, key, origin, value.text));
+    else if (!cz_key_set(config, key, &value, reason))
+        return cz_config_fail(NULL, origin, "key '%s': %s", name, reason);
+    origins[index] = origin;
+    return CZ_OK;
+}
+
+/* "configs/base.yaml" -> "base". */
+static void name_after_file(cz_config *config, const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = !path ? "run" : slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+    snprintf(config->run.name, sizeof config->run.name, "%.*s", length, name);
+}
+
+cz_status cz_config_load(cz_config *config, const char *path, const cz_override *overrides,
+                         int count)
+{
+    cz_origin origin[CZ_CONFIG_KEYS] = {{0}};
+    CZ_TRY(set_defaults(config));
+    if (path) CZ_TRY(cz_config_parse(config, origin, path));
+    for (int i = 0; i < count; i++) CZ_TRY(set_override(config, origin, overrides[i].text));
+    if (!config->run.name[0]) name_after_file(config, path);
+    return cz_config_check(config, origin, path);
+}
+
+/* A file counts by its name, not its folder: a folder may move, and the checkpoint knows the
+ * content of the data. */
+static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out)
+{
+    const char *path = (const char *)config + key->offset;
+    const char *slash = key->kind == CZ_KIND_PATH ? strrchr(path, '/') : NULL;
+    fprintf(out, "%s=", key->name);
+    if (slash) fprintf(out, "\"%s\"", slash + 1);
+    else cz_key_write(config, key, out);
+    fputc('\n', out);
+}
+
+uint64_t cz_config_hash(const cz_config *config)
+{
+    uint64_t hash = 0;
+    char line[CZ_KEYS_MAX * 2 * CZ_NAME_MAX + 4 * CZ_PATH_MAX];
+    for (int i = 0; i < cz_key_count; i++) {
+        if (!cz_keys[i].result) continue;
+        FILE *out = fmemopen(line, sizeof line, "w");
+        if (!out) return 0;
+        write_for_hash(config, &cz_keys[i], out);
+        long length = ftell(out);
+        fclose(out);
+        hash = cz_hash(hash, line, (unsigned long)length);
+    }
+    return hash;
+}

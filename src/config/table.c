@@ -1,0 +1,170 @@
+/* Every key of a configuration. What is not here does not exist. */
+#include "table.h"
+
+#include "czhpc/text.h"
+
+#include <math.h>
+#include <string.h>
+
+#define AT(section, member)                                                                        \
+    .name = #section "." #member, .offset = offsetof(cz_config, section.member),                   \
+    .size = sizeof((cz_config *)0)->section.member
+#define BOOL .kind = CZ_KIND_BOOL
+#define INT(least, most) .kind = CZ_KIND_INT, .min = least, .max = most
+#define SEED .kind = CZ_KIND_WHOLE, .min = 0, .max = INFINITY
+#define REAL(least, most) .kind = CZ_KIND_REAL, .min = least, .max = most
+#define CHOICE(...) .kind = CZ_KIND_CHOICE, .choice = {__VA_ARGS__}
+#define WORD(...) .kind = CZ_KIND_WORD, .choice = {__VA_ARGS__}
+#define TEXT .kind = CZ_KIND_TEXT
+#define PATH .kind = CZ_KIND_PATH
+#define NAMES .kind = CZ_KIND_NAMES
+#define RESULT .result = true
+
+/* Choices stand in the order of their enum. */
+const cz_key cz_keys[] = {
+    {AT(run, name), TEXT, .preset = "", .may_be_empty = true,
+     .help = "Folder of this run under run.results; empty: the config's file name."},
+    {AT(run, results), TEXT, .preset = "results",
+     .help = "Folder that holds the folders of all runs."},
+    {AT(run, seed), SEED, .preset = "0", RESULT,
+     .help = "Seed of the initial weights, the order of cells and dropout."},
+    {AT(run, threads), INT(0, 4096), .preset = "0",
+     .help = "Threads of each rank; 0: the cores it may use."},
+    {AT(run, device), CHOICE("auto", "cpu"), .preset = "auto", .help = "What computes."},
+    {AT(run, precision), CHOICE("auto", "fp32", "fp64"), .preset = "auto", RESULT,
+     .help = "Numbers to compute with; auto: fp32. fp64 is slow, for tests."},
+    {AT(run, level), WORD("auto", "portable", "avx2", "avx512"), .preset = "auto",
+     .help = "Highest level of CPU instructions to use; auto: the best there is."},
+    {AT(run, transport), WORD("auto", "window", "messages"), .preset = "auto",
+     .help = "How ranks add their gradients: shared memory or MPI messages."},
+
+    {AT(data, source), CHOICE("synthetic", "h5ad"), .preset = "synthetic", RESULT,
+     .help = "Embedded synthetic cells, or the AnnData file data.h5ad."},
+    {AT(data, h5ad), PATH, .preset = "", .may_be_empty = true, RESULT,
+     .help = "AnnData file of cells, for data.source: h5ad."},
+    {AT(data, features), CHOICE("counts", "obsm"), .preset = "counts", RESULT,
+     .help = "From raw counts (log, variable genes, SVD), or an embedding of obsm."},
+    {AT(data, matrix), TEXT, .preset = "X", RESULT,
+     .help = "Where the raw counts stand: X, raw, or layer:NAME."},
+    {AT(data, obsm), TEXT, .preset = "geneformer", RESULT,
+     .help = "Name of the embedding in obsm, for data.features: obsm."},
+    {AT(data, target_key), TEXT, .preset = "donor_id", RESULT,
+     .help = "Column of obs to predict; A+B joins two columns."},
+    {AT(data, label_key), TEXT, .preset = "cell_type", RESULT,
+     .help = "Column of obs whose words are the text of a cell."},
+    {AT(data, adversary_keys), NAMES, .preset = "[sex]", RESULT,
+     .help = "Columns that the latent shall not reveal; [] for none."},
+    {AT(data, gene_key), TEXT, .preset = "", .may_be_empty = true, RESULT,
+     .help = "Column of var with the names of genes; empty: the index."},
+    {AT(data, missing), CHOICE("error", "drop"), .preset = "error", RESULT,
+     .help = "Cells without target, label or embedding: refuse, or leave out."},
+    {AT(data, target_sum), REAL(0, 1e9), .above = true, .preset = "10000", RESULT,
+     .help = "Counts are scaled to this sum per cell before the logarithm."},
+    {AT(data, variable_genes), INT(1, 1000000), .preset = "2000", RESULT,
+     .help = "Most variable genes to keep of the counts; all, if there are fewer."},
+    {AT(data, components), INT(1, 65536), .preset = "512", RESULT,
+     .help = "Features made of the counts by the SVD."},
+
+    {AT(synthetic, preset), CHOICE("label_redundant", "label_informative"),
+     .preset = "label_redundant", RESULT,
+     .help = "Whether the label can be read off the features, or adds to them."},
+    {AT(synthetic, cells), INT(200, 100000000), .preset = "31780", RESULT,
+     .help = "Synthetic cells to generate."},
+    {AT(synthetic, width), INT(32, 65536), .preset = "512", RESULT,
+     .help = "Features of a synthetic cell."},
+    {AT(synthetic, seed), SEED, .preset = "0", RESULT,
+     .help = "Seed of the generator: another seed, another population."},
+
+    {AT(split, method), CHOICE("stratified", "random"), .preset = "stratified", RESULT,
+     .help = "Cut each class of the target alike, or all cells at random."},
+    {AT(split, train), REAL(0, 1), .above = true, .below = true, .preset = "0.7", RESULT,
+     .help = "Share of cells to train on."},
+    {AT(split, validation), REAL(0, 1), .above = true, .below = true, .preset = "0.15", RESULT,
+     .help = "Share of cells that choose the epoch; what remains is the test."},
+    {AT(split, seed), SEED, .preset = "0", RESULT,
+     .help = "Seed of the split: another seed, other cells are tested."},
+
+    {AT(text, table), PATH, .preset = "embedded", RESULT,
+     .help = "HDF5 file of label vectors; embedded: the one that comes along."},
+    {AT(text, width), INT(0, 65536), .preset = "768", RESULT,
+     .help = "Label vectors are padded with zeros to this width; 0: as read."},
+
+    {AT(model, text), BOOL, .preset = "true", RESULT,
+     .help = "Use the label text; false: expression alone."},
+    {AT(model, tokens), INT(1, 1024), .preset = "8", RESULT,
+     .help = "Slices that a feature vector and a label vector are cut into."},
+    {AT(model, heads), INT(1, 1024), .preset = "8", RESULT,
+     .help = "Attention heads; must divide fusion_dim and latent_dim."},
+    {AT(model, fusion_dim), INT(1, 16384), .preset = "256", RESULT, .help = "Width of a token."},
+    {AT(model, layers), INT(0, 50), .preset = "1", RESULT, .help = "Transformer encoder layers."},
+    {AT(model, feedforward), INT(1, 65536), .preset = "2048", RESULT,
+     .help = "Width inside a transformer layer's feed-forward part."},
+    {AT(model, latents), INT(1, 4096), .preset = "61", RESULT,
+     .help = "Latent queries of the Perceiver resampler."},
+    {AT(model, latent_dim), INT(2, 16384), .preset = "256", RESULT,
+     .help = "Width of a latent, and of the summary of a cell."},
+    {AT(model, dropout), REAL(0, 1), .below = true, .preset = "0.11378010821029086", RESULT,
+     .help = "Share of activations dropped while training."},
+    {AT(model, positions), CHOICE("none", "learned"), .preset = "none", RESULT,
+     .help = "A learned code that tells the tokens' places apart, or none."},
+
+    {AT(train, epochs), INT(1, 1000000), .preset = "50", RESULT,
+     .help = "Passes over the training cells."},
+    {AT(train, batch), INT(1, 1048576), .preset = "128", RESULT,
+     .help = "Cells of a step, over all ranks together."},
+    {AT(train, lr), REAL(0, 10), .above = true, .preset = "5.947012811791727e-4", RESULT,
+     .help = "Peak learning rate of Adam."},
+    {AT(train, weight_decay), REAL(0, 1), .preset = "1e-4", RESULT,
+     .help = "L2 penalty, added to the gradient."},
+    {AT(train, warmup), REAL(0, 1), .below = true, .preset = "0.1", RESULT,
+     .help = "Share of all steps in which the learning rate climbs from 0."},
+    {AT(train, cosine_cycles), REAL(0, 100), .preset = "1", RESULT,
+     .help = "Half cosines after the warm-up: 1 falls to 0, 2 comes back, 0 stays."},
+    {AT(train, adv_lambda), REAL(0, 100), .preset = "0.35824957883020864", RESULT,
+     .help = "Strength of the reversed gradient of the adversaries."},
+    {AT(train, stopping), CHOICE("none", "patience", "reference"), .preset = "reference", RESULT,
+     .help = "When to stop early: never, by validation loss, or as the reference."},
+    {AT(train, patience), INT(1, 1000000), .preset = "3", RESULT,
+     .help = "Epochs in a row that must speak for stopping."},
+    {AT(train, block), INT(0, 65536), .preset = "0", RESULT,
+     .help = "Cells that a worker takes through the layers at once; 0: chosen."},
+
+    {AT(eval, select), CHOICE("validation", "test"), .preset = "validation", RESULT,
+     .help = "Split whose accuracy picks the epoch; test only to repeat others."},
+    {AT(eval, test_every_epoch), BOOL, .preset = "false", RESULT,
+     .help = "Look at the test cells after every epoch, not only at the end."},
+    {AT(eval, bayes), BOOL, .preset = "true",
+     .help = "On synthetic cells: the best accuracy possible, and a discriminant's."},
+
+    {AT(checkpoint, every), INT(0, 1000000), .preset = "1",
+     .help = "Epochs between checkpoints; 0: only when stopped."},
+    {AT(checkpoint, every_steps), INT(0, 1000000000), .preset = "0",
+     .help = "Steps between checkpoints within an epoch; 0: none."},
+    {AT(checkpoint, keep), INT(1, 1000), .preset = "2",
+     .help = "Latest checkpoints to keep, besides the best."},
+};
+const int cz_key_count = (int)(sizeof cz_keys / sizeof *cz_keys);
+
+_Static_assert(sizeof cz_keys / sizeof *cz_keys <= CZ_CONFIG_KEYS, "raise CZ_CONFIG_KEYS");
+_Static_assert(sizeof(cz_source) == sizeof(int), "a choice is stored as an int");
+
+int cz_key_find(const char *name)
+{
+    for (int i = 0; i < cz_key_count; i++)
+        if (strcmp(cz_keys[i].name, name) == 0) return i;
+    return -1;
+}
+
+int cz_key_section(const cz_key *key) { return (int)strcspn(key->name, "."); }
+
+/* A known key in the wrong section is meant, however far its section's name is. */
+const char *cz_key_nearest(const char *name)
+{
+    const char *names[CZ_CONFIG_KEYS], *last = strrchr(name, '.');
+    last = last ? last + 1 : name;
+    for (int i = 0; i < cz_key_count; i++) {
+        names[i] = cz_keys[i].name;
+        if (strcmp(names[i] + cz_key_section(&cz_keys[i]) + 1, last) == 0) return names[i];
+    }
+    return cz_text_nearest(name, names, cz_key_count);
+}
