@@ -124,8 +124,9 @@ INLINE void store_part(real *p, vec v, int n)
 }
 INLINE vec keep_lanes(vec v, unsigned bits)
 {
-    for (int i = 0; i < LANES; i++) v[i] = bits >> i & 1 ? v[i] : 0;
-    return v;
+    vec_int mask = {0};
+    for (int i = 0; i < LANES; i++) mask[i] = -(real_int)(bits >> i & 1);
+    return choose(mask, v, (vec){0});
 }
 INLINE unsigned lane_bits(vec_int mask)
 {
@@ -135,15 +136,20 @@ INLINE unsigned lane_bits(vec_int mask)
 }
 INLINE real sum_lanes(vec v)
 {
+    real lane[LANES];
+    memcpy(lane, &v, sizeof v);
     for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) v[i] += v[i + half];
-    return v[0];
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
 }
 INLINE real max_lanes(vec v)
 {
+    real lane[LANES];
+    memcpy(lane, &v, sizeof v);
     for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
-    return v[0];
+        for (int i = 0; i < half; i++)
+            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+    return lane[0];
 }
 #endif
 

@@ -10,9 +10,10 @@ INLINE vec root(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
 #else
 INLINE vec root(vec x)
 {
+    vec y = {0};
     for (int i = 0; i < LANES; i++)
-        x[i] = REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x[i]) : (real)sqrtf((float)x[i]);
-    return x;
+        y[i] = REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x[i]) : (real)sqrtf((float)x[i]);
+    return y;
 }
 #endif
 

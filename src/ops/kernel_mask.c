@@ -105,14 +105,15 @@ static void philox_bytes(uint8_t *bytes, uint64_t key, uint32_t cell, uint32_t s
 void K(mask)(uint8_t *bits, const cz_step *step, unsigned site, double p, uint32_t cell,
              int elements)
 {
-    int size = (int)cz_mask_bytes(elements);
+    size_t size = cz_mask_bytes(elements);
     uint32_t first = cz_counter(CZ_RNG_DROPOUT + site, 0);
     unsigned threshold = cz_dropout_threshold(p);
-    for (int at = 0; at < size; at += BLOCKS) {
+    for (size_t at = 0; at < size; at += BLOCKS) {
         uint8_t bytes[BLOCKS];
-        philox_bytes(size - at < BLOCKS ? bytes : bits + at, step->seed, cell, step->step,
-                     first + (uint32_t)at, step->phase, threshold);
-        if (size - at < BLOCKS) memcpy(bits + at, bytes, (size_t)(size - at));
+        bool whole = size - at >= BLOCKS;
+        philox_bytes(whole ? bits + at : bytes, step->seed, cell, step->step, first + (uint32_t)at,
+                     step->phase, threshold);
+        if (!whole) memcpy(bits + at, bytes, size - at);
     }
     if (elements % 8) bits[size - 1] &= (uint8_t)((1 << elements % 8) - 1);
 }
