@@ -15,6 +15,11 @@ static bool begins_section(int index)
 
 static const char *key_name(const cz_key *key) { return key->name + cz_key_section(key) + 1; }
 
+static bool has_range(const cz_key *key)
+{
+    return key->kind != CZ_KIND_TEXT && key->kind != CZ_KIND_PATH;
+}
+
 cz_status cz_config_print(const cz_config *config, FILE *out)
 {
     char expected[160];
@@ -22,8 +27,12 @@ cz_status cz_config_print(const cz_config *config, FILE *out)
         const cz_key *key = &cz_keys[i];
         if (begins_section(i))
             fprintf(out, "%s%.*s:\n", i ? "\n" : "", cz_key_section(key), key->name);
-        cz_key_expected(key, expected, sizeof expected);
-        fprintf(out, "  # %s (%s)\n  %s: ", key->help, expected, key_name(key));
+        fprintf(out, "  # %s\n", key->help);
+        if (has_range(key)) {
+            cz_key_expected(key, expected, sizeof expected);
+            fprintf(out, "  # (%s)\n", expected);
+        }
+        fprintf(out, "  %s: ", key_name(key));
         cz_key_write(config, key, out);
         fputc('\n', out);
     }
@@ -43,7 +52,9 @@ void cz_config_help(FILE *out)
         const cz_key *key = &cz_keys[i];
         const char *preset = key->preset[0] ? key->preset : "\"\"";
         if (begins_section(i)) fputc('\n', out);
+        fprintf(out, "%s: %s\n    %s\n", key->name, preset, key->help);
+        if (!has_range(key)) continue;
         cz_key_expected(key, expected, sizeof expected);
-        fprintf(out, "%s: %s\n    %s\n    (%s)\n", key->name, preset, key->help, expected);
+        fprintf(out, "    (%s)\n", expected);
     }
 }

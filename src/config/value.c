@@ -47,7 +47,7 @@ static void expected_number(const cz_key *key, char *text, size_t size)
         append_limit(text, size, used, " to ", key->max);
     } else {
         used = append_limit(text, size, used, key->above ? " above " : " from ", key->min);
-        append_limit(text, size, used, key->below ? ", below " : " to ", key->max);
+        append_limit(text, size, used, key->below ? ", below " : ", at most ", key->max);
     }
 }
 
