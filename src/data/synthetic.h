@@ -9,7 +9,14 @@
 
 #include "czhpc/data.h"
 
-enum { CZ_TYPES = 16, CZ_DONORS = 14, CZ_SEXES = 2, CZ_LIBRARIES = 2, CZ_EFFECTS = 24 };
+enum {
+    CZ_TYPES = 16,
+    CZ_DONORS = 14,
+    CZ_SEXES = 2,
+    CZ_LIBRARIES = 2,
+    CZ_EFFECTS = 24,
+    CZ_GROUPS = CZ_TYPES * CZ_DONORS * CZ_LIBRARIES
+};
 
 /* Strengths of the effects, in units of the spread within a cell's group. */
 typedef struct cz_synthetic_preset {
@@ -44,6 +51,38 @@ cz_status cz_generator_rows(const cz_generator *generator, float *x, int first, 
  * one; `key` names the setting in the message. Local. */
 cz_status cz_generator_column(cz_column *column, const cz_generator *generator, const char *name,
                               const char *key);
+
+/* The exact posterior of type and donor, given a row. With A = loading, D = spread, a row tells
+ * about z only by y = (A D^-2 A')^-1 A D^-2 (x - offset), which is z and normal noise of
+ * covariance (A D^-2 A')^-1: Woodbury's identity, and no matrix wider than the effects. */
+typedef struct cz_posterior {
+    int width;
+    float *offset;   /* (width) */
+    double *project; /* (width, CZ_EFFECTS): to y, made white by its covariance in a group */
+    /* A group is (type, donor, library), the last fastest. log p(y, group) up to a constant is
+     * y . centre - y . y / 2 + weight; -inf where there are no cells. */
+    double centre[CZ_EFFECTS][CZ_GROUPS];
+    double weight[CZ_GROUPS];
+} cz_posterior;
+
+cz_status cz_posterior_open(cz_posterior *posterior, const cz_generator *generator);
+void cz_posterior_close(cz_posterior *posterior);
+
+/* p[type][donor] given the row x (width); sums to 1. Local. */
+void cz_posterior_row(double p[CZ_TYPES][CZ_DONORS], const cz_posterior *posterior, const float *x);
+
+/* Cells that the posterior classifies, and those it gets right. */
+typedef struct cz_posterior_score {
+    int64_t cells;
+    int64_t with_label, without_label; /* donors right, the type being known or not */
+    int64_t type;                      /* types right */
+} cz_posterior_score;
+
+/* Over rows 0 .. count-1 of x, cells first .. of the generator, where wanted[i] is not 0.
+ * Local; the pool helps. */
+cz_status cz_posterior_classify(cz_posterior_score *score, const cz_posterior *posterior,
+                                const cz_generator *generator, const float *x,
+                                const uint8_t *wanted, int first, int count, cz_pool *pool);
 
 /* n, width and the columns of `cells`. Local. */
 cz_status cz_synthetic_shape(cz_cells *cells, const cz_config *config);
