@@ -6,6 +6,7 @@
 #include "czhpc/param.h"
 #include "czhpc/tensor.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 /* What a checkpoint says beside the arrays. */
@@ -36,19 +37,24 @@ typedef struct cz_checkpoint {
     char backend[64]; /* cz_backend_name() */
 } cz_checkpoint;
 
-/* Writes FOLDER/epoch-EEE-step-SSSSSS.h5 (all ranks, slices, Fletcher32 chunks of 65,536):
- * .tmp, fsync, rename, fsync of the folder, then the `latest` pointer; then removes all but
- * the last `keep` and the best. `best`: this state also becomes FOLDER/best.h5 (a hard link,
- * or a copy, made atomically). A state that is not finite is refused, CZ_ERR_DIVERGED.
- * Collective over `comm`, main thread. CZ_ERR_IO: the former checkpoints stand untouched. */
+/* Writes FOLDER/phase-P-epoch-EEE-step-SSSSSS.h5 (all ranks, slices, Fletcher32 chunks of
+ * 65,536): .tmp, a checksum over the whole file, fsync, rename, fsync of the folder; then the
+ * `latest` pointer, and all but the last `keep` are removed. `best`: this state also becomes
+ * FOLDER/best.h5 (a hard link, or a copy, made atomically), which stays. Slices must be in the
+ * order of ranks and make up [0, n); progress and texts are rank 0's. What a killed run left
+ * half written is removed. The bytes of the datasets do not depend on the number of ranks.
+ * Collective over `comm`, main thread. CZ_ERR_DIVERGED: the state is not finite, nothing is
+ * written; CZ_ERR_IO: the former checkpoints stand untouched. */
 cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint, int keep,
                              int best, const cz_comm *comm);
 
-/* Reads a state back into w, m, v (this rank's slice; w whole when `whole_weights`) and
- * progress, by any number of ranks. `path`: a file, or a folder, whose latest good state is
- * taken: a damaged one is named in a warning and the one before it read. The table of
- * parameters must be the same, and config_hash, data_hash too unless 0: CZ_ERR_INPUT names
- * the first difference. Collective. *found = 0 and CZ_OK where a folder holds no checkpoint. */
+/* Reads a state back into w, m, v (this rank's slice; w whole when `whole_weights`), progress,
+ * workers, backend, config and both hashes, by any number of ranks. `path`: a file, or a
+ * folder, whose latest good state is taken: a damaged one is named in a warning and the one
+ * before it read, best.h5 last. The table of parameters, n and the dtype must be the same, and
+ * config_hash, data_hash too unless 0: CZ_ERR_INPUT names the first difference.
+ * *found = 0 and CZ_OK where a folder holds no checkpoint or is not there. `config` is
+ * replaced only on success. Collective, main thread. */
 cz_status cz_checkpoint_load(const char *path, cz_checkpoint *checkpoint, int whole_weights,
                              int *found, const cz_comm *comm);
 
@@ -62,5 +68,22 @@ cz_status cz_safetensors_write(const char *path, const cz_param_entry *params, i
 cz_status cz_make_folder(const char *path);
 /* Replaces `path` by `size` bytes: .tmp, fsync, rename. Local. */
 cz_status cz_write_file(const char *path, const void *bytes, size_t size);
+
+/* metrics.jsonl: one JSON object a line, on rank 0 alone. */
+typedef struct cz_metrics cz_metrics;
+
+/* Opens `path` and cuts it to its first `keep_bytes` (0: a new file), the length that belongs
+ * to the state that is resumed. Free with cz_metrics_close(). Local. CZ_ERR_INPUT: the file is
+ * shorter, or no line ends there; CZ_ERR_IO. */
+cz_status cz_metrics_open(cz_metrics **metrics, const char *path, int64_t keep_bytes);
+void cz_metrics_close(cz_metrics *metrics); /* NULL is fine */
+
+/* Appends one line and brings it to disk, so that no checkpoint is ahead of it: once an epoch,
+ * not once a step. Doubles read back as the same bits. The caller keeps `line`. Local.
+ * CZ_ERR_IO: the file is as it was. */
+cz_status cz_metrics_append(cz_metrics *metrics, const json_t *line);
+
+/* Length of the file, for cz_progress. */
+int64_t cz_metrics_bytes(const cz_metrics *metrics);
 
 #endif

@@ -1,0 +1,131 @@
+#include "file.h"
+
+#include "czhpc/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+cz_status cz_file_path(char *path, const char *folder, const char *name)
+{
+    if (snprintf(path, CZ_FILE_PATH, "%s/%s", folder, name) < CZ_FILE_PATH) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s/%s: the path is too long", folder, name);
+}
+
+cz_status cz_file_write(int fd, const char *path, const void *bytes, size_t size)
+{
+    const char *at = bytes;
+    while (size > 0) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0)
+            return cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+        at += written;
+        size -= (size_t)written;
+    }
+    return CZ_OK;
+}
+
+static cz_status sync_opened(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0) return cz_fail(CZ_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    /* EINVAL: a file system that has nothing to synchronise. */
+    int failed = fsync(fd) && errno != EINVAL ? errno : 0;
+    close(fd);
+    if (!failed) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: cannot be brought to disk: %s", path, strerror(failed));
+}
+
+cz_status cz_file_sync(const char *path) { return sync_opened(path, O_RDONLY); }
+
+cz_status cz_file_sync_folder(const char *folder)
+{
+    return sync_opened(folder, O_RDONLY | O_DIRECTORY);
+}
+
+cz_status cz_file_sync_parent(const char *path)
+{
+    char folder[CZ_FILE_PATH];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    if (length >= sizeof folder) return cz_fail(CZ_ERR_IO, "%s: the path is too long", path);
+    memcpy(folder, path, length);
+    folder[length] = 0;
+    return cz_file_sync_folder(!slash ? "." : length ? folder : "/");
+}
+
+cz_status cz_file_read(const char *path, char **bytes, size_t *size)
+{
+    struct stat status;
+    *bytes = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status)) {
+        int failed = errno;
+        if (fd >= 0) close(fd);
+        return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(failed));
+    }
+    size_t length = S_ISREG(status.st_mode) ? (size_t)status.st_size : 0, got = 0;
+    char *text = cz_alloc(length + 1, 1, path);
+    while (text && got < length) {
+        ssize_t more = read(fd, text + got, length - got);
+        if (more < 0 && errno == EINTR) continue;
+        if (more <= 0) break;
+        got += (size_t)more;
+    }
+    close(fd);
+    if (!text) return CZ_ERR_MEMORY;
+    *bytes = text;
+    *size = got;
+    return CZ_OK;
+}
+
+static cz_status make_one(const char *path)
+{
+    struct stat status;
+    if (!mkdir(path, 0777)) return CZ_OK;
+    int failed = errno;
+    if (!stat(path, &status) && S_ISDIR(status.st_mode)) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: the folder cannot be created: %s", path, strerror(failed));
+}
+
+cz_status cz_make_folder(const char *path)
+{
+    char part[CZ_FILE_PATH];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part)
+        return cz_fail(CZ_ERR_IO, "'%s': not a path of a folder", path);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i < length; i++) {
+        if (part[i] != '/') continue;
+        part[i] = 0;
+        CZ_TRY(make_one(part));
+        part[i] = '/';
+    }
+    return make_one(part);
+}
+
+cz_status cz_write_file(const char *path, const void *bytes, size_t size)
+{
+    char temporary[CZ_FILE_PATH];
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
+        return cz_fail(CZ_ERR_IO, "%s: the path is too long", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) return cz_fail(CZ_ERR_IO, "%s: cannot be created: %s", temporary, strerror(errno));
+    cz_status status = cz_file_write(fd, temporary, bytes, size);
+    if (!status && fsync(fd) && errno != EINVAL)
+        status =
+            cz_fail(CZ_ERR_IO, "%s: cannot be brought to disk: %s", temporary, strerror(errno));
+    if (close(fd) && !status)
+        status = cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", temporary, strerror(errno));
+    if (!status && rename(temporary, path))
+        status = cz_fail(CZ_ERR_IO, "%s: cannot be replaced: %s", path, strerror(errno));
+    if (!status) status = cz_file_sync_parent(path);
+    else unlink(temporary);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* Files as the system sees them. Private to src/store. */
+#ifndef CZ_STORE_FILE_H
+#define CZ_STORE_FILE_H
+
+#include "czhpc/status.h"
+
+/* Writes all of `bytes` at the descriptor's position. CZ_ERR_IO names `path`. */
+cz_status cz_file_write(int fd, const char *path, const void *bytes, size_t size);
+
+/* Makes the entries of a folder durable: what was created, renamed and removed in it. */
+cz_status cz_file_sync_folder(const char *folder);
+
+/* fsync()s a file, or the folder that holds it. CZ_ERR_IO. */
+cz_status cz_file_sync(const char *path);
+cz_status cz_file_sync_parent(const char *path);
+
+/* "FOLDER/NAME" into `path` (CZ_FILE_PATH bytes). CZ_ERR_IO: too long. */
+enum { CZ_FILE_PATH = 4096 };
+cz_status cz_file_path(char *path, const char *folder, const char *name);
+
+/* All of a file and a final 0, for the caller to free(). CZ_ERR_INPUT. */
+cz_status cz_file_read(const char *path, char **bytes, size_t *size);
+
+#endif
