@@ -19,8 +19,8 @@ static const double OFFSET_SCALE = 2, EFFECT_SCALE = 3, SPREAD = 0.5, SPREAD_RAT
 static const cz_synthetic_preset preset_of[] = {
     [CZ_LABEL_REDUNDANT] = {"label_redundant", .type = 4, .donor = 0.45, .type_donor = 0.33,
                             .sex = 0.2, .library = 0.15, .depth = 0.5, .concentration = 12},
-    [CZ_LABEL_INFORMATIVE] = {"label_informative", .type = 0.35, .donor = 0, .type_donor = 0.65,
-                              .sex = 0.05, .library = 0.1, .depth = 0.5, .concentration = 20},
+    [CZ_LABEL_INFORMATIVE] = {"label_informative", .type = .3, .donor = 0, .type_donor = .67,
+                              .sex = .05, .library = .1, .depth = 0.5, .concentration = 20},
 };
 
 static cz_rng stream(const cz_generator *g, int draw, int index)
