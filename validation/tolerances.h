@@ -17,5 +17,7 @@
 #define TOL_FINITE_DIFFERENCE 1e-8
 /* The factored resampler against the plain one in fp64: another order of the same sums. */
 #define TOL_F64_FORMS 1e-12
+/* Two ways to write one learning rate: rounding of the cosine's argument. */
+#define TOL_SCHEDULE 1e-14
 
 #endif

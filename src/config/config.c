@@ -15,7 +15,9 @@ cz_status cz_config_fail(const char *file, cz_origin origin, const char *format,
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (origin.override) return cz_fail(CZ_ERR_CONFIG, "--set %s: %s", origin.override, text);
+    if (origin.override)
+        return cz_fail(CZ_ERR_CONFIG, "--set %.200s%s: %s", origin.override,
+                       strlen(origin.override) > 200 ? "..." : "", text);
     if (!file) return cz_fail(CZ_ERR_CONFIG, "%s", text);
     if (!origin.line) return cz_fail(CZ_ERR_CONFIG, "%s: %s", file, text);
     return cz_fail(CZ_ERR_CONFIG, "%s:%d:%d: %s", file, origin.line, origin.column, text);

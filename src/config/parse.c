@@ -60,19 +60,19 @@ static cz_status syntax_error(const reader *r)
 {
     const yaml_parser_t *y = &r->yaml;
     if (y->error == YAML_MEMORY_ERROR) return cz_fail(CZ_ERR_MEMORY, "no memory to read YAML");
-    if (y->error == YAML_READER_ERROR) {
-        cz_origin at = place(r, mark_of_offset(r, y->problem_offset));
-        if (cz_text_utf8(r->text, r->size) < r->size)
-            return cz_config_fail(r->path, at, "byte 0x%02X is not UTF-8: save the file as UTF-8",
-                                  (unsigned)y->problem_value & 0xFF);
-        return cz_config_fail(r->path, at, "a control character (code %d) stands in the file",
-                              y->problem_value);
-    }
+    if (y->error == YAML_READER_ERROR)
+        return cz_config_fail(r->path, place(r, mark_of_offset(r, y->problem_offset)),
+                              "a control character (code %d) stands in the text", y->problem_value);
     if (tab_at(r, y->problem_mark))
         return cz_config_fail(r->path, place(r, y->problem_mark),
                               "a tab stands before the text: indent with spaces");
-    return cz_config_fail(r->path, place(r, y->problem_mark), "not YAML: %s%s%s", y->problem,
-                          y->context ? ", " : "", y->context ? y->context : "");
+    cz_origin at = place(r, y->problem_mark), began = place(r, y->context_mark);
+    if (strstr(y->problem, "<document start>"))
+        return cz_config_fail(r->path, at, "text stands behind the end of the YAML");
+    if (y->context && began.line)
+        return cz_config_fail(r->path, at, "not YAML: %s, %s that begins at line %d, column %d",
+                              y->problem, y->context, began.line, began.column);
+    return cz_config_fail(r->path, at, "not YAML: %s", y->problem);
 }
 
 /* The next event. Anchors, aliases and tags are refused wherever they stand. */
@@ -267,6 +267,15 @@ static cz_status read_document(reader *r, cz_config *config, cz_origin *origin)
     return cz_config_fail(r->path, here(r), "a second document begins: a file holds one");
 }
 
+static cz_status check_encoding(const reader *r)
+{
+    size_t good = cz_text_utf8(r->text, r->size);
+    if (good == r->size) return CZ_OK;
+    return cz_config_fail(r->path, place(r, mark_of_offset(r, good)),
+                          "byte 0x%02X is not UTF-8%s", (unsigned char)r->text[good],
+                          r->path ? ": save the file as UTF-8" : "");
+}
+
 static cz_status open_reader(reader *r)
 {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -334,7 +343,8 @@ cz_status cz_config_parse(cz_config *config, cz_origin *origin, const char *path
     reader r = {.path = path};
     CZ_TRY(read_file(&text, &r.size, path));
     r.text = text;
-    cz_status status = open_reader(&r);
+    cz_status status = check_encoding(&r);
+    if (!status) status = open_reader(&r);
     if (!status) {
         status = read_document(&r, config, origin);
         close_reader(&r);
@@ -350,6 +360,7 @@ cz_status cz_config_parse_list(cz_config *config, const cz_key *key, cz_origin o
                                const char *text)
 {
     reader r = {.base = origin, .text = text, .size = strlen(text)};
+    CZ_TRY(check_encoding(&r));
     CZ_TRY(open_reader(&r));
     cz_status status = next(&r);
     if (!status) status = next(&r);

@@ -131,7 +131,9 @@ static bool set_number(cz_config *config, const cz_key *key, const cz_value *val
     bool whole = key->kind != CZ_KIND_REAL;
     if (value->quoted) return refuse(key, value, ": leave out the quotes", reason);
     if (!looks_like_number(word, whole)) {
-        const char *more = whole && looks_like_number(word, false) ? ": write all its digits" : "";
+        const char *more = whole && strpbrk(word, "eE") && looks_like_number(word, false)
+                               ? ": write all its digits"
+                               : "";
         return refuse(key, value, strchr(word, ',') ? ": write a decimal point" : more, reason);
     }
     errno = 0;
@@ -250,6 +252,10 @@ bool cz_key_append(cz_config *config, const cz_key *key, const cz_value *value,
     cz_names *names = member(config, key);
     if (names->count == CZ_KEYS_MAX) {
         snprintf(reason, CZ_REASON_MAX, "the list has more than %d names", CZ_KEYS_MAX);
+        return false;
+    }
+    if (!value->length) {
+        snprintf(reason, CZ_REASON_MAX, "a name in the list is empty");
         return false;
     }
     char *name = names->name[names->count];
