@@ -8,7 +8,7 @@
 typedef struct cz_pool cz_pool;
 typedef cz_status (*cz_work)(void *context, int thread);
 
-/* `threads` >= 1 in all. Free with cz_pool_close(). Local. */
+/* `threads` >= 1 in all. Free with cz_pool_close(); NULL after a failure. Local. */
 cz_status cz_pool_open(cz_pool **pool, int threads);
 void cz_pool_close(cz_pool *pool);
 int cz_pool_threads(const cz_pool *pool);

@@ -15,6 +15,7 @@ struct cz_pool {
     pthread_t *handle; /* threads - 1 of them started */
     worker *worker;
     cz_status *status;
+    pthread_mutex_t starting; /* held until all threads are there, or one cannot be started */
     pthread_barrier_t begin, end, inside;
     cz_work work;
     void *context;
@@ -25,6 +26,9 @@ static void *serve(void *argument)
 {
     worker *self = argument;
     cz_pool *pool = self->pool;
+    pthread_mutex_lock(&pool->starting);
+    pthread_mutex_unlock(&pool->starting);
+    if (pool->closing) return NULL;
     for (;;) {
         pthread_barrier_wait(&pool->begin);
         if (pool->closing) return NULL;
@@ -33,41 +37,61 @@ static void *serve(void *argument)
     }
 }
 
+static cz_status start_threads(cz_pool *pool)
+{
+    for (int t = 1; t < pool->threads; t++) {
+        pool->worker[t] = (worker){pool, t};
+        if (pthread_create(&pool->handle[t], NULL, serve, &pool->worker[t]))
+            return cz_fail(CZ_ERR_MEMORY, "thread %d of %d cannot be started: lower run.threads",
+                           t + 1, pool->threads);
+        pool->started++;
+    }
+    return CZ_OK;
+}
+
+static void free_pool(cz_pool *pool)
+{
+    for (int t = 1; t <= pool->started; t++) pthread_join(pool->handle[t], NULL);
+    pthread_barrier_destroy(&pool->begin);
+    pthread_barrier_destroy(&pool->end);
+    pthread_barrier_destroy(&pool->inside);
+    pthread_mutex_destroy(&pool->starting);
+    free(pool->handle);
+    free(pool->worker);
+    free(pool->status);
+    free(pool);
+}
+
 cz_status cz_pool_open(cz_pool **opened, int threads)
 {
     cz_pool *pool = cz_alloc(1, sizeof *pool, "the pool of threads");
-    *opened = pool;
+    *opened = NULL;
     if (!pool) return CZ_ERR_MEMORY;
     pool->threads = threads;
+    pthread_mutex_init(&pool->starting, NULL);
     pthread_barrier_init(&pool->begin, NULL, (unsigned)threads);
     pthread_barrier_init(&pool->end, NULL, (unsigned)threads);
     pthread_barrier_init(&pool->inside, NULL, (unsigned)threads);
     pool->handle = cz_alloc((size_t)threads, sizeof *pool->handle, "the pool of threads");
     pool->worker = cz_alloc((size_t)threads, sizeof *pool->worker, "the pool of threads");
     pool->status = cz_alloc((size_t)threads, sizeof *pool->status, "the pool of threads");
-    if (!pool->handle || !pool->worker || !pool->status) return CZ_ERR_MEMORY;
-    for (int t = 1; t < threads; t++) {
-        pool->worker[t] = (worker){pool, t};
-        if (pthread_create(&pool->handle[t], NULL, serve, &pool->worker[t]))
-            return cz_fail(CZ_ERR_MEMORY, "thread %d of %d cannot be started: lower run.threads",
-                           t + 1, threads);
-        pool->started++;
-    }
-    return CZ_OK;
+    cz_status status = pool->handle && pool->worker && pool->status ? CZ_OK : CZ_ERR_MEMORY;
+    /* Those that have started cannot pass a barrier meant for all; so they wait here first. */
+    pthread_mutex_lock(&pool->starting);
+    if (!status) status = start_threads(pool);
+    pool->closing = status != CZ_OK;
+    pthread_mutex_unlock(&pool->starting);
+    if (status) free_pool(pool);
+    else *opened = pool;
+    return status;
 }
 
 void cz_pool_close(cz_pool *pool)
 {
     if (!pool) return;
-    if (pool->started == pool->threads - 1 && pool->started > 0) {
-        pool->closing = 1;
-        pthread_barrier_wait(&pool->begin);
-        for (int t = 1; t < pool->threads; t++) pthread_join(pool->handle[t], NULL);
-    }
-    free(pool->handle);
-    free(pool->worker);
-    free(pool->status);
-    free(pool);
+    pool->closing = 1;
+    if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
+    free_pool(pool);
 }
 
 int cz_pool_threads(const cz_pool *pool) { return pool->threads; }
