@@ -117,20 +117,32 @@ static inline bool op_fetch(double *to, cz_tensor t)
     return clean;
 }
 
+/* Scratch that holds NaN wherever an operation has not written. */
+static inline cz_arena *op_scratch(void)
+{
+    enum { BYTES = 16 << 20 };
+    static cz_arena arena;
+    if (!arena.base) {
+        if (cz_arena_init(&arena, BYTES)) exit(2);
+        arena.peak = BYTES;
+    }
+    memset(arena.base, 0xff, arena.peak);
+    arena.peak = 0;
+    return &arena;
+}
+
 /* Runs it on a backend; result[i], of the size of argument i, is the caller's to free. Vectors
  * are never padded. False, with a verdict, if it failed or wrote where it must not. */
 static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, double **result)
 {
-    cz_arena scratch;
     cz_tensor t[MOST_ARGUMENTS];
-    if (cz_arena_init(&scratch, (size_t)64 << 20)) exit(2);
-    cz_exec exec = {backend, &op_step, &scratch};
+    cz_exec exec = {backend, &op_step, op_scratch()};
     for (int i = 0; i < o->count; i++)
         t[i] = op_tensor(&o->argument[i], cz_backend_dtype(backend),
                          o->argument[i].rank > 1 ? pad : 0);
     cz_error_clear();
     cz_status status = o->call(&exec, t, o->context);
-    bool good = status == CZ_OK && scratch.used == 0;
+    bool good = status == CZ_OK && exec.scratch->used == 0;
     if (!good) check(false, "status %d: %s", (int)status, cz_error_message());
     for (int i = 0; i < o->count; i++) {
         const op_argument *a = &o->argument[i];
@@ -141,7 +153,6 @@ static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, 
         if (!clean) good = check(false, "%s was written to outside its elements", a->name);
         free(t[i].data);
     }
-    cz_arena_free(&scratch);
     return good;
 }
 

@@ -127,7 +127,7 @@ static void differences(double p)
                            f.argument[BIAS].value[c];
     }
     double gap = check_distance(result[Y], y, N * C);
-    check(gap < TOL_F64_FORMS, "norm: as defined, dropout %.1f: %.1e", p, gap);
+    check(gap < TOL_F64_OP, "norm: as defined, dropout %.1f: %.1e", p, gap);
     free(y);
     op_free_result(&f, result);
     op_free_result(&b, gradient);
@@ -168,7 +168,7 @@ static void places(void)
                 right = right && got[0][c * n + e] == x[c * n + e] + code[e];
                 sum += dx[c * n + e];
             }
-            right = right && fabs(back[1][e] - sum) < 1e-14;
+            right = right && fabs(back[1][e] - sum) < TOL_F64_OP;
         }
         op_free_result(&f, got);
         op_free_result(&b, back);

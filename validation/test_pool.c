@@ -215,7 +215,7 @@ static void differences(cz_pool_form form, double p)
     }
     for (int cell = 0; cell < s.B; cell++) define(&s, &f, cell, y + cell * s.D);
     double gap = check_distance(result[Y], y, (size_t)(s.B * s.D));
-    check(gap < TOL_F64_FORMS, "pool, %s: as defined, dropout %.1f: %.1e", name, p, gap);
+    check(gap < TOL_F64_OP, "pool, %s: as defined, dropout %.1f: %.1e", name, p, gap);
     free(y);
     op_free_result(&f, result);
     op_free_result(&b, gradient);

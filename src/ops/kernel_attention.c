@@ -8,9 +8,9 @@
 typedef struct head {
     int Tq, Tk, size; /* queries, keys, columns of the head */
     int ld;           /* between rows of what lies in scratch, Tk rounded up */
-    real *flipped;    /* (size, Tk) keys or values, transposed */
-    real *weights;    /* (rows, Tk) softmax after dropout */
-    real *dweights;   /* (rows, Tk) its gradient, then that of the scores */
+    real *flipped;    /* (size, Tk) keys or values, transposed, 0 beyond Tk */
+    real *weights;    /* (rows, Tk) softmax after dropout, 0 beyond Tk */
+    real *dweights;   /* (rows, Tk) its gradient, then that of the scores; 0 beyond Tk */
     real scale, drop;
 } head;
 
@@ -34,25 +34,35 @@ static cz_status slots_fit(const int32_t *slot, int B, int S)
     return CZ_OK;
 }
 
-/* x = softmax(scale x) in place. */
-static void softmax_row(real *x, int n, real scale)
+/* Rows of scores in h->weights become softmax(scale scores): into probs as they are, and dropped
+ * where they were, by the bits from element `at` on. Scratch is read and written in whole vectors,
+ * 0 beyond Tk: a load waits long for a narrower store. */
+static void softmax_rows(const head *h, real *probs, ptrdiff_t ldp, int rows, const uint8_t *bits,
+                         size_t at)
 {
-    if (n == 0) return;
-    vec most = broadcast(x[0]), sum = {0};
-    for (int j = 0; j < n; j += LANES)
-        most = vec_max(keep_next(load_next(x + j, n - j), most, n - j), most);
-    vec top = broadcast(max_lanes(most));
-    for (int j = 0; j < n; j += LANES) {
-        vec e = vec_exp((load_next(x + j, n - j) - top) * broadcast(scale));
-        e = keep_next(e, (vec){0}, n - j);
-        store_next(x + j, e, n - j);
-        sum += e;
+    int n = h->Tk;
+    for (int i = 0; i < rows; i++, probs += ldp, at += (size_t)n) {
+        real *x = h->weights + i * h->ld;
+        vec most = broadcast(-INFINITY), sum = {0};
+        for (int j = 0; j < n; j += LANES)
+            most = vec_max(keep_next(load(x + j), most, n - j), most);
+        vec top = broadcast(max_lanes(most));
+        for (int j = 0; j < n; j += LANES) {
+            vec e = vec_exp((load(x + j) - top) * broadcast(h->scale));
+            e = keep_next(e, (vec){0}, n - j);
+            store(x + j, e);
+            sum += e;
+        }
+        vec factor = broadcast(1 / sum_lanes(sum));
+        for (int j = 0; j < n; j += LANES) {
+            vec share = load(x + j) * factor;
+            store_next(probs + j, share, n - j);
+            store(x + j, dropped(share, bits, at + (size_t)j, h->drop, n - j));
+        }
     }
-    vec factor = broadcast(1 / sum_lanes(sum));
-    for (int j = 0; j < n; j += LANES) store_next(x + j, load_next(x + j, n - j) * factor, n - j);
 }
 
-/* h->weights = drop(probs), rows of the mask from element `at` on. */
+/* h->weights = drop(probs), by the bits from element `at` on. */
 static void drop_rows(const head *h, const real *probs, ptrdiff_t ldp, int rows,
                       const uint8_t *bits, size_t at)
 {
@@ -70,13 +80,11 @@ static void softmax_backward(const head *h, const real *probs, ptrdiff_t ldp, in
         const real *a = h->weights + i * h->ld, *p = probs + i * ldp;
         real *da = h->dweights + i * h->ld;
         vec sum = {0};
-        for (int j = 0; j < h->Tk; j += LANES)
-            sum += load_next(a + j, h->Tk - j) * load_next(da + j, h->Tk - j);
+        for (int j = 0; j < h->Tk; j += LANES) sum += load(a + j) * load(da + j);
         vec total = broadcast(sum_lanes(sum)), scale = broadcast(h->scale);
         for (int j = 0; j < h->Tk; j += LANES) {
-            vec own = load_next(a + j, h->Tk - j) * load_next(da + j, h->Tk - j);
-            vec d = own - load_next(p + j, h->Tk - j) * total;
-            store_next(da + j, scale * d, h->Tk - j);
+            vec d = load(a + j) * load(da + j) - load_next(p + j, h->Tk - j) * total;
+            store(da + j, scale * d);
         }
     }
 }
@@ -102,23 +110,16 @@ cz_status K(attention_forward)(cz_exec *exec, cz_tensor out, cz_tensor probs, cz
             const uint8_t *bits = cell_mask(drop, b, elements);
             int s = slot ? slot[b] : b, column = i * h.size;
             const real *vh = tensor_row(v, s * h.Tk) + column;
-            K(transpose_small)
-            (h.flipped, h.ld, tensor_row(k, s * h.Tk) + column, k.ld, h.Tk, h.size);
+            transpose_small(h.flipped, h.ld, tensor_row(k, s * h.Tk) + column, k.ld, h.Tk, h.size);
             for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
                 int rows = block_rows(&h, i0), row = (b * H + i) * h.Tq + i0;
-                real *p = tensor_row(probs, row);
                 const real *qh = tensor_row(q, b * h.Tq + i0) + column;
-                K(small_product)
-                (p, probs.ld, rows_of(qh, q.ld), h.flipped, h.ld, rows, h.Tk, h.size, false);
-                for (int r = 0; r < rows; r++) softmax_row(p + r * probs.ld, h.Tk, h.scale);
-                view weights = rows_of(p, probs.ld);
-                if (bits) {
-                    drop_rows(&h, p, probs.ld, rows, bits, (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
-                    weights = rows_of(h.weights, h.ld);
-                }
-                K(small_product)
-                (tensor_row(out, b * h.Tq + i0) + column, out.ld, weights, vh, v.ld, rows, h.size,
-                 h.Tk, false);
+                small_product(h.weights, h.ld, rows_of(qh, q.ld), h.flipped, h.ld, rows, h.ld,
+                              h.size, false);
+                softmax_rows(&h, tensor_row(probs, row), probs.ld, rows, bits,
+                             (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
+                small_product(tensor_row(out, b * h.Tq + i0) + column, out.ld,
+                              rows_of(h.weights, h.ld), vh, v.ld, rows, h.size, h.Tk, false);
             }
         }
 done:
@@ -141,7 +142,7 @@ cz_status K(attention_backward)(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
             const uint8_t *bits = cell_mask(drop, b, elements);
             int keys = (slot ? slot[b] : b) * h.Tk, column = i * h.size;
             real *dkh = tensor_row(dk, keys) + column, *dvh = tensor_row(dv, keys) + column;
-            K(transpose_small)(h.flipped, h.ld, tensor_row(v, keys) + column, v.ld, h.Tk, h.size);
+            transpose_small(h.flipped, h.ld, tensor_row(v, keys) + column, v.ld, h.Tk, h.size);
             for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
                 int rows = block_rows(&h, i0), row = b * h.Tq + i0;
                 bool add = slot || i0;
@@ -149,17 +150,15 @@ cz_status K(attention_backward)(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
                 const real *dout_h = tensor_row(dout, row) + column;
                 const real *qh = tensor_row(q, row) + column;
                 drop_rows(&h, p, probs.ld, rows, bits, (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
-                K(small_product)
-                (dvh, dv.ld, transposed(h.weights, h.ld), dout_h, dout.ld, h.Tk, h.size, rows, add);
-                K(small_product)
-                (h.dweights, h.ld, rows_of(dout_h, dout.ld), h.flipped, h.ld, rows, h.Tk, h.size,
-                 false);
+                small_product(dvh, dv.ld, transposed(h.weights, h.ld), dout_h, dout.ld, h.Tk,
+                              h.size, rows, add);
+                small_product(h.dweights, h.ld, rows_of(dout_h, dout.ld), h.flipped, h.ld, rows,
+                              h.ld, h.size, false);
                 softmax_backward(&h, p, probs.ld, rows);
-                K(small_product)
-                (tensor_row(dq, row) + column, dq.ld, rows_of(h.dweights, h.ld),
-                 tensor_row(k, keys) + column, k.ld, rows, h.size, h.Tk, false);
-                K(small_product)
-                (dkh, dk.ld, transposed(h.dweights, h.ld), qh, q.ld, h.Tk, h.size, rows, add);
+                small_product(tensor_row(dq, row) + column, dq.ld, rows_of(h.dweights, h.ld),
+                              tensor_row(k, keys) + column, k.ld, rows, h.size, h.Tk, false);
+                small_product(dkh, dk.ld, transposed(h.dweights, h.ld), qh, q.ld, h.Tk, h.size,
+                              rows, add);
             }
         }
 done:

@@ -11,7 +11,7 @@ static cz_status open_pool(pool *p, int B)
     size_t z = p->form == CZ_POOL_FACTORED ? cell_rows(p) : n * cell_rows(p);
     bool good = (p->weights = take(p->exec, weights)) && (p->u = take(p->exec, n * cell_u(p))) &&
                 (p->z = take(p->exec, z));
-    for (int i = 0; i < 4; i++) good = good && (p->row[i] = take(p->exec, (size_t)p->D));
+    for (int i = 0; i < 3; i++) good = good && (p->row[i] = take(p->exec, (size_t)p->D));
     p->soft = p->weights;
     if (good && p->dw) {
         good = (p->dweights = take(p->exec, weights)) != NULL;

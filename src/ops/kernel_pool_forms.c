@@ -62,9 +62,9 @@ static cz_status plain_open(pool *p)
     ptrdiff_t step = (ptrdiff_t)p->H * p->ldl;
     for (int i = 0; i < p->cells; i++)
         for (int h = 0; h < p->H; h++)
-            K(small_product)
-            (u_of(p, i) + h * p->size, p->D, transposed(weights_of(p, i) + h * p->ldl, step),
-             head_of(p, p->v, i, h), p->v.ld, p->L, p->size, p->T, false);
+            small_product(u_of(p, i) + h * p->size, p->D,
+                          transposed(weights_of(p, i) + h * p->ldl, step), head_of(p, p->v, i, h),
+                          p->v.ld, p->L, p->size, p->T, false);
     return K(gemm)(p->exec, p->z, p->D, rows_of(p->u, p->D), transpose_of(p->w->w_out),
                    p->cells * p->L, p->D, p->D, false, NULL, NULL);
 }
@@ -81,9 +81,9 @@ static cz_status plain_close(pool *p)
     for (int i = 0; i < p->cells; i++)
         for (int h = 0; h < p->H; h++) {
             const real *dheads = u_of(p, i) + h * p->size;
-            K(small_product)
-            (head_of(p, p->dv, i, h), p->dv.ld, rows_of(weights_of(p, i) + h * p->ldl, step),
-             dheads, p->D, p->T, p->size, p->L, false);
+            small_product(head_of(p, p->dv, i, h), p->dv.ld,
+                          rows_of(weights_of(p, i) + h * p->ldl, step), dheads, p->D, p->T, p->size,
+                          p->L, false);
             CZ_TRY(K(gemm)(p->exec, dweights_of(p, i) + h * p->ldl, step,
                            rows_of(head_of(p, p->v, i, h), p->v.ld), transposed(dheads, p->D), p->T,
                            p->L, p->size, false, NULL, NULL));

@@ -4,100 +4,172 @@
 
 static const real EPS = (real)1e-5;
 
+/* Rows that go through together: their sums are chains of additions that wait for each other. */
+enum { TOGETHER = 4 };
+
+/* A cell, and what all of its rows share. */
+typedef struct cell {
+    const real *bias; /* of the projection */
+    cz_tensor latents, dlatents;
+    const uint8_t *bits;
+    real scale;
+    int D;
+    real *mean, *rstd; /* (L) */
+    real *g;           /* gain dy / L */
+    real *total;       /* sum over rows of (s - mean) rstd */
+    real *dbias;       /* sum over rows of dz */
+    vec g_mean;
+} cell;
+
+static cell open_cell(const pool *p, int i)
+{
+    int b = p->first + i;
+    return (cell){.bias = p->w->b_out.data,
+                  .latents = p->w->latents,
+                  .dlatents = p->dw ? p->dw->latents : (cz_tensor){0},
+                  .bits = cell_mask(p->drop_out, b, p->L * p->D),
+                  .scale = drop_scale(p->drop_out),
+                  .D = p->D,
+                  .mean = tensor_row(p->mean, b),
+                  .rstd = tensor_row(p->rstd, b),
+                  .g = p->row[0],
+                  .total = p->row[1],
+                  .dbias = p->row[2]};
+}
+
 INLINE real inverse_root(real x)
 {
     return 1 / (REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x) : (real)sqrtf((float)x));
 }
+INLINE void add_to(real *to, vec v, int left) { store_next(to, load_next(to, left) + v, left); }
 
-/* latents[l] + drop(z[l] + b_out) at column c of row l. */
-INLINE vec residual_sum(const pool *p, const real *z, const uint8_t *bits, real scale, int l, int c)
+/* Columns from c of row l, dropped. */
+INLINE vec drop_row(const cell *w, vec v, int l, int c)
 {
-    int D = p->D, left = D - c;
-    vec s = load_next(z + c, left) + load_next((real *)p->w->b_out.data + c, left);
-    s = dropped(s, bits, (size_t)l * (size_t)D + (size_t)c, scale, left);
-    return s + load_next(tensor_row(p->w->latents, l) + c, left);
+    return dropped(v, w->bits, (size_t)l * (size_t)w->D + (size_t)c, w->scale, w->D - c);
+}
+
+/* s = latents[l] + drop(z[l] + b_out) at column c. */
+INLINE vec residual_sum(const cell *w, const real *z, int l, int c)
+{
+    int left = w->D - c;
+    vec s = load_next(z + c, left) + load_next(w->bias + c, left);
+    return drop_row(w, s, l, c) + load_next(tensor_row(w->latents, l) + c, left);
+}
+
+/* `rows` rows from l, the first at z. */
+INLINE void forward_rows(const int rows, const cell *w, real *z, int l)
+{
+    int D = w->D;
+    vec sum[TOGETHER], squares[TOGETHER], mean[TOGETHER], rstd[TOGETHER];
+    UNROLL for (int r = 0; r < rows; r++) sum[r] = squares[r] = (vec){0};
+    for (int c = 0; c < D; c += LANES) UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec s = residual_sum(w, z + r * D, l + r, c);
+            store_next(z + r * D + c, s, D - c);
+            sum[r] += s;
+        }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        w->mean[l + r] = sum_lanes(sum[r]) / (real)D;
+        mean[r] = broadcast(w->mean[l + r]);
+    }
+    for (int c = 0; c < D; c += LANES) UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec d = keep_next(load_next(z + r * D + c, D - c) - mean[r], (vec){0}, D - c);
+            squares[r] += d * d;
+        }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        w->rstd[l + r] = inverse_root(sum_lanes(squares[r]) / (real)D + EPS);
+        rstd[r] = broadcast(w->rstd[l + r]);
+    }
+    for (int c = 0; c < D; c += LANES) {
+        vec hat = {0};
+        UNROLL for (int r = 0; r < rows; r++) hat +=
+            (load_next(z + r * D + c, D - c) - mean[r]) * rstd[r];
+        add_to(w->total + c, hat, D - c);
+    }
 }
 
 void K(pool_norm_forward)(pool *p, int i, real *z)
 {
-    int D = p->D, cell = p->first + i;
-    const uint8_t *bits = cell_mask(p->drop_out, cell, p->L * D);
-    real scale = drop_scale(p->drop_out), *total = p->row[0];
+    int D = p->D, l = 0;
+    cell w = open_cell(p, i);
+    memset(w.total, 0, (size_t)D * sizeof *w.total);
+    for (; l + TOGETHER <= p->L; l += TOGETHER, z += TOGETHER * D) forward_rows(TOGETHER, &w, z, l);
+    for (; l < p->L; l++, z += D) forward_rows(1, &w, z, l);
+
+    real *y = tensor_row(p->y, p->first + i);
     const real *gain = p->w->gain.data, *bias = p->w->bias.data;
-    memset(total, 0, (size_t)D * sizeof *total);
-    for (int l = 0; l < p->L; l++, z += D) {
-        vec sum = {0}, squares = {0};
-        for (int c = 0; c < D; c += LANES) {
-            vec s = residual_sum(p, z, bits, scale, l, c);
-            store_next(z + c, s, D - c);
-            sum += s;
-        }
-        real mean = sum_lanes(sum) / (real)D;
-        for (int c = 0; c < D; c += LANES) {
-            vec d = keep_next(load_next(z + c, D - c) - broadcast(mean), (vec){0}, D - c);
-            squares += d * d;
-        }
-        real rstd = inverse_root(sum_lanes(squares) / (real)D + EPS);
-        for (int c = 0; c < D; c += LANES) {
-            vec hat = (load_next(z + c, D - c) - broadcast(mean)) * broadcast(rstd);
-            store_next(total + c, load_next(total + c, D - c) + hat, D - c);
-        }
-        tensor_row(p->mean, cell)[l] = mean;
-        tensor_row(p->rstd, cell)[l] = rstd;
-    }
-    real *y = tensor_row(p->y, cell);
     vec share = broadcast(1 / (real)p->L);
     for (int c = 0; c < D; c += LANES) {
-        vec mean = load_next(total + c, D - c) * share;
+        vec mean = load_next(w.total + c, D - c) * share;
         store_next(y + c, load_next(gain + c, D - c) * mean + load_next(bias + c, D - c), D - c);
     }
 }
 
-INLINE void add_to(real *to, vec v, int left) { store_next(to, load_next(to, left) + v, left); }
-
 /* With hat = (s - mean) rstd and g = gain dy / L, the same for every latent:
  *   ds[l] = rstd[l] (g - mean_c(g) - hat[l] mean_c(g hat[l])) */
+INLINE void backward_rows(const int rows, const cell *w, real *z, int l)
+{
+    int D = w->D;
+    vec dot[TOGETHER], rstd[TOGETHER];
+    UNROLL for (int r = 0; r < rows; r++) dot[r] = (vec){0};
+    for (int c = 0; c < D; c += LANES) {
+        vec g = load_next(w->g + c, D - c), total = {0};
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec hat = residual_sum(w, z + r * D, l + r, c) - broadcast(w->mean[l + r]);
+            hat *= broadcast(w->rstd[l + r]);
+            store_next(z + r * D + c, hat, D - c);
+            total += hat;
+            dot[r] += g * hat;
+        }
+        add_to(w->total + c, total, D - c);
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        dot[r] = broadcast(sum_lanes(dot[r]) / (real)D);
+        rstd[r] = broadcast(w->rstd[l + r]);
+    }
+    for (int c = 0; c < D; c += LANES) {
+        vec g = load_next(w->g + c, D - c) - w->g_mean, dbias = {0};
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            vec ds = (g - load_next(z + r * D + c, D - c) * dot[r]) * rstd[r];
+            add_to(tensor_row(w->dlatents, l + r) + c, ds, D - c);
+            ds = drop_row(w, ds, l + r, c);
+            store_next(z + r * D + c, ds, D - c);
+            dbias += ds;
+        }
+        add_to(w->dbias + c, dbias, D - c);
+    }
+}
+
 void K(pool_norm_backward)(pool *p, int i, real *z)
 {
-    int D = p->D, cell = p->first + i;
-    const uint8_t *bits = cell_mask(p->drop_out, cell, p->L * D);
-    real scale = drop_scale(p->drop_out);
-    real *g = p->row[0], *total = p->row[1], *dbias = p->row[2];
-    const real *dy = tensor_row(p->y, cell), *gain = p->w->gain.data;
-    vec share = broadcast(1 / (real)p->L), g_sum = {0};
+    int D = p->D, l = 0;
+    cell w = open_cell(p, i);
+    const real *dy = tensor_row(p->y, p->first + i), *gain = p->w->gain.data;
+    vec share = broadcast(1 / (real)p->L), sum = {0};
     for (int c = 0; c < D; c += LANES) {
-        vec gc = load_next(gain + c, D - c) * load_next(dy + c, D - c) * share;
-        store_next(g + c, gc, D - c);
-        g_sum += gc;
+        vec g = load_next(gain + c, D - c) * load_next(dy + c, D - c) * share;
+        store_next(w.g + c, g, D - c);
+        sum += g;
     }
-    vec g_mean = broadcast(sum_lanes(g_sum) / (real)D);
-    memset(total, 0, (size_t)D * sizeof *total);
-    memset(dbias, 0, (size_t)D * sizeof *dbias);
-    for (int l = 0; l < p->L; l++, z += D) {
-        vec mean = broadcast(tensor_row(p->mean, cell)[l]);
-        vec rstd = broadcast(tensor_row(p->rstd, cell)[l]), dot = {0};
-        real *dlatent = tensor_row(p->dw->latents, l);
-        for (int c = 0; c < D; c += LANES) {
-            vec hat = (residual_sum(p, z, bits, scale, l, c) - mean) * rstd;
-            store_next(z + c, hat, D - c);
-            add_to(total + c, hat, D - c);
-            dot += load_next(g + c, D - c) * hat;
-        }
-        vec dot_mean = broadcast(sum_lanes(dot) / (real)D);
-        for (int c = 0; c < D; c += LANES) {
-            vec ds = load_next(g + c, D - c) - g_mean - load_next(z + c, D - c) * dot_mean;
-            ds *= rstd;
-            add_to(dlatent + c, ds, D - c);
-            ds = dropped(ds, bits, (size_t)l * (size_t)D + (size_t)c, scale, D - c);
-            store_next(z + c, ds, D - c);
-            add_to(dbias + c, ds, D - c);
-        }
-    }
-    real *to_b = p->dw->b_out.data, *to_gain = p->dw->gain.data, *to_bias = p->dw->bias.data;
+    w.g_mean = broadcast(sum_lanes(sum) / (real)D);
+    memset(w.total, 0, (size_t)D * sizeof *w.total);
+    memset(w.dbias, 0, (size_t)D * sizeof *w.dbias);
+    for (; l + TOGETHER <= p->L; l += TOGETHER, z += TOGETHER * D)
+        backward_rows(TOGETHER, &w, z, l);
+    for (; l < p->L; l++, z += D) backward_rows(1, &w, z, l);
+
+    real *dgain = p->dw->gain.data, *dbias = p->dw->bias.data, *db_out = p->dw->b_out.data;
     for (int c = 0; c < D; c += LANES) {
         vec dyc = load_next(dy + c, D - c);
-        add_to(to_gain + c, dyc * share * load_next(total + c, D - c), D - c);
-        add_to(to_bias + c, dyc, D - c);
-        add_to(to_b + c, load_next(dbias + c, D - c), D - c);
+        add_to(dgain + c, dyc * share * load_next(w.total + c, D - c), D - c);
+        add_to(dbias + c, dyc, D - c);
+        add_to(db_out + c, load_next(w.dbias + c, D - c), D - c);
     }
 }

@@ -24,7 +24,7 @@ typedef struct pool {
     real *u;          /* factored: [cell][t][h][d] U, then dU; plain: [cell][l][d] heads */
     real *z;          /* the projection without its bias, then its gradient: (L, D) of the cell
                        * in work, and of all cells of the block in the plain form */
-    real *row[4];     /* (D) vectors */
+    real *row[3];     /* (D) vectors */
 } pool;
 
 /* Elements of one cell in `weights`, in `u` and in `z`. */

@@ -14,4 +14,16 @@ void K(small_product)(real *c, ptrdiff_t ldc, view a, const real *b, ptrdiff_t l
 void K(transpose_small)(real *to, ptrdiff_t ldt, const real *from, ptrdiff_t ldf, int rows,
                         int cols);
 
+/* Under names that read like a function's. */
+INLINE void small_product(real *c, ptrdiff_t ldc, view a, const real *b, ptrdiff_t ldb, int M,
+                          int N, int K, bool add)
+{
+    K(small_product)(c, ldc, a, b, ldb, M, N, K, add);
+}
+INLINE void transpose_small(real *to, ptrdiff_t ldt, const real *from, ptrdiff_t ldf, int rows,
+                            int cols)
+{
+    K(transpose_small)(to, ldt, from, ldf, rows, cols);
+}
+
 #endif
