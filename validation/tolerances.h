@@ -13,8 +13,6 @@
 #define TOL_F32_OP 2e-6
 /* fp64 operation against plain loops in double: another order of sums of at most 2048 terms. */
 #define TOL_F64_OP 1e-13
-/* fp64 operation against its definition: 2^-53 times the root of the sum's length. */
-#define TOL_F64_OP 1e-14
 /* The fp32 exponential, in units in the last place: the rounding of a polynomial and of its
  * argument's reduction. */
 #define TOL_EXP_UNITS 1.5
