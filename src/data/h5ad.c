@@ -57,6 +57,15 @@ static cz_status choose_cells(uint8_t *keep, int *kept, const h5ad_plan *plan,
     return CZ_OK;
 }
 
+/* A head needs something to tell apart. */
+static cz_status check_classes(const cz_column *column, const char *key, const char *source)
+{
+    if (column->classes > 1) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT,
+                   "%s: %s: all cells have the same '%s' (%s): name another column in %s", source,
+                   key, column->name, column->classes ? column->class_name[0] : "none", key);
+}
+
 /* Moves the plan's columns into `cells`, less the cells that are not kept. */
 static cz_status take_columns(cz_cells *cells, h5ad_plan *plan, const uint8_t *keep)
 {
@@ -75,9 +84,10 @@ static cz_status take_columns(cz_cells *cells, h5ad_plan *plan, const uint8_t *k
         for (int i = 0; i < cells->n; i++)
             cells->facts.unknown[a] += cells->adversary[a].code[i] < 0;
     }
-    if (cells->target.classes > 1) return CZ_OK;
-    return cz_fail(CZ_ERR_INPUT, "%s: all cells have the same %s ('%s'): nothing to predict",
-                   cells->facts.source, cells->target.name, cells->target.class_name[0]);
+    CZ_TRY(check_classes(&cells->target, "data.target_key", cells->facts.source));
+    for (int a = 0; a < cells->adversaries; a++)
+        CZ_TRY(check_classes(&cells->adversary[a], "data.adversary_keys", cells->facts.source));
+    return CZ_OK;
 }
 
 static void take_names(cz_cells *cells, h5ad_plan *plan, const uint8_t *keep)
