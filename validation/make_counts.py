@@ -78,7 +78,7 @@ def compute():
     results = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr,
                "train": train}
     cases = {"all": (np.arange(150, dtype=np.int32), 60),
-             "chosen": (variable_genes(matrix[train == 1], 100), 8)}
+             "chosen": (variable_genes(matrix[train == 1], 120), 8)}
     for name, (genes, components) in cases.items():
         for key, value in fit(matrix, train, genes, components).items():
             results[f"{name}/{key}"] = value

@@ -22,5 +22,18 @@
 #define TOL_F64_FORMS 1e-12
 /* Two ways to write one learning rate: rounding of the cosine's argument. */
 #define TOL_SCHEDULE 1e-14
+/* Means, singular values and loadings of counts against LAPACK's SVD in Python: sums are taken
+ * in multiples of a unit 2^-51 of their bound, and singular values are roots of eigenvalues. */
+#define TOL_COUNTS_EXACT 1e-9
+/* The same where far fewer components than genes are sought: the subspace iteration has then
+ * converged this far on the fixture: values to 1e-10, vectors to about the root of that. */
+#define TOL_COUNTS_ITERATED 5e-5
+/* The real cells have no gap in their singular values: of 64 found the first 16 and the last are
+ * off by this part, and the part of the variance that they explain. */
+#define TOL_COUNTS_FIRST 1e-6
+#define TOL_COUNTS_LAST 5e-3
+#define TOL_COUNTS_EXPLAINED 2e-4
+/* Features are fp32 of size about 1 to 10. */
+#define TOL_COUNTS_FEATURES 2e-6
 
 #endif

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Halko, Martinsson & Tropp 2011 find 5 to 10 more columns than wanted, and 1 or 2 steps,
- * enough where singular values fall; those of single cells fall slowly, hence more of both. */
-enum { STEPS = 6, EXTRA = 16 };
+/* Steps, and columns beside a quarter more than wanted. Halko, Martinsson & Tropp 2011 find 1 or
+ * 2 steps and 5 to 10 columns enough where singular values fall; those of cells fall slowly. */
+enum { STEPS = 8, EXTRA = 16 };
 
 enum { PANEL = 16 }; /* columns that walk over the rows together: W and Z stay in the cache */
 typedef double vec __attribute__((vector_size(64)));
@@ -163,6 +163,31 @@ static cz_status first_basis(double *w, int genes, int K, int64_t seed)
     return orthonormalise(w, genes, K);
 }
 
+/* w <- orth(A'A w - shift w), z = A'A w given. With the shift half the least eigenvalue of
+ * w' A'A w, no eigenvalue to be kept is shifted below one to be damped, and those damped fall
+ * about twice as fast (Feng, Yu & Xie 2024, "dashSVD"). */
+static cz_status improve(double *w, double *z, int genes, int K)
+{
+    size_t square = (size_t)K * (size_t)K, size = (size_t)K * (size_t)genes;
+    double *c = cz_alloc(square, sizeof *c, "the components");
+    double *lambda = cz_alloc((size_t)K, sizeof *lambda, "the components");
+    cz_status status = c && lambda ? CZ_OK : CZ_ERR_MEMORY;
+    if (status) goto done;
+    cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, K, K, genes, 1, w, genes, z, genes, 0, c,
+                K);
+    if (LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', K, c, K, lambda)) {
+        status = cz_fail(CZ_ERR_BUG, "LAPACK's eigenvalues of %d x %d failed", K, K);
+        goto done;
+    }
+    double shift = fmax(lambda[0], 0) / 2;
+    for (size_t i = 0; i < size; i++) w[i] = z[i] - shift * w[i];
+    status = orthonormalise(w, genes, K);
+done:
+    free(c);
+    free(lambda);
+    return status;
+}
+
 /* The sign of a singular vector is free: its largest entry is made positive. */
 static void fix_sign(double *loading, int genes)
 {
@@ -226,9 +251,9 @@ static cz_status grid_of(double *grid, const log_matrix *logs, double total, int
 cz_status counts_svd(cz_counts_model *model, const log_matrix *logs, const uint8_t *train,
                      double total, int64_t cells, int64_t seed, const cz_comm *comm, cz_pool *pool)
 {
-    int genes = model->selected, K = model->components + model->components / 8 + EXTRA;
-    /* One walk with all the genes costs less than STEPS with more than a part of them. */
-    bool exact = K >= genes / 2;
+    int genes = model->selected, K = model->components + model->components / 4 + EXTRA;
+    /* One walk with all the genes, and all their eigenvalues, then cost no more than STEPS. */
+    bool exact = K >= genes / 4;
     if (exact) K = genes;
     size_t size = (size_t)K * (size_t)genes, kept = (size_t)model->components * (size_t)genes;
     double *w = cz_alloc(size, sizeof *w, "the components");
@@ -252,8 +277,7 @@ cz_status counts_svd(cz_counts_model *model, const log_matrix *logs, const uint8
     for (int step = 0; !status && !exact && step < STEPS; step++) {
         status = multiply(&job, comm, pool);
         if (status) break;
-        memcpy(w, z, size * sizeof *w);
-        if (comm->rank == 0) status = orthonormalise(w, genes, K);
+        if (comm->rank == 0) status = improve(w, z, genes, K);
         status = cz_comm_broadcast(comm, status, w, size * sizeof *w);
     }
     if (!status) status = multiply(&job, comm, pool);

@@ -1,5 +1,6 @@
 #include "h5ad_private.h"
 
+#include "cells.h"
 #include "czhpc/log.h"
 
 #include <stdio.h>
@@ -126,22 +127,24 @@ static void shard_free(shard *mine)
 
 static cz_status shard_open(shard *mine, const h5ad_plan *plan, const cz_comm *comm)
 {
-    int64_t n = plan->n;
-    mine->begin = (int)(n * comm->rank / comm->size);
-    mine->rows = (int)(n * (comm->rank + 1) / comm->size) - mine->begin;
+    size_t n = (size_t)plan->n;
+    int32_t *begin = cz_cells_begin(plan->n, comm->size);
+    if (!begin) return CZ_ERR_MEMORY;
+    mine->begin = begin[comm->rank];
+    mine->rows = begin[comm->rank + 1] - mine->begin;
     size_t rows = (size_t)mine->rows;
     mine->count = cz_alloc((size_t)comm->size, sizeof *mine->count, "the ranks' rows");
+    for (int r = 0; mine->count && r < comm->size; r++) mine->count[r] = begin[r + 1] - begin[r];
+    free(begin);
     mine->own_hash = cz_alloc(rows, sizeof *mine->own_hash, "the hashes of cells");
-    mine->hash = cz_alloc((size_t)n, sizeof *mine->hash, "the hashes of cells");
+    mine->hash = cz_alloc(n, sizeof *mine->hash, "the hashes of cells");
     mine->own_missing = cz_alloc(rows, 1, "the missing embeddings");
-    mine->missing = cz_alloc((size_t)n, 1, "the missing embeddings");
+    mine->missing = cz_alloc(n, 1, "the missing embeddings");
     if (!plan->counts)
         mine->x = cz_alloc(rows * (size_t)plan->width, sizeof *mine->x, "the features");
     if (!mine->count || !mine->own_hash || !mine->hash || !mine->own_missing || !mine->missing ||
         (!plan->counts && !mine->x))
         return CZ_ERR_MEMORY;
-    for (int r = 0; r < comm->size; r++)
-        mine->count[r] = (int)(n * (r + 1) / comm->size) - (int)(n * r / comm->size);
     return CZ_OK;
 }
 
