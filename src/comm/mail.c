@@ -28,7 +28,7 @@ size_t cz_mail_own_bytes(const cz_reducer *r)
     size_t messages = 2 * size * (partials + 1);
     size_t tables = size * sizeof(int) + (2 * leaves + 2 * threads + size) * sizeof(void *) +
                     messages * (2 * sizeof(MPI_Request) + sizeof(MPI_Status));
-    return arrays + slots + tables + 20 * 64; /* alignment of each */
+    return arrays + slots + tables + (size_t)20 * 64; /* alignment of each */
 }
 
 static cz_status take_tables(cz_reducer *r)
@@ -224,9 +224,8 @@ void cz_mail_form_partials(cz_reducer *r, int thread)
     cz_mail *mail = &r->mail;
     for (int p = 0; p < mail->partials; p++) {
         form_partial(r, thread, p);
-        if (thread == 0)
-            cz_reducer_sum_slots(r, 0, mail->member_slot + p * mail->group, mail->group,
-                                 &mail->partial_slot[p].sums);
+        const void *const *slot = mail->member_slot + (size_t)p * (size_t)mail->group;
+        if (thread == 0) cz_reducer_sum_slots(r, 0, slot, mail->group, &mail->partial_slot[p].sums);
     }
 }
 
