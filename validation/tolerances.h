@@ -36,4 +36,8 @@
 /* Features are fp32 of size about 1 to 10. */
 #define TOL_COUNTS_FEATURES 2e-6
 
+/* The same through the whole model: rounding of a loss of about 5 over 2 h, relative to gradients
+ * from 1e-3 up. */
+#define TOL_MODEL_DIFFERENCE 1e-7
+
 #endif

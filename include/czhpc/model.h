@@ -91,7 +91,7 @@ void cz_workspace_set_pool(cz_workspace *workspace, cz_pool_form form);
 cz_status cz_model_evaluate(cz_workspace *workspace, const void *w, const cz_batch *batch,
                             const cz_outcome *outcome);
 
-/* Losses with dropout, and their gradient added to the flat array `g`:
+/* Losses with dropout, and their gradient in the flat array `g` (set):
  * d/dw of sum over heads and known cells of loss * step->scale[head], the gradient of
  * adversaries reversed and scaled by step->lambda where it enters the latent. Local. */
 cz_status cz_model_train(cz_workspace *workspace, const void *w, void *g, const cz_batch *batch,

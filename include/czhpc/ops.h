@@ -142,7 +142,8 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_dropout *drop_out);
 
 /* Softmax cross-entropy of one head. code (B): the class, -1 unknown (no loss, no gradient).
- *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head]; absent: not wanted
+ *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head]; may be logits; absent: not
+ *           wanted
  *   loss    (B) double, set: -log p of the true class, 0 where unknown
  *   best    (B) set: index of the largest logit (the first of equals)
  *   probs   (B, C) set: softmax; absent: not wanted. logits (B, C) */
@@ -151,6 +152,10 @@ cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32
 
 /* y[n] = x[index[n]], converted to y's type: y (N, C), x (M, C) fp32, index in 0 .. M-1. */
 cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index);
+
+/* x = 0; y = x. (N, C). */
+cz_status cz_zero(cz_exec *exec, cz_tensor x);
+cz_status cz_copy(cz_exec *exec, cz_tensor y, cz_tensor x);
 
 /* y += x, (N, C). */
 cz_status cz_add(cz_exec *exec, cz_tensor y, cz_tensor x);

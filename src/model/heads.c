@@ -2,8 +2,6 @@
  * reversal layer. Ganin et al. 2016. */
 #include "workspace.h"
 
-#include <string.h>
-
 static cz_status head_forward(cz_workspace *ws, const cell_block *b, int h)
 {
     const linear *l = ws->head[h].layer;
@@ -38,8 +36,7 @@ static cz_status head_backward(cz_workspace *ws, const cell_block *b, int h)
 
 cz_status heads_pass(cz_workspace *ws, const cell_block *b, const cz_outcome *outcome)
 {
-    if (ws->training)
-        memset(ws->d.z.data, 0, (size_t)b->cells * (size_t)ws->d.z.ld * cz_dtype_size(ws->dtype));
+    if (ws->training) CZ_TRY(cz_zero(&ws->exec, cz_row_range(ws->d.z, 0, b->cells)));
     for (int h = 0; h < ws->model->spec.head_count; h++) {
         cz_tensor logits = cz_row_range(ws->head_cache[h].logits, 0, b->cells);
         cz_tensor probs = outcome->probs[h];

@@ -2,13 +2,6 @@
  * the queries of the latents. */
 #include "workspace.h"
 
-#include <string.h>
-
-static void zero(cz_tensor t)
-{
-    memset(t.data, 0, (size_t)cz_rows(t) * (size_t)t.ld * cz_dtype_size(t.dtype));
-}
-
 /* Slots in order of first appearance. */
 cz_status labels_assign(cz_workspace *ws, const cz_batch *batch)
 {
@@ -47,7 +40,7 @@ cz_status labels_forward(cz_workspace *ws)
                              NULL, ws->used));
     if (ws->text_positions.data)
         CZ_TRY(cz_add_positions(&ws->exec, tokens3(ws, tokens, M), ws->text_positions));
-    if (ws->training) zero(ws->dlabel_kv);
+    if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dlabel_kv));
     return cz_linear_forward(&ws->exec, cz_row_range(ws->label_kv, 0, M), tokens, kv.w, kv.b,
                              CZ_LINEAR, NULL, ws->used);
 }
@@ -67,7 +60,7 @@ cz_status labels_backward(cz_workspace *ws)
 cz_status queries_forward(cz_workspace *ws)
 {
     linear q = linear_part(ws->pool.in, 0, ws->model->spec.latent_dim);
-    if (ws->training) zero(ws->dquery);
+    if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
     return cz_linear_forward(&ws->exec, ws->query, ws->latents, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 

@@ -1,8 +1,6 @@
 /* A batch through the whole model, block by block. */
 #include "workspace.h"
 
-#include <string.h>
-
 /* The output of the last layer before the resampler. */
 static cz_tensor last_tokens(const cz_workspace *ws, int rows)
 {
@@ -30,9 +28,8 @@ static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_o
     CZ_TRY(resampler_forward(ws, b, last_tokens(ws, N)));
     CZ_TRY(heads_pass(ws, b, outcome));
     if (outcome->latent.data)
-        for (int i = 0; i < b->cells; i++)
-            memcpy(cz_at(outcome->latent, b->begin + i, 0), cz_at(ws->pool_cache.z, i, 0),
-                   (size_t)s->latent_dim * cz_dtype_size(ws->dtype));
+        CZ_TRY(cz_copy(&ws->exec, cz_row_range(outcome->latent, b->begin, b->cells),
+                       cz_row_range(ws->pool_cache.z, 0, b->cells)));
     return CZ_OK;
 }
 
@@ -83,5 +80,6 @@ cz_status cz_model_train(cz_workspace *ws, const void *w, void *g, const cz_batc
 {
     bind_weights(ws, w, g);
     ws->exec.step = step;
+    CZ_TRY(cz_zero(&ws->exec, cz_vector(g, ws->dtype, (int)ws->model->params.total)));
     return whole_batch(ws, batch, outcome);
 }

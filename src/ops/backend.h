@@ -23,6 +23,8 @@ struct cz_backend {
     CZ_OP(resampler_pool_backward);
     CZ_OP(cross_entropy);
     CZ_OP(gather_rows);
+    CZ_OP(zero);
+    CZ_OP(copy);
     CZ_OP(add);
     CZ_OP(add_reversed);
     CZ_OP(add_positions);

@@ -221,6 +221,8 @@ ENTRY(resampler_pool_forward);
 ENTRY(resampler_pool_backward);
 ENTRY(cross_entropy);
 ENTRY(gather_rows);
+ENTRY(zero);
+ENTRY(copy);
 ENTRY(add);
 ENTRY(add_reversed);
 ENTRY(add_positions);

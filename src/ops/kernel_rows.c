@@ -1,4 +1,4 @@
-/* Operations on rows: gather, add, add reversed. */
+/* Operations on rows: zero, copy, gather, add, add reversed. */
 #include "kernel.h"
 
 /* y += scale x, both (N, C). */
@@ -14,6 +14,22 @@ static void add_scaled(cz_tensor y, cz_tensor x, real scale)
             store_most(yn + c, sum, count);
         }
     }
+}
+
+cz_status K(zero)(cz_exec *exec, cz_tensor x)
+{
+    (void)exec;
+    for (int n = 0; n < cz_rows(x); n++)
+        memset(tensor_row(x, n), 0, (size_t)cz_cols(x) * sizeof(real));
+    return CZ_OK;
+}
+
+cz_status K(copy)(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    (void)exec;
+    for (int n = 0; n < cz_rows(x); n++)
+        memmove(tensor_row(y, n), tensor_row(x, n), (size_t)cz_cols(x) * sizeof(real));
+    return CZ_OK;
 }
 
 cz_status K(add)(cz_exec *exec, cz_tensor y, cz_tensor x)

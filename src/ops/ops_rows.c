@@ -128,6 +128,21 @@ cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t 
     return exec->backend->gather_rows(exec, y, x, index);
 }
 
+cz_status cz_zero(cz_exec *exec, cz_tensor x)
+{
+    cz_fit to_x = {"zero", "x", x, exec->backend->dtype};
+    CZ_TRY(cz_fit_self(&to_x, 0));
+    return exec->backend->zero(exec, x);
+}
+
+cz_status cz_copy(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    cz_fit to_y = {"copy", "y", y, exec->backend->dtype};
+    CZ_TRY(cz_fit_self(&to_y, 0));
+    CZ_TRY(cz_fit_matrix(&to_y, "x", x, cz_rows(y), cz_cols(y)));
+    return exec->backend->copy(exec, y, x);
+}
+
 cz_status cz_add(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
     cz_fit to_y = {"add", "y", y, exec->backend->dtype};

@@ -1,0 +1,110 @@
+/* Time of one worker's share of a training step at the reference's size, by block of cells:
+ *   bench_model [CELLS]
+ * prints ms, GFLOP/s by the operations executed, and the share of the core's measured peak. */
+#include "czhpc/model.h"
+#include "czhpc/rng.h"
+
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LABELS = 16, WIDTH = 512, TEXT_WIDTH = 768, REPEATS = 7 };
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_seconds(cz_workspace *ws, const float *w, float *g, const cz_batch *batch,
+                             const cz_outcome *out, bool training)
+{
+    double seconds[REPEATS];
+    cz_step step = {.seed = 1, .lambda = 0.35, .scale = {1.0 / 128, 1.0 / 128}};
+    for (int i = -1; i < REPEATS; i++) {
+        double started = MPI_Wtime();
+        cz_status status = training ? cz_model_train(ws, w, g, batch, &step, out)
+                                    : cz_model_evaluate(ws, w, batch, out);
+        if (status) return 0;
+        if (i >= 0) seconds[i] = MPI_Wtime() - started;
+    }
+    qsort(seconds, REPEATS, sizeof *seconds, by_size);
+    return seconds[REPEATS / 2];
+}
+
+static int bench(const cz_model *model, int cells, int block, bool training)
+{
+    const cz_backend *backend = cz_backend_cpu(CZ_F32, cz_level_best());
+    size_t n = cz_model_params(model)->total;
+    float *w = calloc(n, sizeof *w), *g = calloc(n, sizeof *g);
+    float *x = malloc((size_t)cells * WIDTH * sizeof *x);
+    float *text = malloc((size_t)LABELS * TEXT_WIDTH * sizeof *text);
+    int32_t *number = malloc((size_t)cells * 4 * sizeof *number);
+    int32_t *best = malloc((size_t)cells * sizeof *best);
+    double *loss = malloc((size_t)cells * sizeof *loss);
+    cz_rng rng = cz_rng_open(1, 0, 0, 210, 0);
+    cz_params_initialise(cz_model_params(model), w, CZ_F32, 0, n, 0);
+    for (int i = 0; i < cells * WIDTH; i++) x[i] = (float)cz_rng_normal(&rng);
+    for (int i = 0; i < LABELS * TEXT_WIDTH; i++) text[i] = (float)cz_rng_normal(&rng);
+    int32_t *row = number, *label = number + cells, *donor = label + cells, *sex = donor + cells;
+    for (int i = 0; i < cells; i++) {
+        row[i] = i;
+        label[i] = i % LABELS;
+        donor[i] = i % 14;
+        sex[i] = i % 2;
+    }
+    cz_batch batch = {.cells = cells,
+                      .x = cz_matrix(x, CZ_F32, cells, WIDTH),
+                      .row = row,
+                      .cell = (uint32_t *)row,
+                      .label = label,
+                      .code = {donor, sex}};
+    cz_outcome out = {.loss = {loss, loss}, .best = {best, best}};
+    cz_workspace *ws;
+    if (cz_workspace_open(&ws, model, backend, cz_matrix(text, CZ_F32, LABELS, TEXT_WIDTH), block,
+                          LABELS)) {
+        fprintf(stderr, "%s\n", cz_error_message());
+        return 1;
+    }
+    double seconds = median_seconds(ws, w, g, &batch, &out, training);
+    double gflops = cz_model_flops(model, cells, LABELS, training) / seconds / 1e9;
+    printf("%-8s %s, %d cells in blocks of %3d: %7.2f ms, %6.1f GFLOP/s, %4.1f %% of peak\n",
+           training ? "train" : "evaluate", cz_backend_name(backend), cells, block, 1e3 * seconds,
+           gflops, 100 * gflops / cz_peak_gflops(backend));
+    cz_workspace_close(ws);
+    free(w);
+    free(g);
+    free(x);
+    free(text);
+    free(number);
+    free(best);
+    free(loss);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int cells = argc > 1 ? atoi(argv[1]) : 64, failed = 0;
+    MPI_Init(&argc, &argv);
+    cz_model_spec spec = {.width = WIDTH,
+                          .text_width = TEXT_WIDTH,
+                          .text = true,
+                          .tokens = 8,
+                          .heads = 8,
+                          .fusion_dim = 256,
+                          .layers = 1,
+                          .feedforward = 2048,
+                          .latents = 61,
+                          .latent_dim = 256,
+                          .dropout = 0.114,
+                          .head_count = 2,
+                          .head = {{"donor", 14, false}, {"sex", 2, true}}};
+    cz_model *model;
+    if (cells < 1 || cz_model_open(&model, &spec)) return 1;
+    static const int blocks[] = {8, 16, 32, 64, 128};
+    for (int i = 0; i < 5; i++) failed |= bench(model, cells, blocks[i], true);
+    failed |= bench(model, cells, 32, false);
+    cz_model_close(model);
+    MPI_Finalize();
+    return failed;
+}
