@@ -1,0 +1,117 @@
+/* Training of one model by a group of ranks, resumable at any step, and its evaluation. */
+#ifndef CZ_TRAIN_H
+#define CZ_TRAIN_H
+
+#include "czhpc/comm.h"
+#include "czhpc/config.h"
+#include "czhpc/data.h"
+#include "czhpc/model.h"
+#include "czhpc/store.h"
+
+#include <signal.h>
+
+/* Means over the cells whose class is known, per head. */
+typedef struct cz_scores {
+    double loss[CZ_MAX_HEADS], accuracy[CZ_MAX_HEADS];
+} cz_scores;
+
+typedef struct cz_epoch_report {
+    int epoch, epochs; /* counted from 1 */
+    double lr;         /* of the last step */
+    cz_scores train;   /* running, with dropout, while the weights change */
+    cz_scores validation;
+    cz_scores test; /* only with eval.test_every_epoch */
+    bool has_test;
+    bool best;      /* the best epoch so far */
+    double seconds; /* of the epoch with its evaluation */
+} cz_epoch_report;
+
+typedef struct cz_step_report {
+    int epoch, epochs, step, steps; /* counted from 1; steps of an epoch */
+    int cells;                      /* trained in this epoch so far */
+    double loss, accuracy;          /* of the first target, over the epoch so far */
+} cz_step_report;
+
+/* Who is told what happens; members may be NULL. Called on every rank's main thread. */
+typedef struct cz_observer {
+    void *context;
+    void (*step)(void *context, const cz_step_report *report);
+    void (*epoch)(void *context, const cz_epoch_report *report);
+} cz_observer;
+
+/* What a trainer works with; all of it stays the caller's and must outlive the trainer. */
+typedef struct cz_trainer_setup {
+    const cz_config *config;
+    const cz_comm *comm;
+    cz_pool *pool;
+    const cz_cells *cells;
+    const cz_model *model; /* head 0 is the target; then one adversary per adversary column */
+    const cz_backend *backend;
+    cz_tensor text;          /* (label classes, text width) fp32, absent without text */
+    const char *checkpoints; /* folder */
+    const char *metrics;     /* file of metrics, a JSON object per epoch */
+    const volatile sig_atomic_t *stop;
+    cz_observer observer;
+} cz_trainer_setup;
+
+typedef struct cz_trainer cz_trainer;
+
+/* Allocates everything that training needs and draws the initial weights. Collective. Free
+ * with cz_trainer_close(), collective likewise. */
+cz_status cz_trainer_open(cz_trainer **trainer, const cz_trainer_setup *setup);
+void cz_trainer_close(cz_trainer *trainer);
+
+/* Goes back to the state of a checkpoint file, or to the latest of a folder. *found = false
+ * where the folder holds none. Collective. */
+cz_status cz_trainer_resume(cz_trainer *trainer, const char *path, bool *found);
+
+/* Trains to the end: CZ_OK; CZ_STOPPED after a signal, the state saved; CZ_ERR_DIVERGED when
+ * a loss or weight is not finite. Collective. */
+cz_status cz_trainer_run(cz_trainer *trainer);
+
+/* Takes the weights of the best epoch. Collective. */
+cz_status cz_trainer_take_best(cz_trainer *trainer);
+
+/* What a model says of each cell of a split, in the order of the cells; the same bits for any
+ * number of ranks and threads. On all ranks. Free with cz_evaluation_free(). */
+typedef struct cz_evaluation {
+    int n, heads;
+    int32_t *row;                /* (n) index in the cells */
+    int32_t *best[CZ_MAX_HEADS]; /* (n) predicted class */
+    double *loss[CZ_MAX_HEADS];  /* (n) 0 where the class is unknown */
+    double *confidence;          /* (n) probability of the predicted class of head 0 */
+} cz_evaluation;
+
+cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, cz_evaluation *evaluation);
+void cz_evaluation_free(cz_evaluation *evaluation);
+
+/* Sums of an evaluation over known cells; code (cells of the set) of each head. Local. */
+cz_scores cz_evaluation_scores(const cz_evaluation *evaluation, const cz_cells *cells);
+
+/* Class of each cell for head h: the target, then the adversaries. */
+const cz_column *cz_head_column(const cz_cells *cells, int head);
+
+/* The state, for export and for the summary. */
+typedef struct cz_training_facts {
+    int epochs_run, best_epoch; /* best_epoch from 1, 0 = none */
+    double best_value;
+    int64_t steps;          /* optimiser steps in all */
+    int64_t steps_here;     /* of them in this process */
+    double step_seconds;    /* spent in those steps */
+    double exposed_seconds; /* of it waiting for or talking to other ranks */
+    double evaluate_seconds, checkpoint_seconds, fetch_seconds;
+    double first_step_at; /* MPI_Wtime() when the first step began, 0 = none did */
+    double flops;         /* in matrix products of this rank's steps here */
+    const char *transport;
+    int workers;
+    bool stopped_early;
+} cz_training_facts;
+cz_training_facts cz_trainer_facts(const cz_trainer *trainer);
+const void *cz_trainer_weights(const cz_trainer *trainer);
+
+/* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run. Local. */
+int cz_train_steps(int train_cells, int batch);
+size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
+                      int validation_cells, int ranks, int threads, cz_dtype dtype);
+
+#endif

@@ -1,0 +1,303 @@
+/* A training run from its first weights to its last epoch. */
+#include "czhpc/rng.h"
+#include "trainer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int count_split(const cz_cells *cells, cz_split part)
+{
+    int count = 0;
+    for (int i = 0; i < cells->n; i++) count += cells->split[i] == part;
+    return count;
+}
+
+/* Most cells that one worker meets in a call: of a batch, or of an evaluation block. */
+static int worker_cells(int batch, int workers)
+{
+    int cells = (batch + workers - 1) / workers;
+    return cells > EVALUATION_BLOCK ? cells : EVALUATION_BLOCK;
+}
+
+static int block_cells(const cz_config *config)
+{
+    return config->train.block ? config->train.block : DEFAULT_BLOCK;
+}
+
+static int slot_count(int labels, int cells) { return labels < cells ? labels : cells; }
+
+static cz_status open_worker(cz_trainer *t, worker *w)
+{
+    const cz_trainer_setup *s = &t->setup;
+    int cells = worker_cells(s->config->train.batch, t->workers);
+    int labels = s->text.data ? cz_rows(s->text) : 0;
+    for (int h = 0; h < t->heads; h++) {
+        w->loss[h] = cz_alloc((size_t)cells, sizeof **w->loss, "a worker");
+        w->best[h] = cz_alloc((size_t)cells, sizeof **w->best, "a worker");
+        if (!w->loss[h] || !w->best[h]) return CZ_ERR_MEMORY;
+    }
+    return cz_workspace_open(&w->workspace, s->model, s->backend, s->text, block_cells(s->config),
+                             slot_count(labels, cells));
+}
+
+/* Everything that decides what is learned from the cells. */
+static uint64_t hash_cells(const cz_cells *cells)
+{
+    size_t n = (size_t)cells->n;
+    uint64_t hash = cz_hash(0, &cells->width, sizeof cells->width);
+    hash = cz_hash(hash, cells->row_hash, n * sizeof *cells->row_hash);
+    hash = cz_hash(hash, cells->split, n);
+    hash = cz_hash(hash, cells->target.code, n * sizeof *cells->target.code);
+    hash = cz_hash(hash, cells->label.code, n * sizeof *cells->label.code);
+    for (int a = 0; a < cells->adversaries; a++)
+        hash = cz_hash(hash, cells->adversary[a].code, n * sizeof *cells->adversary[a].code);
+    return hash;
+}
+
+static cz_status print_config(cz_trainer *t)
+{
+    size_t size;
+    FILE *out = open_memstream(&t->config_text, &size);
+    if (!out) return cz_fail(CZ_ERR_MEMORY, "no memory for the text of the configuration");
+    cz_status status = cz_config_print(t->setup.config, out);
+    if (fclose(out) && !status) status = cz_fail(CZ_ERR_MEMORY, "no memory for the configuration");
+    return status;
+}
+
+static cz_status list_training_cells(cz_trainer *t)
+{
+    const cz_cells *cells = t->setup.cells;
+    t->train_count = count_split(cells, CZ_TRAIN);
+    t->steps = cz_train_steps(t->train_count, t->setup.config->train.batch);
+    if (t->train_count < 1 || count_split(cells, CZ_VALIDATION) < 1)
+        return cz_fail(CZ_ERR_INPUT,
+                       "%s: of %d cells %d are for training and %d for validation: both need at "
+                       "least one, see split.train and split.validation",
+                       cells->facts.source, cells->n, t->train_count,
+                       count_split(cells, CZ_VALIDATION));
+    t->train_row = cz_alloc((size_t)t->train_count, sizeof *t->train_row, "the order of cells");
+    t->order = cz_alloc((size_t)t->train_count, sizeof *t->order, "the order of cells");
+    t->step_begin = cz_alloc((size_t)t->steps + 1, sizeof *t->step_begin, "the order of cells");
+    if (!t->train_row || !t->order || !t->step_begin) return CZ_ERR_MEMORY;
+    for (int i = 0, k = 0; i < cells->n; i++)
+        if (cells->split[i] == CZ_TRAIN) t->train_row[k++] = i;
+    return CZ_OK;
+}
+
+/* All that is local to the rank. */
+static cz_status open_local(cz_trainer *t)
+{
+    t->config_hash = cz_config_hash(t->setup.config);
+    t->data_hash = hash_cells(t->setup.cells);
+    CZ_TRY(print_config(t));
+    CZ_TRY(list_training_cells(t));
+    t->worker = cz_alloc((size_t)t->threads, sizeof *t->worker, "the workers");
+    if (!t->worker) return CZ_ERR_MEMORY;
+    for (int i = 0; i < t->threads; i++) CZ_TRY(open_worker(t, &t->worker[i]));
+    return CZ_OK;
+}
+
+static cz_transport transport_of(const cz_config *config)
+{
+    if (!strcmp(config->run.transport, "window")) return CZ_TRANSPORT_WINDOW;
+    if (!strcmp(config->run.transport, "messages")) return CZ_TRANSPORT_MESSAGES;
+    return CZ_TRANSPORT_AUTO;
+}
+
+cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
+{
+    cz_trainer *t = cz_alloc(1, sizeof *t, "the trainer");
+    *opened = t;
+    cz_status status = t ? CZ_OK : CZ_ERR_MEMORY;
+    if (t) {
+        t->setup = *setup;
+        t->heads = 1 + setup->cells->adversaries;
+        t->threads = cz_pool_threads(setup->pool);
+        t->workers = t->threads * setup->comm->size;
+        t->dtype = cz_backend_dtype(setup->backend);
+        t->progress.best_epoch = -1;
+        t->step = (cz_step){.seed = (uint64_t)setup->config->run.seed,
+                            .lambda = setup->config->train.adv_lambda};
+        status = open_local(t);
+    }
+    CZ_TRY(cz_comm_agree(setup->comm, status));
+
+    const cz_params *params = cz_model_params(setup->model);
+    CZ_TRY(cz_reducer_open(&t->reducer, setup->comm, setup->pool, params->total, t->dtype,
+                           transport_of(setup->config)));
+    size_t begin, end;
+    cz_reducer_rank_slice(t->reducer, &begin, &end);
+    cz_params_initialise(params, cz_reducer_weights(t->reducer), t->dtype, begin, end,
+                         setup->config->run.seed);
+    return cz_reducer_publish(t->reducer);
+}
+
+void cz_trainer_close(cz_trainer *t)
+{
+    if (!t) return;
+    for (int i = 0; t->worker && i < t->threads; i++) {
+        cz_workspace_close(t->worker[i].workspace);
+        for (int h = 0; h < CZ_MAX_HEADS; h++) {
+            free(t->worker[i].loss[h]);
+            free(t->worker[i].best[h]);
+        }
+    }
+    free(t->worker);
+    for (int part = 0; part < CZ_SPLITS; part++) {
+        free(t->set[part].row);
+        free(t->set[part].counts);
+        row_set_free(&t->set[part].mine);
+    }
+    row_set_free(&t->epoch);
+    free(t->train_row);
+    free(t->order);
+    free(t->step_begin);
+    free(t->config_text);
+    cz_metrics_close(t->metrics);
+    cz_reducer_close(t->reducer);
+    free(t);
+}
+
+/* Rank 0 keeps the file of metrics; what was written after the state was saved is cut off. */
+static cz_status open_metrics(cz_trainer *t)
+{
+    if (t->metrics) return CZ_OK;
+    cz_status status = CZ_OK;
+    if (t->setup.comm->rank == 0)
+        status = cz_metrics_open(&t->metrics, t->setup.metrics, t->progress.metrics_bytes);
+    return cz_comm_agree(t->setup.comm, status);
+}
+
+static cz_scores epoch_scores(const cz_trainer *t)
+{
+    cz_scores scores = {0};
+    for (int h = 0; h < t->heads; h++) {
+        double known = t->progress.partial[sum_known(h)];
+        scores.loss[h] = known > 0 ? t->progress.partial[sum_loss(h)] / known : 0;
+        scores.accuracy[h] = known > 0 ? t->progress.partial[sum_correct(h)] / known : 0;
+    }
+    return scores;
+}
+
+static void report_step(cz_trainer *t)
+{
+    if (!t->setup.observer.step) return;
+    cz_scores scores = epoch_scores(t);
+    int cells = t->progress.step * t->setup.config->train.batch;
+    t->setup.observer.step(
+        t->setup.observer.context,
+        &(cz_step_report){.epoch = t->progress.epoch + 1,
+                          .epochs = t->setup.config->train.epochs,
+                          .step = t->progress.step,
+                          .steps = t->steps,
+                          .cells = cells < t->train_count ? cells : t->train_count,
+                          .loss = scores.loss[0],
+                          .accuracy = scores.accuracy[0]});
+}
+
+static cz_status save_and_stop(cz_trainer *t)
+{
+    CZ_TRY(trainer_save(t, false));
+    return CZ_STOPPED;
+}
+
+/* The steps of the epoch that are still to do. */
+static cz_status run_steps(cz_trainer *t)
+{
+    const cz_config *config = t->setup.config;
+    double started = MPI_Wtime();
+    CZ_TRY(epoch_prepare(t));
+    t->facts.fetch_seconds += MPI_Wtime() - started;
+    while (t->progress.step < t->steps) {
+        cz_step_sums sums;
+        double begin = MPI_Wtime();
+        if (t->facts.first_step_at == 0) t->facts.first_step_at = begin;
+        CZ_TRY(epoch_step(t, t->progress.step, &sums));
+        t->facts.step_seconds += MPI_Wtime() - begin;
+        for (int i = 0; i < 3 * t->heads; i++) t->progress.partial[i] += sums.sum[i];
+        t->progress.step++;
+        t->progress.steps_done++;
+        t->facts.steps_here++;
+        report_step(t);
+        if (sums.stop) return save_and_stop(t);
+        int every = config->checkpoint.every_steps;
+        if (every && t->progress.steps_done % every == 0) CZ_TRY(trainer_save(t, false));
+    }
+    return CZ_OK;
+}
+
+static cz_status scores_of(cz_trainer *t, cz_split part, cz_scores *scores)
+{
+    cz_evaluation evaluation;
+    CZ_TRY(cz_trainer_evaluate(t, part, &evaluation));
+    *scores = cz_evaluation_scores(&evaluation, t->setup.cells);
+    cz_evaluation_free(&evaluation);
+    return CZ_OK;
+}
+
+static cz_status finish_epoch(cz_trainer *t, double seconds)
+{
+    const cz_config *config = t->setup.config;
+    cz_epoch_report report = {.epoch = t->progress.epoch + 1,
+                              .epochs = config->train.epochs,
+                              .lr = t->step.lr,
+                              .train = epoch_scores(t)};
+    double started = MPI_Wtime();
+    CZ_TRY(scores_of(t, CZ_VALIDATION, &report.validation));
+    report.has_test = config->eval.test_every_epoch;
+    if (report.has_test) CZ_TRY(scores_of(t, CZ_TEST, &report.test));
+    report.seconds = seconds + MPI_Wtime() - started;
+
+    bool stop;
+    stopping_update(t, &report, &report.best, &stop);
+    CZ_TRY(metrics_append_epoch(t, &report));
+    memset(t->progress.partial, 0, 3 * CZ_MAX_HEADS * sizeof *t->progress.partial);
+    t->progress.step = 0;
+    t->progress.epoch++;
+    t->facts.stopped_early = stop && t->progress.epoch < config->train.epochs;
+    t->progress.finished = stop || t->progress.epoch == config->train.epochs;
+    if (t->setup.observer.epoch) t->setup.observer.epoch(t->setup.observer.context, &report);
+
+    int every = config->checkpoint.every;
+    bool due = every && t->progress.epoch % every == 0;
+    if (due || report.best || t->progress.finished) CZ_TRY(trainer_save(t, report.best));
+    return CZ_OK;
+}
+
+cz_status cz_trainer_run(cz_trainer *t)
+{
+    CZ_TRY(open_metrics(t));
+    while (!t->progress.finished) {
+        double started = MPI_Wtime();
+        CZ_TRY(run_steps(t));
+        CZ_TRY(finish_epoch(t, MPI_Wtime() - started));
+    }
+    return CZ_OK;
+}
+
+cz_training_facts cz_trainer_facts(const cz_trainer *t)
+{
+    cz_training_facts facts = t->facts;
+    facts.epochs_run = t->progress.epoch;
+    facts.best_epoch = t->progress.best_epoch + 1;
+    facts.best_value = t->progress.best_value;
+    facts.steps = t->progress.steps_done;
+    facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
+    facts.transport = cz_reducer_transport(t->reducer);
+    facts.workers = t->workers;
+    return facts;
+}
+
+const void *cz_trainer_weights(const cz_trainer *t) { return cz_reducer_weights(t->reducer); }
+
+size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
+                      int validation_cells, int ranks, int threads, cz_dtype dtype)
+{
+    int workers = ranks * threads, cells = worker_cells(config->train.batch, workers);
+    size_t width = (size_t)cz_model_get_spec(model)->width * sizeof(float);
+    size_t arrays = cz_model_params(model)->total * cz_dtype_size(dtype);
+    size_t rows = (size_t)(train_cells + validation_cells) / (size_t)ranks;
+    size_t workspace =
+        cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
+    return rows * width + (3 + (size_t)threads) * arrays + (size_t)threads * workspace;
+}

@@ -1,0 +1,94 @@
+/* The state of a training run. Private to src/train. */
+#ifndef CZ_TRAINER_PRIVATE_H
+#define CZ_TRAINER_PRIVATE_H
+
+#include "czhpc/train.h"
+
+enum { EVALUATION_BLOCK = 64, DEFAULT_BLOCK = 32 };
+
+/* Cells as batches need them: features and codes of `count` cells in the order of use. */
+typedef struct row_set {
+    int count, capacity;
+    float *x;       /* (count, width) */
+    int32_t *row;   /* (count) index in the cells */
+    int32_t *place; /* (count) 0, 1, 2, ...: rows of x */
+    uint32_t *cell; /* (count) row, as masks want it */
+    int32_t *label; /* (count) */
+    int32_t *code[CZ_MAX_HEADS];
+} row_set;
+
+/* A split of the cells, this rank's blocks of it. */
+typedef struct evaluation_set {
+    bool ready;
+    int n;        /* cells of the split, all ranks */
+    int32_t *row; /* (n) */
+    int *counts;  /* (ranks) cells evaluated by each */
+    row_set mine;
+} evaluation_set;
+
+/* One thread's part. */
+typedef struct worker {
+    cz_workspace *workspace;
+    double *loss[CZ_MAX_HEADS]; /* (batch cells of a worker) */
+    int32_t *best[CZ_MAX_HEADS];
+    cz_step_sums sums;
+} worker;
+
+struct cz_trainer {
+    cz_trainer_setup setup;
+    int heads, threads, workers;
+    cz_dtype dtype;
+    cz_reducer *reducer;
+    worker *worker; /* (threads) */
+
+    int train_count;
+    int32_t *train_row; /* (train_count) cells of the training split */
+    int32_t *order;     /* (train_count) rows in the order of this epoch */
+    row_set epoch;      /* this rank's cells of the epoch, step after step */
+    int *step_begin;    /* (steps + 1) first cell of each step in `epoch` */
+    int steps;
+    evaluation_set set[CZ_SPLITS];
+
+    cz_step step;
+    cz_progress progress;
+    cz_metrics *metrics; /* rank 0 */
+    uint64_t config_hash, data_hash;
+    char *config_text;
+    cz_training_facts facts;
+};
+
+/* First cell that worker i takes of a batch of `cells`. */
+static inline int worker_begin(int cells, int i, int workers)
+{
+    return (int)((int64_t)cells * i / workers);
+}
+
+cz_status row_set_reserve(row_set *set, const cz_trainer *t, int capacity);
+/* Fetches features and codes of set->row. Collective. */
+cz_status row_set_fill(row_set *set, const cz_trainer *t);
+void row_set_free(row_set *set);
+/* The batch of cells [begin, end) of a set. */
+cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int end);
+
+/* Order and cells of the epoch that progress names. Collective. */
+cz_status epoch_prepare(cz_trainer *t);
+/* One optimiser step; the sums of all workers come back. Collective. */
+cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums);
+
+/* Index of the numbers that ride along with a step. */
+static inline int sum_loss(int head) { return 3 * head; }
+static inline int sum_correct(int head) { return 3 * head + 1; }
+static inline int sum_known(int head) { return 3 * head + 2; }
+
+/* Where progress.partial keeps what the stopping rule remembers of the epoch before. */
+enum { LAST_TRAIN = 3 * CZ_MAX_HEADS, LAST_VALIDATION, LAST_TEST };
+
+/* Decides whether training stops after an epoch and whether it was the best one. */
+void stopping_update(cz_trainer *t, const cz_epoch_report *report, bool *best, bool *stop);
+
+/* Writes the state; best: also as the best one. Collective. */
+cz_status trainer_save(cz_trainer *t, bool best);
+
+cz_status metrics_append_epoch(cz_trainer *t, const cz_epoch_report *report);
+
+#endif

@@ -1,0 +1,296 @@
+/* Training on any division of ranks and threads: fp64 trajectories agree to rounding, fp32 weights
+ * to the bit at the same number of workers; stopping and resuming changes nothing. */
+#include "check.h"
+#include "czhpc/log.h"
+#include "czhpc/rng.h"
+#include "czhpc/train.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, STEPS = 20 };
+
+static cz_comm world;
+static char folder[256];
+static volatile sig_atomic_t never, stop_now;
+
+static void make_column(cz_column *c, const char *name, int classes, unsigned salt)
+{
+    *c = (cz_column){.classes = classes};
+    snprintf(c->name, sizeof c->name, "%s", name);
+    c->code = calloc(N, sizeof *c->code);
+    c->class_name = calloc((size_t)classes, sizeof *c->class_name);
+    for (int i = 0; i < classes; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "%s %d", name, i);
+        c->class_name[i] = strdup(text);
+    }
+    for (int i = 0; i < N; i++)
+        c->code[i] = (int32_t)(cz_philox(1, (uint32_t)i, 0, salt, 0).v[0] % (unsigned)classes);
+}
+
+/* Cells whose donor shows in a few dimensions; every rank has its rows. */
+static void make_cells(cz_cells *c, const cz_comm *comm)
+{
+    *c = (cz_cells){.n = N, .width = WIDTH, .adversaries = 1};
+    c->begin = calloc((size_t)comm->size + 1, sizeof *c->begin);
+    for (int r = 0; r <= comm->size; r++) c->begin[r] = (int32_t)((int64_t)N * r / comm->size);
+    make_column(&c->target, "donor", DONORS, 1);
+    make_column(&c->label, "type", TYPES, 2);
+    make_column(&c->adversary[0], "sex", 2, 3);
+    c->adversary[0].code[7] = -1;
+    c->split = calloc(N, 1);
+    c->row_hash = calloc(N, sizeof *c->row_hash);
+    int begin = c->begin[comm->rank], end = c->begin[comm->rank + 1];
+    c->x = calloc((size_t)(end - begin + 1) * WIDTH, sizeof *c->x);
+    for (int i = 0; i < N; i++) {
+        c->row_hash[i] = (uint64_t)i;
+        c->split[i] = i % 10 == 8 ? CZ_VALIDATION : i % 10 == 9 ? CZ_TEST : CZ_TRAIN;
+    }
+    for (int i = begin; i < end; i++) {
+        cz_rng rng = cz_rng_open(2, (uint32_t)i, 0, 201, 0);
+        for (int k = 0; k < WIDTH; k++)
+            c->x[(i - begin) * WIDTH + k] =
+                (float)(0.7 * cz_rng_normal(&rng) + (k % DONORS == c->target.code[i]));
+    }
+}
+
+static cz_config small_config(void)
+{
+    cz_config c;
+    cz_config_defaults(&c);
+    c.model.tokens = c.model.heads = 4;
+    c.model.fusion_dim = 16;
+    c.model.feedforward = 24;
+    c.model.latents = 6;
+    c.model.latent_dim = 16;
+    c.train.batch = 23;
+    c.train.epochs = 3;
+    c.train.lr = 3e-3;
+    c.checkpoint.keep = 2;
+    return c;
+}
+
+typedef struct trajectory {
+    double loss[STEPS];
+    int count;
+} trajectory;
+
+static void record(void *context, const cz_step_report *report)
+{
+    trajectory *t = context;
+    if (t->count < STEPS) t->loss[t->count++] = report->loss;
+    if (report->epoch == 2 && report->step == 3) stop_now = 1;
+}
+
+typedef struct result {
+    trajectory path;
+    uint64_t weights; /* hash */
+    cz_status status;
+} result;
+
+typedef struct plan {
+    const cz_config *config;
+    cz_dtype dtype;
+    cz_level level;
+    int ranks, threads; /* ranks of the world that train */
+    const char *name;   /* folder of the checkpoints */
+    const volatile sig_atomic_t *stop;
+    bool resume;
+} plan;
+
+static result train_on(const plan *p, const cz_comm *comm)
+{
+    result r = {.status = CZ_OK};
+    cz_cells cells;
+    cz_pool *pool;
+    cz_trainer *trainer = NULL;
+    cz_model *model;
+    float text[TYPES * 8];
+    char checkpoints[300], metrics[320];
+    make_cells(&cells, comm);
+    for (int i = 0; i < TYPES * 8; i++) text[i] = (float)((i * 7) % 11) / 11;
+    cz_model_spec spec = {.width = WIDTH,
+                          .text_width = 8,
+                          .text = true,
+                          .tokens = 4,
+                          .heads = 4,
+                          .fusion_dim = 16,
+                          .layers = 1,
+                          .feedforward = 24,
+                          .latents = 6,
+                          .latent_dim = 16,
+                          .dropout = p->config->model.dropout,
+                          .head_count = 2,
+                          .head = {{"donor", DONORS, false}, {"sex", 2, true}}};
+    snprintf(checkpoints, sizeof checkpoints, "%s/%s", folder, p->name);
+    snprintf(metrics, sizeof metrics, "%s/%s.jsonl", folder, p->name);
+    if (comm->rank == 0) cz_make_folder(checkpoints);
+    r.status = cz_pool_open(&pool, p->threads);
+    if (!r.status) r.status = cz_model_open(&model, &spec);
+    cz_trainer_setup setup = {.config = p->config,
+                              .comm = comm,
+                              .pool = pool,
+                              .cells = &cells,
+                              .model = model,
+                              .backend = cz_backend_cpu(p->dtype, p->level),
+                              .text = cz_matrix(text, CZ_F32, TYPES, 8),
+                              .checkpoints = checkpoints,
+                              .metrics = metrics,
+                              .stop = p->stop,
+                              .observer = {&r.path, record, NULL}};
+    bool found;
+    if (!r.status) r.status = cz_trainer_open(&trainer, &setup);
+    if (!r.status && p->resume) r.status = cz_trainer_resume(trainer, checkpoints, &found);
+    if (!r.status) r.status = cz_trainer_run(trainer);
+    if (trainer)
+        r.weights = cz_hash(0, cz_trainer_weights(trainer),
+                            cz_model_params(model)->total * cz_dtype_size(p->dtype));
+    cz_trainer_close(trainer);
+    cz_model_close(model);
+    cz_pool_close(pool);
+    cz_cells_free(&cells);
+    return r;
+}
+
+/* Trains on the first p->ranks ranks of the world; all ranks get rank 0's result. */
+static result train_as(const plan *p)
+{
+    result r = {0};
+    cz_comm part;
+    cz_comm_split(&part, &world, world.rank < p->ranks);
+    if (world.rank < p->ranks) r = train_on(p, &part);
+    cz_comm_free(&part);
+    MPI_Bcast(&r, sizeof r, MPI_BYTE, 0, world.mpi);
+    return r;
+}
+
+static double trajectory_gap(const trajectory *a, const trajectory *b)
+{
+    double worst = 0;
+    for (int i = 0; i < STEPS; i++)
+        worst = fmax(worst, fabs(a->loss[i] - b->loss[i]) / fabs(b->loss[i]));
+    return worst;
+}
+
+#define verdict(...)                                                                               \
+    do {                                                                                           \
+        if (world.rank == 0) check(__VA_ARGS__);                                                   \
+    } while (0)
+
+static void check_fp64(void)
+{
+    cz_config config = small_config();
+    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, 1, 1, "f64-one", &never, false};
+    result one = train_as(&p);
+    p.ranks = world.size;
+    p.name = "f64-all";
+    result all = train_as(&p);
+    double gap = trajectory_gap(&all.path, &one.path);
+    verdict(!one.status && !all.status && one.path.count == STEPS && gap < TOL_F64_RANKS,
+            "fp64: %d steps on %d ranks and on one differ by %.1e (%s)", STEPS, world.size, gap,
+            cz_error_message());
+    verdict(one.path.loss[STEPS - 1] < one.path.loss[0], "fp64: the loss falls, %.4f to %.4f",
+            one.path.loss[0], one.path.loss[STEPS - 1]);
+}
+
+/* Divisions of four workers that this many ranks allow. */
+static void check_fp32_bits(cz_level level)
+{
+    cz_config config = small_config();
+    plan p = {&config, CZ_F32, level, 1, 4, "f32-1x4", &never, false};
+    result first = train_as(&p);
+    result again = train_as(&(plan){&config, CZ_F32, level, 1, 4, "f32-again", &never, false});
+    verdict(!first.status && first.weights == again.weights,
+            "fp32, %s: two runs give the same bits", cz_level_name(level));
+    for (int ranks = 2; ranks <= world.size; ranks += 2) {
+        for (int messages = 0; messages < 2; messages++) {
+            snprintf(config.run.transport, sizeof config.run.transport,
+                     messages ? "messages" : "window");
+            char name[64];
+            snprintf(name, sizeof name, "f32-%d-%s", ranks, config.run.transport);
+            p.ranks = ranks;
+            p.threads = 4 / ranks;
+            p.name = name;
+            result other = train_as(&p);
+            verdict(!other.status && other.weights == first.weights,
+                    "fp32, %s: %d x %d workers by %s give the bits of 1 x 4", cz_level_name(level),
+                    ranks, 4 / ranks, config.run.transport);
+        }
+    }
+}
+
+/* Stopped in the middle of epoch 2 and resumed: the weights of an unbroken run. */
+static void check_resume(void)
+{
+    cz_config config = small_config();
+    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, "whole", &never, false};
+    result whole = train_as(&p);
+    p.name = "broken";
+    p.stop = &stop_now;
+    stop_now = 0;
+    result stopped = train_as(&p);
+    p.resume = true;
+    p.stop = &never;
+    result resumed = train_as(&p);
+    verdict(stopped.status == CZ_STOPPED && !resumed.status && resumed.weights == whole.weights,
+            "stopped in epoch 2 and resumed: the bits of an unbroken run (%s)", cz_error_message());
+}
+
+/* A state of all ranks goes on on one rank. */
+static void check_other_ranks(void)
+{
+    cz_config config = small_config();
+    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "moved", &stop_now, false};
+    stop_now = 0;
+    result stopped = train_as(&p);
+    p.ranks = 1;
+    p.resume = true;
+    p.stop = &never;
+    result moved = train_as(&p);
+    verdict(stopped.status == CZ_STOPPED && moved.status == CZ_OK,
+            "a state of %d ranks goes on on one (%s)", world.size, cz_error_message());
+}
+
+static void check_divergence(void)
+{
+    cz_config config = small_config();
+    config.train.lr = 1e30;
+    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, "diverged", &never, false};
+    result r = train_as(&p);
+    verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "train.lr"),
+            "a huge learning rate ends as divergence on every rank: %s", cz_error_message());
+    cz_error_clear();
+}
+
+int main(int argc, char **argv)
+{
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    cz_comm_world(&world);
+    cz_log_set_speaker(false);
+    snprintf(folder, sizeof folder, "build/tmp-training-XXXXXX");
+    if (world.rank == 0) {
+        mkdir("build", 0777);
+        if (!mkdtemp(folder)) perror(folder);
+    }
+    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
+    check_fp64();
+    for (int level = 0; level < CZ_LEVELS; level++) {
+        if (cz_backend_cpu(CZ_F32, (cz_level)level)) check_fp32_bits((cz_level)level);
+        else if (world.rank == 0)
+            check_skip("fp32, %s: this processor lacks it", cz_level_name((cz_level)level));
+    }
+    check_resume();
+    check_other_ranks();
+    check_divergence();
+    if (world.rank == 0) {
+        char command[300];
+        snprintf(command, sizeof command, "rm -rf %s", folder);
+        if (system(command)) perror(command);
+    }
+    MPI_Bcast(&check_failures, 1, MPI_INT, 0, world.mpi);
+    cz_comm_free(&world);
+    MPI_Finalize();
+    return check_done();
+}
