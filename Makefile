@@ -30,7 +30,7 @@ MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
 
 .DEFAULT_GOAL := all
-.PHONY: all check lint bench validate install clean help FORCE
+.PHONY: all check demo lint bench validate install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -62,6 +62,10 @@ $(BUILD)/flags: FORCE
 
 check: czhpc $(TESTS) $(MPI_TESTS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
 	@CZHPC=$(BUILD)/czhpc BUILD=$(BUILD) ONLY='$(ONLY)' validation/run_checks.sh $(TESTS) -- $(MPI_TESTS) -- $(SCRIPTS)
+
+demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
+	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+	    mpirun -np 2 ./czhpc configs/demo.yaml --name demo-$$(date +%Y%m%d-%H%M%S)
 
 lint: ## formatting, layering, clang-tidy, cppcheck
 	@tools/lint.sh $(CPPFLAGS)

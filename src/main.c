@@ -1,1 +1,106 @@
-int main(void) { return 0; }
+/* czhpc: the command line. */
+#include "czhpc/comm.h"
+#include "czhpc/config.h"
+#include "czhpc/data.h"
+#include "czhpc/job.h"
+#include "czhpc/log.h"
+#include "czhpc/usage.h"
+#include "czhpc/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop;
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+static void listen_to_signals(void)
+{
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    /* A full disk is an error that is reported, not a death. */
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+/* Rank 0 alone reads the file; a network file system is spared the others. */
+static cz_status load_config(cz_config *config, const cz_usage *usage, const cz_comm *comm)
+{
+    cz_status status = CZ_OK;
+    if (comm->rank == 0)
+        status = cz_config_load(config, usage->config, usage->overrides, usage->override_count);
+    return cz_comm_broadcast(comm, status, config, sizeof *config);
+}
+
+static cz_status write_synthetic(const cz_config *config, const char *path, const cz_comm *comm)
+{
+    cz_pool *pool = NULL;
+    CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, cz_pool_cores(comm->node_size))));
+    cz_status status = cz_synthetic_write(path, config, comm, pool);
+    cz_pool_close(pool);
+    if (!status) cz_note("Wrote %s", path);
+    return status;
+}
+
+static void join_arguments(char *text, size_t size, int argc, char **argv)
+{
+    text[0] = 0;
+    for (int i = 0; i < argc; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, size - used, "%s%s", i ? " " : "", argv[i]);
+    }
+}
+
+static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
+{
+    cz_usage usage;
+    cz_config config;
+    CZ_TRY(cz_comm_agree(comm, cz_usage_parse(&usage, argc, argv)));
+    if (usage.action == CZ_ACTION_HELP || usage.action == CZ_ACTION_HELP_CONFIG ||
+        usage.action == CZ_ACTION_VERSION) {
+        if (comm->rank == 0) cz_usage_answer(usage.action, stdout);
+        return CZ_OK;
+    }
+    CZ_TRY(load_config(&config, &usage, comm));
+    switch (usage.action) {
+    case CZ_ACTION_CHECK_CONFIG:
+        cz_note("%s is fine", usage.config);
+        return CZ_OK;
+    case CZ_ACTION_PRINT_CONFIG:
+        return cz_comm_agree(comm, comm->rank ? CZ_OK : cz_config_print(&config, stdout));
+    case CZ_ACTION_DRY_RUN: return cz_job_dry_run(&config, comm);
+    case CZ_ACTION_DESCRIBE: return cz_job_describe(&config, comm);
+    case CZ_ACTION_WRITE_SYNTHETIC: return write_synthetic(&config, usage.write_synthetic, comm);
+    default: break;
+    }
+    cz_job_options options = {.resume = usage.resume, .started = started, .stop = &stop};
+    snprintf(options.resume_from, sizeof options.resume_from, "%s", usage.resume_from);
+    join_arguments(options.command, sizeof options.command, argc, argv);
+    return cz_job_run(&config, &options, comm);
+}
+
+int main(int argc, char **argv)
+{
+    int provided;
+    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+        cz_print_error("MPI cannot start");
+        return cz_exit_code(CZ_ERR_MPI);
+    }
+    double started = MPI_Wtime();
+    cz_comm world = {0};
+    cz_status status = cz_comm_world(&world);
+    cz_log_set_speaker(world.rank == 0);
+    if (!status && provided < MPI_THREAD_FUNNELED)
+        status = cz_fail(CZ_ERR_MPI, "this MPI has no MPI_THREAD_FUNNELED: use another build of it");
+    listen_to_signals();
+    if (!status) status = run(argc, argv, &world, started);
+    if (status && status != CZ_STOPPED && world.rank == 0) cz_print_error(cz_error_message());
+    cz_comm_free(&world);
+    MPI_Finalize();
+    return cz_exit_code(status);
+}

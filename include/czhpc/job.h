@@ -1,0 +1,29 @@
+/* A job: one configuration from its cells to its report. */
+#ifndef CZ_JOB_H
+#define CZ_JOB_H
+
+#include "czhpc/comm.h"
+#include "czhpc/config.h"
+
+#include <signal.h>
+
+typedef struct cz_job_options {
+    bool resume;               /* go on where the run's folder left off; start where it is new */
+    char resume_from[CZ_PATH_MAX]; /* a checkpoint file or folder; "" = the run's own */
+    char command[2048];        /* the command line, for run.txt */
+    double started;            /* MPI_Wtime() at the start of main */
+    const volatile sig_atomic_t *stop;
+} cz_job_options;
+
+/* Runs all phases: load, embed labels, train, evaluate, report, in the folder
+ * run.results/run.name, which must be new, or unfinished with `resume`. CZ_STOPPED when a
+ * signal stopped it with its state saved. Collective over `comm`. */
+cz_status cz_job_run(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
+
+/* Reads the shape of the data, prints parameters, memory a rank and steps. Collective. */
+cz_status cz_job_dry_run(const cz_config *config, const cz_comm *comm);
+
+/* Prints the model's layers, shapes, parameters and FLOPs. Collective. */
+cz_status cz_job_describe(const cz_config *config, const cz_comm *comm);
+
+#endif

@@ -1,0 +1,182 @@
+/* The phases of a job, in order. */
+#include "czhpc/log.h"
+#include "room.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+typedef struct job {
+    const cz_config *config;
+    const cz_job_options *options;
+    const cz_comm *comm;
+    run_folder folder;
+    cz_pool *pool;
+    int threads;
+    const cz_backend *backend;
+    cz_cells cells;
+    cz_tensor text;
+    cz_model *model;
+    cz_progress_bar *bar;
+    cz_trainer *trainer;
+    double loaded; /* MPI_Wtime() when the data was there */
+} job;
+
+static cz_status load(job *j)
+{
+    CZ_TRY(choose_threads(&j->threads, j->config, j->comm));
+    CZ_TRY(cz_comm_agree(j->comm, cz_pool_open(&j->pool, j->threads)));
+    CZ_TRY(cz_comm_agree(j->comm, choose_backend(&j->backend, j->config, j->comm)));
+    CZ_TRY(cz_cells_load(&j->cells, j->config, j->comm, j->pool));
+    CZ_TRY(load_labels(&j->text, j->config, &j->cells, j->comm));
+    cz_status status =
+        build_model(&j->model, j->config, &j->cells, j->text.data ? cz_cols(j->text) : 0);
+    CZ_TRY(cz_comm_agree(j->comm, status));
+    j->loaded = MPI_Wtime();
+    return CZ_OK;
+}
+
+static void introduce(const job *j)
+{
+    cz_cells_print(&j->cells, j->config);
+    cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(j->model)),
+            j->config->model.text ? "expression and label text" : "expression alone");
+    cz_note("Runs on      %d rank%s x %d thread%s, %s; in %s", j->comm->size,
+            j->comm->size == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s",
+            cz_backend_name(j->backend), j->folder.path);
+}
+
+static cz_status train(job *j)
+{
+    const char *adversary = j->cells.adversaries ? j->cells.adversary[0].name : NULL;
+    CZ_TRY(cz_comm_agree(j->comm, cz_progress_open(&j->bar, adversary)));
+    cz_trainer_setup setup = {
+        .config = j->config,
+        .comm = j->comm,
+        .pool = j->pool,
+        .cells = &j->cells,
+        .model = j->model,
+        .backend = j->backend,
+        .text = j->text,
+        .checkpoints = j->folder.checkpoints,
+        .metrics = j->folder.metrics,
+        .stop = j->options->stop,
+    };
+    if (j->comm->rank == 0)
+        setup.observer = (cz_observer){j->bar, cz_progress_step, cz_progress_epoch};
+    CZ_TRY(cz_trainer_open(&j->trainer, &setup));
+    if (j->options->resume) {
+        bool found;
+        const char *from = j->options->resume_from;
+        CZ_TRY(cz_trainer_resume(j->trainer, from[0] ? from : j->folder.checkpoints, &found));
+        if (found)
+            cz_note("Resumed      after %lld steps", (long long)cz_trainer_facts(j->trainer).steps);
+        else cz_note("Resumed      nothing: there is no checkpoint yet, starting anew");
+    }
+    cz_status status = cz_trainer_run(j->trainer);
+    if (status == CZ_STOPPED)
+        cz_note("Stopped by a signal after %lld steps; the state is saved: run again with --resume",
+                (long long)cz_trainer_facts(j->trainer).steps);
+    return status;
+}
+
+static cz_status peak_memory(double *mib, const cz_comm *comm)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    *mib = (double)usage.ru_maxrss / 1024;
+    if (MPI_Allreduce(MPI_IN_PLACE, mib, 1, MPI_DOUBLE, MPI_MAX, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not compare their memory");
+    return CZ_OK;
+}
+
+static cz_status write_results(job *j, const cz_evaluation *test, cz_summary *summary)
+{
+    char path[3 * CZ_PATH_MAX];
+    const cz_params *params = cz_model_params(j->model);
+    cz_head_results(summary->head, test, &j->cells);
+    snprintf(path, sizeof path, "%s/predictions.csv", j->folder.path);
+    CZ_TRY(cz_predictions_write(path, test, &j->cells));
+    snprintf(path, sizeof path, "%s/model.safetensors", j->folder.path);
+    CZ_TRY(cz_safetensors_write(path, params->entry, params->count, cz_trainer_weights(j->trainer),
+                                cz_backend_dtype(j->backend), NULL, 0));
+    CZ_TRY(cz_figures_draw(j->folder.path, &j->cells, &summary->figures));
+    summary->total_s = MPI_Wtime() - j->options->started;
+    snprintf(path, sizeof path, "%s/summary.json", j->folder.path);
+    CZ_TRY(cz_summary_write(path, summary));
+    cz_summary_print(summary);
+    cz_samples_print(test, &j->cells);
+    cz_note("Results      %s: summary.json, predictions.csv, model.safetensors, metrics.jsonl%s",
+            j->folder.path, summary->figures ? ", figures/" : "");
+    return CZ_OK;
+}
+
+static cz_status evaluate_and_report(job *j)
+{
+    cz_evaluation test = {0};
+    CZ_TRY(cz_trainer_take_best(j->trainer));
+    CZ_TRY(cz_trainer_evaluate(j->trainer, CZ_TEST, &test));
+    cz_summary summary = {.config = j->config,
+                          .cells = &j->cells,
+                          .model = j->model,
+                          .training = cz_trainer_facts(j->trainer),
+                          .heads = test.heads,
+                          .optimum = {NAN, NAN, NAN},
+                          .backend = cz_backend_name(j->backend),
+                          .host = j->comm->host,
+                          .ranks = j->comm->size,
+                          .threads = j->threads,
+                          .load_s = j->loaded - j->options->started};
+    if (summary.training.first_step_at > 0)
+        summary.first_step_s = summary.training.first_step_at - j->options->started;
+    cz_status status = CZ_OK;
+    if (j->config->eval.bayes)
+        status =
+            cz_cells_optimum(&summary.optimum, &j->cells, j->config, CZ_TEST, j->comm, j->pool);
+    if (!status) status = peak_memory(&summary.peak_mib, j->comm);
+    if (!status) {
+        if (j->comm->rank == 0) status = write_results(j, &test, &summary);
+        status = cz_comm_agree(j->comm, status);
+    }
+    cz_evaluation_free(&test);
+    return status;
+}
+
+static void close_job(job *j)
+{
+    cz_trainer_close(j->trainer);
+    cz_progress_close(j->bar);
+    cz_model_close(j->model);
+    free(j->text.data);
+    cz_cells_free(&j->cells);
+    cz_pool_close(j->pool);
+    run_folder_close(&j->folder);
+}
+
+static cz_status run_phases(job *j)
+{
+    CZ_TRY(load(j));
+    introduce(j);
+    cz_status status = CZ_OK;
+    if (j->comm->rank == 0)
+        status = run_folder_describe(&j->folder, j->options, j->comm, cz_backend_name(j->backend),
+                                     j->threads);
+    CZ_TRY(cz_comm_agree(j->comm, status));
+    CZ_TRY(train(j));
+    return evaluate_and_report(j);
+}
+
+cz_status cz_job_run(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
+{
+    job j = {.config = config, .options = options, .comm = comm};
+    cz_status status = run_folder_open(&j.folder, config, options, comm);
+    if (!status && j.folder.finished)
+        cz_note("%s is finished: nothing is left to do; its summary.json tells the result",
+                j.folder.path);
+    else if (!status) status = run_phases(&j);
+    if (status && status != CZ_STOPPED && comm->rank == 0) cz_log("%s", cz_error_message());
+    close_job(&j);
+    return status;
+}

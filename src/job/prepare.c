@@ -1,0 +1,87 @@
+/* What a job decides before it computes: threads, backend, labels, model. */
+#include "czhpc/log.h"
+#include "room.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm)
+{
+    *threads = config->run.threads ? config->run.threads : cz_pool_cores(comm->node_size);
+    /* Workers are numbered rank x threads: every rank has as many as the poorest. */
+    if (MPI_Allreduce(MPI_IN_PLACE, threads, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on a number of threads");
+    return CZ_OK;
+}
+
+/* The level that every rank's processor has, at most what run.level allows. */
+cz_status choose_backend(const cz_backend **backend, const cz_config *config, const cz_comm *comm)
+{
+    cz_dtype dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
+    cz_level level = cz_level_best();
+    int common = dtype == CZ_F64 ? (int)CZ_LEVEL_PORTABLE : (int)level;
+    if (MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on an instruction level");
+    level = (cz_level)common;
+    if (strcmp(config->run.level, "auto")) {
+        cz_level wanted;
+        if (!cz_level_parse(config->run.level, &wanted))
+            return cz_fail(CZ_ERR_CONFIG, "run.level: '%s' is no level", config->run.level);
+        if (wanted > level)
+            return cz_fail(CZ_ERR_DEVICE, "run.level: %s is not to be had here, the best is %s%s",
+                           cz_level_name(wanted), cz_level_name(level),
+                           dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)"
+                                           : "");
+        level = wanted;
+    }
+    *backend = cz_backend_cpu(dtype, level);
+    return *backend ? CZ_OK
+                    : cz_fail(CZ_ERR_DEVICE, "this build has no %s kernels", cz_level_name(level));
+}
+
+cz_status build_model(cz_model **model, const cz_config *config, const cz_cells *cells,
+                      int text_width)
+{
+    cz_model_spec spec = {
+        .width = cells->width,
+        .text_width = text_width,
+        .text = config->model.text,
+        .tokens = config->model.tokens,
+        .heads = config->model.heads,
+        .fusion_dim = config->model.fusion_dim,
+        .layers = config->model.layers,
+        .feedforward = config->model.feedforward,
+        .latents = config->model.latents,
+        .latent_dim = config->model.latent_dim,
+        .dropout = config->model.dropout,
+        .positions = config->model.positions,
+        .head_count = 1 + cells->adversaries,
+    };
+    for (int h = 0; h < spec.head_count; h++) {
+        const cz_column *column = cz_head_column(cells, h);
+        spec.head[h].classes = column->classes;
+        spec.head[h].adversary = h > 0;
+        snprintf(spec.head[h].name, sizeof spec.head[h].name, "%s", column->name);
+    }
+    return cz_model_open(model, &spec);
+}
+
+cz_status load_labels(cz_tensor *text, const cz_config *config, const cz_cells *cells,
+                      const cz_comm *comm)
+{
+    *text = (cz_tensor){0};
+    if (!config->model.text) return CZ_OK;
+    int count = cells->label.classes, width = 0;
+    float *vectors = NULL;
+    cz_status status = CZ_OK;
+    if (comm->rank == 0)
+        status = cz_label_vectors(&vectors, &width, cells->label.class_name, count, config);
+    CZ_TRY(cz_comm_broadcast(comm, status, &width, sizeof width));
+    size_t size = (size_t)count * (size_t)width * sizeof *vectors;
+    if (comm->rank) vectors = cz_alloc((size_t)count * (size_t)width, sizeof *vectors, "labels");
+    status = cz_comm_agree(comm, vectors ? CZ_OK : CZ_ERR_MEMORY);
+    if (!status) status = cz_comm_broadcast(comm, CZ_OK, vectors, size);
+    if (status) free(vectors);
+    else *text = cz_matrix(vectors, CZ_F32, count, width);
+    return status;
+}

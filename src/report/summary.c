@@ -1,0 +1,174 @@
+/* The readable summary, and summary.json. */
+#include "czhpc/log.h"
+#include "czhpc/report.h"
+#include "czhpc/version.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int split_count(const cz_cells *cells, cz_split part)
+{
+    int count = 0;
+    for (int i = 0; i < cells->n; i++) count += cells->split[i] == part;
+    return count;
+}
+
+static void print_column(const cz_column *column, const cz_cells *cells)
+{
+    enum { SHOWN = 20 };
+    int *count = calloc((size_t)column->classes + 1, sizeof *count);
+    if (!count) return;
+    for (int i = 0; i < cells->n; i++)
+        count[column->code[i] < 0 ? column->classes : column->code[i]]++;
+    cz_log("%s: %d classes", column->name, column->classes);
+    for (int c = 0; c < column->classes && c < SHOWN; c++)
+        cz_log("  %7d  %s", count[c], column->class_name[c]);
+    if (column->classes > SHOWN) cz_log("  and %d more", column->classes - SHOWN);
+    if (count[column->classes]) cz_log("  %7d  unknown", count[column->classes]);
+    free(count);
+}
+
+void cz_cells_print(const cz_cells *cells, const cz_config *config)
+{
+    const cz_data_facts *f = &cells->facts;
+    cz_note("Cells        %d from %s", cells->n, f->source);
+    cz_note("Features     %s", f->features);
+    cz_note("%-12s %d classes", cells->target.name, cells->target.classes);
+    cz_note("%-12s %d classes%s", cells->label.name, cells->label.classes,
+            config->model.text ? "" : " (not used: text is disabled)");
+    for (int a = 0; a < cells->adversaries; a++)
+        cz_note("%-12s %d classes, held out; unknown in %d cells", cells->adversary[a].name,
+                cells->adversary[a].classes, f->unknown[a]);
+    cz_note("Split        %d train, %d validation, %d test", split_count(cells, CZ_TRAIN),
+            split_count(cells, CZ_VALIDATION), split_count(cells, CZ_TEST));
+    if (f->dropped) cz_note("Left out     %d of %d cells for missing values", f->dropped, f->read);
+    if (f->duplicates)
+        cz_note("Duplicates   %d cells equal another; equal cells share a part of the split",
+                f->duplicates);
+    print_column(&cells->target, cells);
+    print_column(&cells->label, cells);
+    for (int a = 0; a < cells->adversaries; a++) print_column(&cells->adversary[a], cells);
+}
+
+static void print_head(const cz_head_result *r)
+{
+    cz_note(
+        "  %-14s accuracy %5.2f %% [%5.2f, %5.2f]  balanced %5.2f %%  loss %.4f  chance %5.2f %%  "
+        "majority %5.2f %%%s",
+        r->name, 100 * r->accuracy, 100 * r->low, 100 * r->high, 100 * r->balanced_accuracy,
+        r->loss, 100 * r->chance, 100 * r->majority, r->adversary ? "  (held out)" : "");
+}
+
+static void print_optimum(const cz_optimum *o)
+{
+    if (!isnan(o->discriminant))
+        cz_note("  linear discriminant on features and label %5.2f %%", 100 * o->discriminant);
+    if (!isnan(o->with_label))
+        cz_note("  best possible %5.2f %% with the label, %5.2f %% without", 100 * o->with_label,
+                100 * o->without_label);
+}
+
+static double ms_per_step(const cz_summary *s)
+{
+    return s->training.steps_here ? 1e3 * s->training.step_seconds / (double)s->training.steps_here
+                                  : NAN;
+}
+
+static double cells_per_s(const cz_summary *s)
+{
+    double steps = cz_train_steps(split_count(s->cells, CZ_TRAIN), s->config->train.batch);
+    return s->training.steps_here ? (double)s->training.steps_here / steps *
+                                        split_count(s->cells, CZ_TRAIN) / s->training.step_seconds
+                                  : NAN;
+}
+
+void cz_summary_print(const cz_summary *s)
+{
+    const cz_training_facts *t = &s->training;
+    cz_note("Test, epoch %d of %d, chosen by %s accuracy (%.2f %%)", t->best_epoch, t->epochs_run,
+            s->config->eval.select == CZ_SELECT_TEST ? "TEST" : "validation", 100 * t->best_value);
+    if (s->config->eval.select == CZ_SELECT_TEST)
+        cz_warn("the epoch was chosen by test accuracy (eval.select: test): the test figures are "
+                "optimistic");
+    for (int h = 0; h < s->heads; h++) print_head(&s->head[h]);
+    print_optimum(&s->optimum);
+    if (t->steps_here)
+        cz_note("Time         %.1f s in all, %.1f s training: %.2f ms a step of %d, %.0f cells/s, "
+                "%.1f GFLOP/s; %.1f %% of it exchanging gradients",
+                s->total_s, t->step_seconds, ms_per_step(s), s->config->train.batch, cells_per_s(s),
+                t->flops * s->ranks / t->step_seconds / 1e9,
+                100 * t->exposed_seconds / t->step_seconds);
+    cz_note("On           %d rank%s x %d thread%s, %s; at most %.0f MiB a rank", s->ranks,
+            s->ranks == 1 ? "" : "s", s->threads, s->threads == 1 ? "" : "s", s->backend,
+            s->peak_mib);
+}
+
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+static json_t *heads_json(const cz_summary *s)
+{
+    json_t *all = json_array();
+    for (int h = 0; h < s->heads; h++) {
+        const cz_head_result *r = &s->head[h];
+        json_t *one = json_pack("{s:s, s:s, s:i, s:i, s:f, s:[f,f], s:f, s:f, s:f, s:f}", "name",
+                                r->name, "role", r->adversary ? "adversary" : "target", "classes",
+                                r->classes, "n", r->n, "accuracy", r->accuracy, "accuracy_interval",
+                                r->low, r->high, "balanced_accuracy", r->balanced_accuracy, "loss",
+                                r->loss, "chance", r->chance, "majority", r->majority);
+        if (one && h == 0) {
+            json_object_set_new(one, "bayes", number(s->optimum.with_label));
+            json_object_set_new(one, "bayes_without_label", number(s->optimum.without_label));
+            json_object_set_new(one, "linear_discriminant", number(s->optimum.discriminant));
+        }
+        json_array_append_new(all, one);
+    }
+    return all;
+}
+
+static json_t *timing_json(const cz_summary *s)
+{
+    const cz_training_facts *t = &s->training;
+    json_t *j = json_object();
+    json_object_set_new(j, "total_s", number(s->total_s));
+    json_object_set_new(j, "load_s", number(s->load_s));
+    json_object_set_new(j, "start_to_first_step_s", number(s->first_step_s));
+    json_object_set_new(j, "train_s", number(t->step_seconds));
+    json_object_set_new(j, "steps", json_integer((json_int_t)t->steps_here));
+    json_object_set_new(j, "ms_per_step", number(ms_per_step(s)));
+    json_object_set_new(j, "cells_per_s", number(cells_per_s(s)));
+    json_object_set_new(
+        j, "gflop_per_step",
+        number(t->steps_here ? t->flops * s->ranks / (double)t->steps_here / 1e9 : NAN));
+    json_object_set_new(j, "exposed_reduction_s", number(t->exposed_seconds));
+    json_object_set_new(j, "evaluate_s", number(t->evaluate_seconds));
+    json_object_set_new(j, "checkpoint_s", number(t->checkpoint_seconds));
+    json_object_set_new(j, "fetch_s", number(t->fetch_seconds));
+    json_object_set_new(j, "peak_mib_per_rank", number(s->peak_mib));
+    return j;
+}
+
+cz_status cz_summary_write(const char *path, const cz_summary *s)
+{
+    const cz_cells *c = s->cells;
+    const cz_training_facts *t = &s->training;
+    json_t *j = json_pack(
+        "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, "
+        "s:s, s:{s:o}, s:o}",
+        "czhpc", CZ_VERSION, "cells", c->n, "classes", c->target.classes, "split", "train",
+        split_count(c, CZ_TRAIN), "validation", split_count(c, CZ_VALIDATION), "test",
+        split_count(c, CZ_TEST), "labels", c->label.classes, "parameters",
+        (json_int_t)cz_params_weights(cz_model_params(s->model)), "source", c->facts.source,
+        "device", "cpu", "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
+        s->threads, "transport", t->transport, "epochs_run", t->epochs_run, "best_epoch",
+        t->best_epoch, "selected_by",
+        s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "test", "heads",
+        heads_json(s), "timing", timing_json(s));
+    char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
+    json_decref(j);
+    if (!text) return cz_fail(CZ_ERR_MEMORY, "no memory for the summary, or a name is not UTF-8");
+    cz_status status = cz_write_file(path, text, strlen(text));
+    free(text);
+    return status;
+}

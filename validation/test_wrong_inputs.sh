@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# What a user can get wrong: each case ends, on 1 and on 3 ranks, with its exit code and exactly one
+# error line that says the words expected.
+set -u
+czhpc=${CZHPC:-./czhpc}
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+small=validation/small.yaml
+kind=setup
+
+expect() { # exit-code words arguments...
+    local code=$1 words=$2
+    shift 2
+    for ranks in ${RANKS:-1 3}; do
+        timeout 60 mpirun -np "$ranks" "$czhpc" "$@" >"$work/out" 2>"$work/err" </dev/null
+        local got=$? lines
+        lines=$(grep -c 'czhpc: error:' "$work/err")
+        if [ $got -eq "$code" ] && [ "$lines" -eq 1 ] &&
+            grep 'czhpc: error:' "$work/err" | grep -qF -- "$words"; then
+            echo "ok   $kind: $words ($ranks)"
+        else
+            echo "FAIL $kind: '$words' on $ranks ranks: exit $got, wanted $code; $lines error lines: $(
+                grep 'czhpc: error:' "$work/err" | head -n 2) [czhpc $*]"
+        fi
+    done
+}
+
+config() { # lines of YAML; prints the path of the file
+    printf '%s\n' "$@" >"$work/config.yaml"
+    echo "$work/config.yaml"
+}
+
+kind="command line"
+expect 2 'CONFIG'
+expect 2 '--dry-rum' $small --dry-rum
+expect 2 '--set' $small --set
+expect 2 "train.lr" $small --set train.lr
+expect 2 'configs/demo.yaml' $small configs/demo.yaml
+expect 2 '--search-hparams' $small --search-hparams
+
+kind=config
+expect 3 'no-such-file.yaml' no-such-file.yaml
+expect 2 "did you mean 'train.lr'" "$(config 'train:' '  lrr: 1e-3')"
+expect 2 'config.yaml:2:' "$(config 'train:' '  epochs: many')"
+expect 2 'model.dropout' "$(config 'model:' '  dropout: 1.5')"
+expect 2 'config.yaml:2:' "$(config 'train:' "$(printf '\tlr: 1')")"
+expect 2 'train.lr' $small --set train.lr=nan
+expect 2 'model.heads' $small --set model.heads=5
+expect 3 'directory' "$work"
+expect 2 'data.h5ad' "$(config 'data:' '  source: h5ad')"
+expect 2 'train.epochs' "$(config 'train:' '  epochs: 1' '  epochs: 2')"
+
+kind=h5ad
+h5ad() { # exit-code words file settings...
+    local code=$1 words=$2 file=$3
+    shift 3
+    local sets=()
+    for s in "$@"; do sets+=(--set "$s"); done
+    expect "$code" "$words" $small --results "$work" --set data.source=h5ad --set "data.h5ad=$file" \
+        --set data.features=obsm "${sets[@]}"
+}
+mpirun -np 1 "$czhpc" $small --write-synthetic "$work/cells.h5ad" >/dev/null 2>&1 ||
+    echo "FAIL --write-synthetic"
+: >"$work/empty.h5ad"
+echo 'not HDF5' >"$work/text.h5ad"
+head -c 5000 "$work/cells.h5ad" >"$work/short.h5ad"
+head -c "$(($(stat -c %s "$work/cells.h5ad") * 2 / 3))" "$work/cells.h5ad" >"$work/cut.h5ad"
+h5ad 3 'missing.h5ad' "$work/missing.h5ad"
+h5ad 3 'empty.h5ad' "$work/empty.h5ad"
+h5ad 3 'text.h5ad' "$work/text.h5ad"
+h5ad 3 'short.h5ad' "$work/short.h5ad"
+h5ad 3 'cut.h5ad' "$work/cut.h5ad"
+h5ad 3 'nobody' "$work/cells.h5ad" data.target_key=nobody
+h5ad 3 'age' "$work/cells.h5ad" 'data.adversary_keys=[age]'
+h5ad 3 'umap' "$work/cells.h5ad" data.obsm=umap
+h5ad 3 'X' "$work/cells.h5ad" data.features=counts
+
+kind='label table'
+table() { # exit-code words file
+    expect "$1" "$2" $small --results "$work" --name table --set "text.table=$3"
+    rm -rf "$work/table"
+}
+head -c 3000 configs/labels.h5 >"$work/labels-cut.h5"
+table 3 'missing.h5' "$work/missing.h5"
+table 3 'text.h5ad' "$work/text.h5ad"
+table 3 'labels' "$work/cells.h5ad"
+table 3 'labels-cut.h5' "$work/labels-cut.h5"
+h5ad 3 'donor_01' "$work/cells.h5ad" data.label_key=donor_id
+
+kind=checkpoint
+mpirun -np 1 "$czhpc" $small --results "$work" --name run --set train.epochs=2 >"$work/out" 2>&1 ||
+    { echo "FAIL a job to resume"; cat "$work/out"; }
+state=$work/run/checkpoints/best.h5
+echo garbage >"$work/garbage.h5"
+head -c 4000 "$state" >"$work/state-cut.h5"
+resume() { # exit-code words path settings...
+    local code=$1 words=$2 path=$3
+    shift 3
+    rm -rf "$work/again"
+    expect "$code" "$words" $small --results "$work" --name again --set train.epochs=2 --resume "$path" "$@"
+}
+expect 2 'finished' $small --results "$work" --name run
+resume 3 'no-such' "$work/no-such.h5"
+resume 3 'garbage.h5' "$work/garbage.h5"
+resume 3 'state-cut.h5' "$work/state-cut.h5"
+resume 3 'resampler.latents' "$state" --set model.latents=9
+resume 3 'config' "$state" --set train.lr=1e-5
+resume 3 'cells.h5ad' "$work/cells.h5ad"
+
+kind=environment
+expect 4 'blocked' $small --results "$work/text.h5ad/blocked"
+expect 4 'avx512' $small --results "$work" --name fp64 --set run.precision=fp64 --set run.level=avx512
+
+kind=training
+expect 5 'train.lr' $small --results "$work" --name huge --set train.lr=1e30 --set train.warmup=0
