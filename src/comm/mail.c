@@ -2,8 +2,6 @@
 #include "mpi_error.h"
 #include "reducer.h"
 
-#include <limits.h>
-
 enum { SLOTS_TAG, ARRAY_TAG }; /* + the partial sum */
 
 /* The largest power of two that divides the threads: then the workers of a partial sum are a
@@ -173,11 +171,6 @@ static cz_status prepare_weights(cz_reducer *r, int other)
 cz_status cz_mail_open(cz_reducer *r)
 {
     cz_mail *mail = &r->mail;
-    if (r->n > INT_MAX)
-        return cz_fail(CZ_ERR_CONFIG,
-                       "%zu weights are more than a message can hold: use a "
-                       "smaller model, or ranks on one node",
-                       r->n);
     mail->group = group_of(r->threads);
     mail->partials = r->threads / mail->group;
     CZ_TRY(take_tables(r));

@@ -2,6 +2,7 @@
 #include "czhpc/log.h"
 #include "mpi_error.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,11 @@ static cz_status touch(void *context, int thread)
 
 static cz_status open_memory(cz_reducer *r)
 {
+    if (!r->window && r->n > INT_MAX)
+        return cz_fail(CZ_ERR_CONFIG,
+                       "%zu weights are more than a message can hold: use a "
+                       "smaller model, or ranks on one node",
+                       r->n);
     r->scratch_bytes = cz_tree_scratch(r->workers);
     size_t scratch = (size_t)r->threads * r->scratch_bytes;
     size_t own = r->window ? cz_window_own_bytes(r) : cz_mail_own_bytes(r);
