@@ -1,8 +1,8 @@
 /* Vectors of labels from a table: an HDF5 file with `labels` (rows) and `vectors` (rows, C). */
 #include "czhpc/data.h"
 #include "czhpc/h5_read.h"
+#include "czhpc/text.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,43 +95,6 @@ static cz_status read_table(table *read, const char *path)
     return status;
 }
 
-static int smaller(int a, int b) { return a < b ? a : b; }
-
-/* Levenshtein's distance without regard to case; `row` has room for strlen(b) + 1. */
-static int distance(const char *a, const char *b, int *row)
-{
-    int width = (int)strlen(b);
-    for (int j = 0; j <= width; j++) row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= width; j++) {
-            int equal = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
-            int changed = corner + !equal;
-            corner = row[j];
-            row[j] = smaller(changed, smaller(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[width];
-}
-
-static const char *nearest(const char *label, const table *read)
-{
-    size_t longest = 0;
-    for (int i = 0; i < read->rows; i++)
-        if (strlen(read->label[i]) > longest) longest = strlen(read->label[i]);
-    int *row = cz_alloc(longest + 1, sizeof *row, "the comparison of labels");
-    int best = 0, least = INT32_MAX;
-    for (int i = 0; row && i < read->rows; i++) {
-        int d = distance(label, read->label[i], row);
-        if (d >= least) continue;
-        least = d;
-        best = i;
-    }
-    free(row);
-    return read->label[best];
-}
-
 static int row_of(const char *label, const table *read)
 {
     for (int i = 0; i < read->rows; i++)
@@ -139,16 +102,17 @@ static int row_of(const char *label, const table *read)
     return -1;
 }
 
-/* Names every label that the table lacks, and the nearest one that it has. */
+/* Names every label that the table lacks, and one near it that it has. */
 static cz_status check_labels(const table *read, char *const *label, int count, const char *path)
 {
     char text[2048] = "";
     int missing = 0;
     for (int i = 0; i < count; i++) {
         if (row_of(label[i], read) >= 0) continue;
+        const char *near = cz_text_nearest(label[i], (const char *const *)read->label, read->rows);
         size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s'%s' (nearest: '%s')", missing++ ? ", " : "",
-                 label[i], nearest(label[i], read));
+        snprintf(text + used, sizeof text - used, "%s'%s'%s%s%s", missing++ ? ", " : "", label[i],
+                 near ? " (near: '" : "", near ? near : "", near ? "')" : "");
     }
     if (!missing) return CZ_OK;
     return cz_fail(CZ_ERR_INPUT,

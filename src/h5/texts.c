@@ -1,30 +1,11 @@
 #include "czhpc/h5_read.h"
+#include "czhpc/text.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Whether `text` is UTF-8 as RFC 3629 has it: no overlong form, no surrogate. */
-static bool is_utf8(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at) {
-        int more = *at < 0x80 ? 0 : *at >= 0xF0 ? 3 : *at >= 0xE0 ? 2 : 1;
-        uint32_t code = more == 0 ? *at : *at & (0x3Fu >> more);
-        if (more && (*at < 0xC2 || *at > 0xF4)) return false;
-        at++;
-        for (int i = 0; i < more; i++, at++) {
-            if ((*at & 0xC0) != 0x80) return false;
-            code = code << 6 | (*at & 0x3Fu);
-        }
-        if ((more == 2 && code < 0x800) || (more == 3 && (code < 0x10000 || code > 0x10FFFF)) ||
-            (code >= 0xD800 && code <= 0xDFFF))
-            return false;
-    }
-    return true;
-}
 
 /* Integers; or an enumeration, by its values' names (booleans are FALSE and TRUE, which
  * Python shows as False and True). */
@@ -80,7 +61,7 @@ cz_status cz_h5_texts(char ***texts, int *count, hid_t file, const char *place)
                                            : read_numbers(texts, n, file, place, dataset);
     cz_h5_close(&dataset);
     for (int i = 0; !status && i < n; i++)
-        if (!is_utf8((*texts)[i]))
+        if (cz_text_utf8((*texts)[i], strlen((*texts)[i])) < strlen((*texts)[i]))
             status = cz_h5_fail(CZ_ERR_INPUT, file, place, "text %d is not UTF-8", i);
     if (status) {
         cz_h5_free_strings(*texts, (size_t)n);
