@@ -52,8 +52,8 @@ static cz_status check_data(const checker *c, const cz_config *k)
         REFUSE("data.h5ad", "data.source",
                "data.h5ad names a file, but data.source is synthetic: set data.source to h5ad");
     const char *matrix = k->data.matrix;
-    if (strcmp(matrix, "X") && strcmp(matrix, "raw") &&
-        (strncmp(matrix, "layer:", 6) || !matrix[6]))
+    bool layer = strncmp(matrix, "layer:", 6) == 0 && matrix[6];
+    if (!layer && strcmp(matrix, "X") != 0 && strcmp(matrix, "raw") != 0)
         REFUSE("data.matrix", "data.matrix",
                "key 'data.matrix': expected X, raw or layer:NAME, found '%s'", matrix);
     if (k->data.components > k->data.variable_genes && k->data.features == CZ_FEATURES_COUNTS)

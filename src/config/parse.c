@@ -233,7 +233,7 @@ static cz_status read_sections(reader *r, cz_config *config, cz_origin *origin)
         if (r->event.type == YAML_MAPPING_END_EVENT) return CZ_OK;
         CZ_TRY(read_name(r, name, NULL));
         int section = 0;
-        while (section < count && strcmp(names[section], name)) section++;
+        while (section < count && strcmp(names[section], name) != 0) section++;
         if (section == count) return unknown_section(r, name, names, count);
         if (line[section])
             return cz_config_fail(r->path, here(r),
@@ -271,9 +271,8 @@ static cz_status check_encoding(const reader *r)
 {
     size_t good = cz_text_utf8(r->text, r->size);
     if (good == r->size) return CZ_OK;
-    return cz_config_fail(r->path, place(r, mark_of_offset(r, good)),
-                          "byte 0x%02X is not UTF-8%s", (unsigned char)r->text[good],
-                          r->path ? ": save the file as UTF-8" : "");
+    return cz_config_fail(r->path, place(r, mark_of_offset(r, good)), "byte 0x%02X is not UTF-8%s",
+                          (unsigned char)r->text[good], r->path ? ": save the file as UTF-8" : "");
 }
 
 static cz_status open_reader(reader *r)
@@ -295,31 +294,30 @@ static void close_reader(reader *r)
     yaml_parser_delete(&r->yaml);
 }
 
-/* The whole of a file, or of a pipe, for the caller to free. */
-static cz_status read_file(char **text, size_t *size, const char *path)
+/* The whole of a file, or of a pipe, for the caller to free; NULL with *status set. */
+static char *read_file(size_t *size, cz_status *status, const char *path)
 {
     struct stat about;
-    *text = NULL;
     FILE *in = fopen(path, "rb");
-    if (!in) return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
-    cz_status status = CZ_OK;
+    if (!in) {
+        *status = cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+        return NULL;
+    }
+    *status = CZ_OK;
     if (fstat(fileno(in), &about) == 0 && S_ISDIR(about.st_mode))
-        status = cz_fail(CZ_ERR_INPUT, "%s: is a folder: give a configuration file", path);
-    if (!status && !(*text = cz_alloc(LARGEST + 1, 1, "the configuration file")))
-        status = CZ_ERR_MEMORY;
-    if (!status) {
-        *size = fread(*text, 1, LARGEST + 1, in);
+        *status = cz_fail(CZ_ERR_INPUT, "%s: is a folder: give a configuration file", path);
+    char *text = *status ? NULL : cz_alloc(LARGEST + 1, 1, "the configuration file");
+    if (text) {
+        *size = fread(text, 1, LARGEST + 1, in);
         if (ferror(in))
-            status = cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+            *status = cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
         else if (*size > LARGEST)
-            status = cz_fail(CZ_ERR_CONFIG, "%s: is larger than 1 MiB: no configuration is", path);
-    }
+            *status = cz_fail(CZ_ERR_CONFIG, "%s: is larger than 1 MiB: no configuration is", path);
+    } else if (!*status) *status = CZ_ERR_MEMORY;
     fclose(in);
-    if (status) {
-        free(*text);
-        *text = NULL;
-    }
-    return status;
+    if (!*status) return text;
+    free(text);
+    return NULL;
 }
 
 /* A file named in a configuration stands beside it, or in the working directory. */
@@ -339,11 +337,12 @@ static cz_status find_beside(cz_config *config, const cz_key *key, const char *p
 
 cz_status cz_config_parse(cz_config *config, cz_origin *origin, const char *path)
 {
-    char *text = NULL;
+    cz_status status;
     reader r = {.path = path};
-    CZ_TRY(read_file(&text, &r.size, path));
+    char *text = read_file(&r.size, &status, path);
+    if (!text) return status;
     r.text = text;
-    cz_status status = check_encoding(&r);
+    status = check_encoding(&r);
     if (!status) status = open_reader(&r);
     if (!status) {
         status = read_document(&r, config, origin);
