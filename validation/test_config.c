@@ -358,7 +358,7 @@ static void check_bad_inputs(void)
     char *deep = malloc(200002);
     if (!deep) exit(1);
     memset(deep, '[', 200000);
-    strcpy(deep + 200000, "\n");
+    deep[200000] = 0;
     check(load(&config, deep, NULL) == CZ_ERR_CONFIG, "200,000 nested lists");
     free(deep);
 }
@@ -465,7 +465,7 @@ static void check_reference_schedule(void)
     cz_config c;
     cz_error_clear();
     if (!check(!cz_config_load(&c, "configs/reference.yaml", NULL, 0), "reference.yaml")) return;
-    const int64_t total = 50 * 174;
+    const int64_t total = (int64_t)50 * 174;
     double worst = 0;
     for (int64_t step = 0; step < total; step++) {
         double twice = 2.0 * (double)step, warm = 0.1 * (double)total;

@@ -19,16 +19,16 @@ typedef enum cz_kind {
 enum { CZ_CHOICES_MAX = 4, CZ_CONFIG_KEYS = 96 };
 
 typedef struct cz_key {
-    const char *name; /* "train.lr"; keys of one section stand together */
-    cz_kind kind;
+    const char *name;    /* "train.lr"; keys of one section stand together */
     size_t offset, size; /* of the member of cz_config */
     const char *preset;  /* the default, as one would write it */
-    double min, max;     /* numbers; INFINITY: no limit but the type's */
-    bool above, below;   /* the limit itself is outside */
+    const char *help;
     const char *choice[CZ_CHOICES_MAX + 1];
+    double min, max; /* numbers; INFINITY: no limit but the type's */
+    cz_kind kind;
+    bool above, below; /* the limit itself is outside */
     bool may_be_empty; /* texts */
     bool result;       /* takes part in cz_config_hash() */
-    const char *help;
 } cz_key;
 
 extern const cz_key cz_keys[];

@@ -155,7 +155,7 @@ static bool set_choice(cz_config *config, const cz_key *key, const cz_value *val
 {
     int count = 0;
     for (; key->choice[count]; count++) {
-        if (strcmp(key->choice[count], word)) continue;
+        if (strcmp(key->choice[count], word) != 0) continue;
         if (key->kind == CZ_KIND_WORD) return cz_text_copy(member(config, key), key->size, word);
         memcpy(member(config, key), &count, sizeof count);
         return true;
@@ -208,7 +208,8 @@ static bool set_bool(cz_config *config, const cz_key *key, const cz_value *value
                      char reason[CZ_REASON_MAX])
 {
     bool yes = !value->quoted && strcmp(word, "true") == 0;
-    if (!yes && (value->quoted || strcmp(word, "false"))) return refuse(key, value, "", reason);
+    if (!yes && (value->quoted || strcmp(word, "false") != 0))
+        return refuse(key, value, "", reason);
     *(bool *)member(config, key) = yes;
     return true;
 }

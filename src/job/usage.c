@@ -93,23 +93,23 @@ static bool ends_in(const char *text, const char *end)
 
 static bool is_config(const char *word) { return ends_in(word, ".yaml") || ends_in(word, ".yml"); }
 
-/* The value of an option that takes one: behind its '=', else the next argument. */
+/* The value of an option that takes one: behind its '=', else the next argument; "" for none. */
 static cz_status take_value(reader *r, const option *o, const char **value)
 {
-    const char *next = r->at + 1 < r->argc ? r->argv[r->at + 1] : NULL;
-    if (o->takes == NOTHING) {
-        if (!*value) return CZ_OK;
+    const char *next = r->at + 1 < r->argc ? r->argv[r->at + 1] : "";
+    if (o->takes == NOTHING && *value)
         return cz_fail(CZ_ERR_USAGE, "option %s takes no value, found '%s'", o->name, *value);
-    }
     /* A path may begin with '-', but --results --dry-run is a slip. */
-    bool usable = next && strncmp(next, "--", 2) != 0;
-    if (!*value && o->takes == MAYBE_VALUE && (!usable || next[0] == '-' || is_config(next)))
-        return CZ_OK;
-    if (!*value && usable) {
-        *value = next;
-        r->at++;
+    bool usable = o->takes == VALUE         ? strncmp(next, "--", 2) != 0
+                  : o->takes == MAYBE_VALUE ? next[0] != '-' && !is_config(next)
+                                            : false;
+    bool empty = *value && !**value;
+    if (!*value) {
+        *value = usable ? next : "";
+        r->at += **value != 0;
+        empty = o->takes == VALUE && !**value;
     }
-    if (*value && **value) return CZ_OK;
+    if (!empty) return CZ_OK;
     return cz_fail(CZ_ERR_USAGE, "option %s needs a value: %s %s", o->name, o->name, o->value);
 }
 
@@ -152,7 +152,7 @@ static cz_status set_action(cz_usage *usage, const option *o, const char *value)
 static cz_status set_resume(cz_usage *usage, const char *value)
 {
     usage->resume = true;
-    if (!value || strcmp(value, "auto") == 0) return CZ_OK;
+    if (!*value || strcmp(value, "auto") == 0) return CZ_OK;
     if (cz_text_copy(usage->resume_from, sizeof usage->resume_from, value)) return CZ_OK;
     return cz_fail(CZ_ERR_USAGE, "the value of --resume has %zu bytes: at most %zu are possible",
                    strlen(value), sizeof usage->resume_from - 1);
