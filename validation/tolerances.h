@@ -35,6 +35,12 @@
 #define TOL_COUNTS_EXPLAINED 2e-4
 /* Features are fp32 of size about 1 to 10. */
 #define TOL_COUNTS_FEATURES 2e-6
+/* Normals in single precision against double, absolute: logarithm and root to 1e-7, of values
+ * below 6. */
+#define TOL_NORMAL 2e-6
+/* Posterior of synthetic cells from 24 effects against the whole covariance: exponents are
+ * differences of squares of some thousands, known to 1e-16 of themselves. */
+#define TOL_POSTERIOR 1e-11
 
 /* The same through the whole model: rounding of a loss of about 5 over 2 h, relative to gradients
  * from 1e-3 up. */

@@ -111,6 +111,10 @@ static cz_status factor(sums *s, double cells, int *column, int *rank, double *s
     if (status) goto done;
     for (int j = 0; j < P; j++) {
         spread[j] = sqrt(s->scatter[(size_t)j * (size_t)(P + 1)] / degrees);
+        if (!isfinite(spread[j])) {
+            status = cz_fail(CZ_ERR_INPUT, "feature %d of the training cells is not finite", j);
+            goto done;
+        }
         if (spread[j] > 0) column[varying++] = j;
     }
     for (int a = 0; a < varying; a++)
@@ -123,8 +127,7 @@ static cz_status factor(sums *s, double cells, int *column, int *rank, double *s
         varying ? LAPACKE_dpstrf(LAPACK_ROW_MAJOR, 'U', varying, c, P, pivot, &found, UNEXPLAINED)
                 : 0;
     if (info < 0) {
-        status = cz_fail(CZ_ERR_INPUT, "the features' covariance cannot be factored: a value is "
-                                       "not finite");
+        status = cz_fail(CZ_ERR_BUG, "LAPACKE_dpstrf refuses its argument %d", (int)-info);
         goto done;
     }
     *rank = (int)found;

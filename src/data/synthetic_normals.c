@@ -1,7 +1,8 @@
 /* Standard normals by the hundred million: Box & Muller 1958 on Philox, in single precision and
  * written so that compilers make vectors of it (16.3 million for the 31,780 cells).
  * Logarithm, sine and cosine are the polynomials of Moshier's Cephes (logf.c, sinf.c), to about
- * 1e-7. A radius has 24 random bits, so no value is beyond 5.9: of 2.7e8 normals one would be. */
+ * 1e-7. A radius has 23 random bits, all that a float can hold exactly, so no value is beyond
+ * 5.77: of 1.3e8 normals one would be. */
 #include "synthetic.h"
 #include "wide.h"
 
@@ -99,7 +100,7 @@ static inline void direction(float *cosine, float *sine, uint32_t word)
 static inline void normal_pairs(float *value, const uint32_t *first, const uint32_t *second)
 {
     for (int j = 0; j < LANES; j++) {
-        float u = ((float)(int32_t)(first[j] >> 8) + 0.5f) * 0x1p-24f, c, s;
+        float u = ((float)(int32_t)(first[j] >> 9) + 0.5f) * 0x1p-23f, c, s;
         float radius = root(-2 * logarithm(u));
         direction(&c, &s, second[j]);
         value[j] = radius * c;
