@@ -104,13 +104,12 @@ static cz_status add_ranks(double *values, size_t n, int everywhere, const cz_co
 static cz_status factor(sums *s, double cells, int *column, int *rank, double *spread)
 {
     int P = s->P, varying = 0;
-    double degrees = fmax(1, cells);
     double *c = cz_alloc((size_t)P * (size_t)P, sizeof *c, "the covariance within classes");
     lapack_int *pivot = cz_alloc((size_t)P, sizeof *pivot, "the covariance within classes");
     cz_status status = c && pivot ? CZ_OK : CZ_ERR_MEMORY;
     if (status) goto done;
     for (int j = 0; j < P; j++) {
-        spread[j] = sqrt(s->scatter[(size_t)j * (size_t)(P + 1)] / degrees);
+        spread[j] = sqrt(s->scatter[(size_t)j * (size_t)(P + 1)] / cells);
         if (!isfinite(spread[j])) {
             status = cz_fail(CZ_ERR_INPUT, "feature %d of the training cells is not finite", j);
             goto done;
@@ -121,7 +120,7 @@ static cz_status factor(sums *s, double cells, int *column, int *rank, double *s
         for (int b = a; b < varying; b++)
             c[(size_t)a * (size_t)P + (size_t)b] =
                 s->scatter[(size_t)column[a] * (size_t)P + (size_t)column[b]] /
-                (degrees * spread[column[a]] * spread[column[b]]);
+                (cells * spread[column[a]] * spread[column[b]]);
     lapack_int found = 0;
     lapack_int info =
         varying ? LAPACKE_dpstrf(LAPACK_ROW_MAJOR, 'U', varying, c, P, pivot, &found, UNEXPLAINED)
@@ -145,17 +144,14 @@ done:
 static cz_status solve(cz_discriminant *d, sums *s)
 {
     int P = s->P, rank = 0;
-    double cells = 0, classes = 0;
+    double cells = 0;
     double *spread = cz_alloc((size_t)P, sizeof *spread, "a discriminant");
     double *centre = cz_alloc((size_t)P, sizeof *centre, "a discriminant");
     double *right = cz_alloc((size_t)P, sizeof *right, "a discriminant");
     int *column = cz_alloc((size_t)P, sizeof *column, "a discriminant");
     cz_status status = spread && centre && right && column ? CZ_OK : CZ_ERR_MEMORY;
-    for (int k = 0; k < d->classes; k++) {
-        cells += s->count[k];
-        classes += s->count[k] > 0;
-    }
-    if (!status) status = factor(s, cells - classes, column, &rank, spread);
+    for (int k = 0; k < d->classes; k++) cells += s->count[k];
+    if (!status) status = factor(s, cells, column, &rank, spread);
     if (status) goto done;
     for (int k = 0; k < d->classes; k++)
         for (int j = 0; j < P; j++)
