@@ -15,7 +15,7 @@
 #define TOL_F64_OP 1e-13
 /* The fp32 exponential, in units in the last place: the rounding of a polynomial and of its
  * argument's reduction. */
-#define TOL_EXP_UNITS 1.5
+#define TOL_EXP_UNITS 1
 /* Central differences in fp64, h 1e-5: curvature h^2 and rounding 1e-16 / h. */
 #define TOL_FINITE_DIFFERENCE 1e-8
 /* The factored resampler against the plain one in fp64: another order of the same sums. */

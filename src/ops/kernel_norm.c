@@ -20,11 +20,6 @@ INLINE const uint8_t *row_mask(const dropout_rows *d, int n, size_t *at)
     return cell_mask(d->drop, n / d->cell_rows, d->cell_rows * d->C);
 }
 
-INLINE real inverse_root(real x)
-{
-    return 1 / (REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x) : (real)sqrtf((float)x));
-}
-
 /* s = residual + drop(x) in x's place; its mean and 1 / sqrt(variance + eps), in two passes. */
 static void sum_row(real *x, const real *residual, int C, const uint8_t *bits, size_t at,
                     real scale, real *mean, real *rstd)
@@ -91,8 +86,8 @@ cz_status K(add_dropout_norm_backward)(cz_exec *exec, cz_tensor dx, cz_tensor dr
             vec g = load_next(gains + c, C - c) * dyc;
             sum += g;
             dot += g * hat;
-            store_next(dg + c, load_next(dg + c, C - c) + dyc * hat, C - c);
-            store_next(db + c, load_next(db + c, C - c) + dyc, C - c);
+            add_next(dg + c, dyc * hat, C - c);
+            add_next(db + c, dyc, C - c);
         }
         vec g_mean = broadcast(sum_lanes(sum) / (real)C);
         vec dot_mean = broadcast(sum_lanes(dot) / (real)C);

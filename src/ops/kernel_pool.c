@@ -1,5 +1,5 @@
 /* The resampler's pooling: blocks of cells, and the attention of latents to tokens. */
-#include "pool.h"
+#include "pooling.h"
 #include "scratch.h"
 #include "transpose.h"
 
@@ -27,12 +27,6 @@ static bool next_block(pool *p, int B)
     p->first += p->cells;
     p->cells = B - p->first < block ? B - p->first : block;
     return p->cells > 0;
-}
-
-/* Row 0 of the tokens of cell i of the block, columns of head h. */
-INLINE real *head_of(const pool *p, cz_tensor tokens, int i, int h)
-{
-    return tensor_row(tokens, (p->first + i) * p->T) + h * p->size;
 }
 
 /* weights[i, t, h, l] = q_h[l] k_h[i, t], for all cells of the block at once. */

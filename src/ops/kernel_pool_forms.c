@@ -1,13 +1,9 @@
 /* The resampler's output projection, z[l] = W_o concat_h(A_h v_h)[l], in its two forms.
  *   factored  z = A^T U over (t, h), U[t, h] = W_o[:, h] v_h[t]
  *   plain     heads[l] = concat_h(A_h v_h)[l], z = heads W_o^T */
-#include "pool.h"
+#include "pooling.h"
 #include "small.h"
 
-INLINE real *head_of(const pool *p, cz_tensor tokens, int i, int h)
-{
-    return tensor_row(tokens, (p->first + i) * p->T) + h * p->size;
-}
 INLINE const real *weights_of(const pool *p, int i)
 {
     return p->weights + (size_t)i * cell_weights(p);

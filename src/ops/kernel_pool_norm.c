@@ -1,6 +1,6 @@
 /* The resampler's LayerNorm and mean over latents. One cell's (L, D) rows at a time, which stay
  * in the cache: they are computed again in backward rather than kept. */
-#include "pool.h"
+#include "pooling.h"
 
 static const real EPS = (real)1e-5;
 
@@ -36,12 +36,6 @@ static cell open_cell(const pool *p, int i)
                   .total = p->row[1],
                   .dbias = p->row[2]};
 }
-
-INLINE real inverse_root(real x)
-{
-    return 1 / (REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x) : (real)sqrtf((float)x));
-}
-INLINE void add_to(real *to, vec v, int left) { store_next(to, load_next(to, left) + v, left); }
 
 /* Columns from c of row l, dropped. */
 INLINE vec drop_row(const cell *w, vec v, int l, int c)
@@ -88,7 +82,7 @@ INLINE void forward_rows(const int rows, const cell *w, real *z, int l)
         vec hat = {0};
         UNROLL for (int r = 0; r < rows; r++) hat +=
             (load_next(z + r * D + c, D - c) - mean[r]) * rstd[r];
-        add_to(w->total + c, hat, D - c);
+        add_next(w->total + c, hat, D - c);
     }
 }
 
@@ -126,7 +120,7 @@ INLINE void backward_rows(const int rows, const cell *w, real *z, int l)
             total += hat;
             dot[r] += g * hat;
         }
-        add_to(w->total + c, total, D - c);
+        add_next(w->total + c, total, D - c);
     }
     UNROLL for (int r = 0; r < rows; r++)
     {
@@ -138,12 +132,12 @@ INLINE void backward_rows(const int rows, const cell *w, real *z, int l)
         UNROLL for (int r = 0; r < rows; r++)
         {
             vec ds = (g - load_next(z + r * D + c, D - c) * dot[r]) * rstd[r];
-            add_to(tensor_row(w->dlatents, l + r) + c, ds, D - c);
+            add_next(tensor_row(w->dlatents, l + r) + c, ds, D - c);
             ds = drop_row(w, ds, l + r, c);
             store_next(z + r * D + c, ds, D - c);
             dbias += ds;
         }
-        add_to(w->dbias + c, dbias, D - c);
+        add_next(w->dbias + c, dbias, D - c);
     }
 }
 
@@ -168,8 +162,8 @@ void K(pool_norm_backward)(pool *p, int i, real *z)
     real *dgain = p->dw->gain.data, *dbias = p->dw->bias.data, *db_out = p->dw->b_out.data;
     for (int c = 0; c < D; c += LANES) {
         vec dyc = load_next(dy + c, D - c);
-        add_to(dgain + c, dyc * share * load_next(w.total + c, D - c), D - c);
-        add_to(dbias + c, dyc, D - c);
-        add_to(db_out + c, load_next(w.dbias + c, D - c), D - c);
+        add_next(dgain + c, dyc * share * load_next(w.total + c, D - c), D - c);
+        add_next(dbias + c, dyc, D - c);
+        add_next(db_out + c, load_next(w.dbias + c, D - c), D - c);
     }
 }

@@ -3,8 +3,7 @@
 
 static void add_row(real *to, const real *from, int C)
 {
-    for (int c = 0; c < C; c += LANES)
-        store_next(to + c, load_next(to + c, C - c) + load_next(from + c, C - c), C - c);
+    for (int c = 0; c < C; c += LANES) add_next(to + c, load_next(from + c, C - c), C - c);
 }
 
 cz_status K(add_positions)(cz_exec *exec, cz_tensor x, cz_tensor code)

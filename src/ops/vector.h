@@ -17,6 +17,8 @@ INLINE void store_next(real *p, vec v, int left)
     else store_part(p, v, left);
 }
 
+INLINE void add_next(real *p, vec v, int left) { store_next(p, load_next(p, left) + v, left); }
+
 /* `v` in its first `left` lanes (> 0), `other` in those beyond. */
 INLINE vec keep_next(vec v, vec other, int left)
 {
@@ -26,11 +28,16 @@ INLINE vec keep_next(vec v, vec other, int left)
     return choose(lane < (vec_int){0} + (real_int)left, v, other);
 }
 
+INLINE real inverse_root(real x)
+{
+    return 1 / (REAL_DTYPE == CZ_F64 ? (real)sqrt((double)x) : (real)sqrtf((float)x));
+}
+
 INLINE int round_up(int n) { return (n + LANES - 1) / LANES * LANES; }
 
 /* exp(x) for x <= 0. In fp32: x = n log 2 + r, exp(r) by the polynomial of Cephes' expf
- * (Moshier 1992), which is within 2^-26 of it; below 1.5 units in the last place in all, and 0
- * below -87, where the result nears the denormals. NaN stays NaN. In fp64: libm's. */
+ * (Moshier 1992); at most 1 unit in the last place off, and 0 below -87, where the result nears
+ * the denormals. NaN stays NaN. In fp64: libm's. */
 #if CZ_REAL_BITS == 64
 INLINE vec vec_exp(vec x)
 {
@@ -82,9 +89,10 @@ INLINE real drop_scale(const cz_dropout *drop)
 /* Writes the masks of all cells. */
 INLINE void draw_masks(const cz_exec *exec, const cz_dropout *drop, int cells, int elements)
 {
-    for (int b = 0; drop && b < cells; b++)
-        K(mask)
-        (cell_mask(drop, b, elements), exec->step, drop->site, drop->p, drop->cell[b], elements);
+    for (int b = 0; drop && b < cells; b++) {
+        uint8_t *bits = cell_mask(drop, b, elements);
+        K(mask)(bits, exec->step, drop->site, drop->p, drop->cell[b], elements);
+    }
 }
 
 #endif

@@ -3,8 +3,8 @@
  *
  * A block of cells is in work at a time. Attention lies transposed, [cell][t][h][l] with rows of
  * ldl elements: a softmax over t is then vertical, and both products with U take it as it is. */
-#ifndef CZ_POOL_H_PRIVATE
-#define CZ_POOL_H_PRIVATE
+#ifndef CZ_POOLING_H
+#define CZ_POOLING_H
 
 #include "vector.h"
 
@@ -33,6 +33,12 @@ INLINE size_t cell_rows(const pool *p) { return (size_t)p->L * (size_t)p->D; }
 INLINE size_t cell_u(const pool *p)
 {
     return p->form == CZ_POOL_FACTORED ? (size_t)p->T * (size_t)p->H * (size_t)p->D : cell_rows(p);
+}
+
+/* Row 0 of the tokens of cell i of the block, columns of head h. */
+INLINE real *head_of(const pool *p, cz_tensor tokens, int i, int h)
+{
+    return tensor_row(tokens, (p->first + i) * p->T) + h * p->size;
 }
 
 /* The output projection. In order: open for the block, rows for each of its cells `i`, which
