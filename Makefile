@@ -50,6 +50,11 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo "cc  $<"
 	@	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+$(BUILD)/tools/%: tools/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "cc  $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS)
+
 $(BUILD)/validation/%: validation/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "cc  $<"
@@ -70,7 +75,7 @@ demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
 lint: ## formatting, layering, clang-tidy, cppcheck
 	@tools/lint.sh $(CPPFLAGS)
 
-bench: czhpc ## czhpc beside PyTorch in one run (needs tools/setup.sh --bench)
+bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
 validate: czhpc $(TESTS) ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)

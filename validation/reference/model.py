@@ -261,5 +261,5 @@ def losses(logits, codes):
 def total_loss(cell_losses, codes):
     """The sum over heads of the mean over the cells of known class."""
     return sum(
-        loss.sum() / max(1, int((code >= 0).sum())) for loss, code in zip(cell_losses, codes)
+        loss.sum() / (code >= 0).sum().clamp(min=1) for loss, code in zip(cell_losses, codes)
     )

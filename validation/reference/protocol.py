@@ -14,10 +14,10 @@ def schedule(step, total, warmup, cycles=1.0):
     return 0.5 * (1 + math.cos(math.pi * cycles * progress))
 
 
-def adam(parameters, lr, weight_decay):
+def adam(parameters, lr, weight_decay, fused=False):
     """Adam with coupled L2 decay."""
     return torch.optim.Adam(
-        parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay
+        parameters, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay, fused=fused
     )
 
 
