@@ -121,13 +121,28 @@ static void check_masks(const cz_backend *backend)
     cz_tensor x = random_tensor(dtype, 1, 1, 0, 1), w = random_tensor(dtype, MANY, 1, 0, 2);
     cz_tensor y = nan_tensor(dtype, 1, MANY, 0);
     right &= !cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &s.drop, 1);
+    right &= site_bits_right(&s, 1, MANY);
     for (int i = 0; i < MANY; i++) share += (double)(s.drop.bits[i / 8] >> i % 8 & 1) / MANY;
     const char *name = cz_backend_name(backend);
-    check(right, "%s: masks of 1 to 700 elements, bit for bit", name);
+    check(right, "%s: masks of 1 to 700 and of 80000 elements, bit for bit", name);
     /* five standard deviations of a share of MANY draws */
     check(fabs(share - (1 - s.drop.p)) < 5 * sqrt(s.drop.p / MANY), "%s: kept %.4f of %.4f", name,
           share, 1 - s.drop.p);
     site_close(&s);
+    drop_tensor(x), drop_tensor(w), drop_tensor(y);
+}
+
+/* A NaN goes through ReLU, so that a diverged layer is seen. */
+static void check_nan(const cz_backend *backend)
+{
+    enum { C = 21 };
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    cz_tensor x = nan_tensor(dtype, 1, 3, 0), w = random_tensor(dtype, C, 3, 0, 1);
+    cz_tensor y = random_tensor(dtype, 1, C, 0, 2);
+    bool all = !cz_linear_forward(&exec, y, x, w, none, CZ_RELU, NULL, 0);
+    for (int c = 0; c < C; c++) all &= isnan(get(y, 0, c));
+    check(all, "%s: NaN passes through ReLU", cz_backend_name(backend));
     drop_tensor(x), drop_tensor(w), drop_tensor(y);
 }
 
@@ -392,6 +407,7 @@ int main(void)
         double tolerance = level < 0 ? TOL_F64_OP : TOL_F32_OP;
         check_forward(backend, tolerance);
         check_masks(backend);
+        check_nan(backend);
         check_backward(backend, tolerance);
         check_adam(backend, tolerance);
         check_rows(backend, tolerance);

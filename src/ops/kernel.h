@@ -11,6 +11,14 @@
 
 #include "backend.h"
 
+#ifndef CZ_VARIANT /* a tool that reads one file by itself sees the plainest variant */
+#define CZ_VARIANT portable_f32
+#define CZ_NAME "cpu, portable, fp32"
+#define CZ_REAL_BITS 32
+#define CZ_VECTOR_BYTES 16
+#define CZ_LEVEL CZ_LEVEL_PORTABLE
+#endif
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

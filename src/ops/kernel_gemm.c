@@ -94,7 +94,8 @@ TILES(6)
 #if TILE_ROWS > 6
 TILES(7)
 TILES(8)
-TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+TILES(9)
+TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
     /* By rows - 1, layout, vectors - 1. */

@@ -31,3 +31,7 @@ endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rule,$(v))))
 
 $(BUILD)/src/ops/levels.o: CPPFLAGS += $(LEVELS_FLAGS)
+
+# make bench_gemm: builds and runs validation/bench_gemm.c.
+bench_%: $(BUILD)/validation/bench_%
+	@$<
