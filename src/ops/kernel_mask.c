@@ -42,7 +42,7 @@ INLINE wide numbered(uint32_t first)
 }
 INLINE void kept(uint8_t *bytes, wide c0, wide c1, wide c2, wide c3, unsigned threshold)
 {
-    const int odd = 0xaa;
+    enum { odd = 0xaa };
     wide w01 = _mm256_blend_epi32(c0, _mm256_slli_epi64(c1, 32), odd);
     wide w23 = _mm256_blend_epi32(c2, _mm256_slli_epi64(c3, 32), odd);
     wide limit = _mm256_set1_epi16((short)threshold);
