@@ -7,6 +7,11 @@
 
 #include <mpi.h>
 
+/* Lets a child process walk(context) first: HDF5 1.10 crashes or hangs on some damaged files.
+ * The walk's own outcome is thrown away; call it again when this returns CZ_OK. CZ_ERR_INPUT:
+ * the child died, or used more processor time than a file of this size can need. Local. */
+cz_status cz_h5_probe(const char *path, cz_status (*walk)(void *context), void *context);
+
 /* Opens a file that cz_h5_open_file() on one rank has found good for collective reading
  * (MPI-IO). Collective over `comm`; the outcome is not agreed. */
 cz_status cz_h5_open_shared(hid_t *file, const char *path, MPI_Comm comm);
@@ -29,7 +34,8 @@ cz_status cz_h5_integers_attribute(int64_t *values, int count, hid_t file, const
                                    const char *name);
 
 /* A dataset's axes and its values' class. CZ_ERR_INPUT: it is no dataset, has other than `rank`
- * axes, or a filter is missing that its values need. Local. */
+ * axes, a filter is missing that its values need, or fewer bytes are stored than its values can
+ * be packed in. Visits all that HDF5 needs to find its values. Local. */
 cz_status cz_h5_layout(hsize_t *dim, H5T_class_t *class, hid_t file, const char *place, int rank);
 
 /* A whole dataset of one axis as texts: strings of fixed or variable length, integers, or

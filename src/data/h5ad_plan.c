@@ -243,7 +243,7 @@ static cz_status plan_all(h5ad_plan *plan, hid_t file, const cz_config *config, 
     return names ? cz_h5_texts(&plan->cell_name, &length, file, index) : CZ_OK;
 }
 
-cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
+static cz_status plan_file(h5ad_plan *plan, const cz_config *config, bool names)
 {
     hid_t file;
     *plan = (h5ad_plan){0};
@@ -252,6 +252,28 @@ cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
     cz_h5_close(&file);
     if (status) h5ad_plan_free(plan);
     return status;
+}
+
+typedef struct probe {
+    const cz_config *config;
+    bool names;
+} probe;
+
+static cz_status probe_file(void *context)
+{
+    const probe *asked = context;
+    h5ad_plan plan;
+    CZ_TRY(plan_file(&plan, asked->config, asked->names));
+    h5ad_plan_free(&plan);
+    return CZ_OK;
+}
+
+cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
+{
+    probe asked = {config, names};
+    *plan = (h5ad_plan){0};
+    CZ_TRY(cz_h5_probe(config->data.h5ad, probe_file, &asked));
+    return plan_file(plan, config, names);
 }
 
 /* Names and codes of a column, whose number of classes all ranks know. */

@@ -7,11 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#ifndef CZ_SHARE
-#define CZ_SHARE "/usr/local/share/czhpc"
-#endif
 
 typedef struct table {
     char **label;
@@ -23,29 +18,6 @@ static void table_free(table *read)
 {
     cz_h5_free_strings(read->label, (size_t)read->rows);
     free(read->vector);
-}
-
-/* The table that comes with czhpc: beside the executable (a checkout), or where it was
- * installed. */
-static cz_status embedded_path(char *path, size_t size)
-{
-    static const char *const places[] = {"configs/labels.h5", "../share/czhpc/configs/labels.h5",
-                                         "../../configs/labels.h5"};
-    char folder[CZ_PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
-    folder[length > 0 ? length : 0] = 0;
-    char *slash = strrchr(folder, '/');
-    if (slash) *slash = 0;
-    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
-        snprintf(path, size, "%s/%s", folder, places[i]);
-        if (!access(path, R_OK)) return CZ_OK;
-    }
-    snprintf(path, size, "%s/configs/labels.h5", CZ_SHARE);
-    if (!access(path, R_OK)) return CZ_OK;
-    return cz_fail(CZ_ERR_INPUT,
-                   "text.table: the embedded table of label vectors is neither beside %s nor at "
-                   "%s: run make install, or name a file",
-                   folder, path);
 }
 
 static cz_status check_vectors(const table *read, hid_t file)
@@ -86,11 +58,17 @@ static cz_status read_open_table(table *read, hid_t file)
     return check_vectors(read, file);
 }
 
-static cz_status read_table(table *read, const char *path)
+typedef struct source {
+    table *read;
+    const char *path;
+} source;
+
+static cz_status read_table(void *context)
 {
+    source *from = context;
     hid_t file;
-    CZ_TRY(cz_h5_open_file(&file, path));
-    cz_status status = read_open_table(read, file);
+    CZ_TRY(cz_h5_open_file(&file, from->path));
+    cz_status status = read_open_table(from->read, file);
     cz_h5_close(&file);
     return status;
 }
@@ -139,8 +117,10 @@ cz_status cz_label_vectors(float **vectors, int *width, char *const *label, int 
     *vectors = NULL;
     *width = 0;
     snprintf(path, sizeof path, "%s", config->text.table);
-    if (!strcmp(path, "embedded")) CZ_TRY(embedded_path(path, sizeof path));
-    cz_status status = read_table(&read, path);
+    if (!strcmp(path, "embedded")) CZ_TRY(cz_config_share(path, sizeof path, "labels.h5"));
+    source from = {&read, path};
+    cz_status status = cz_h5_probe(path, read_table, &from);
+    if (!status) status = read_table(&from);
     if (!status) status = check_labels(&read, label, count, path);
     if (!status) status = final_width(width, read.width, path, config);
     if (status) goto done;
