@@ -68,8 +68,8 @@ typedef struct cz_posterior {
 cz_status cz_posterior_open(cz_posterior *posterior, const cz_generator *generator);
 void cz_posterior_close(cz_posterior *posterior);
 
-/* p[type][donor] given the row x (width); sums to 1. Local. */
-void cz_posterior_row(double p[CZ_TYPES][CZ_DONORS], const cz_posterior *posterior, const float *x);
+/* joint[type][donor] given the row x (width); sums to 1. Local. */
+void cz_posterior_row(double joint[CZ_TYPES][CZ_DONORS], const cz_posterior *p, const float *x);
 
 /* Cells that the posterior classifies, and those it gets right. */
 typedef struct cz_posterior_score {

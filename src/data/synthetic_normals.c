@@ -111,9 +111,10 @@ static inline void normal_pairs(float *value, const uint32_t *first, const uint3
 CZ_WIDE void cz_synthetic_normals(float *value, int n, uint64_t seed, uint32_t cell)
 {
     uint32_t word[4][LANES];
+    const size_t half = CZ_NORMALS / 2;
     for (int at = 0; at < n; at += CZ_NORMALS) {
         philox_lanes(word, seed, cell, (uint32_t)(at / 4));
         normal_pairs(value + at, word[0], word[1]);
-        normal_pairs(value + at + 2 * LANES, word[2], word[3]);
+        normal_pairs(value + at + half, word[2], word[3]);
     }
 }

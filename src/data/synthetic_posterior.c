@@ -102,7 +102,7 @@ CZ_WIDE void cz_posterior_row(double joint[CZ_TYPES][CZ_DONORS], const cz_poster
     for (int group = 0; group < CZ_GROUPS; group++) most = fmax(most, score[group]);
     for (int c = 0; c < CZ_TYPES; c++)
         for (int d = 0; d < CZ_DONORS; d++) {
-            const double *library = score + (c * CZ_DONORS + d) * CZ_LIBRARIES;
+            const double *library = score + (size_t)(c * CZ_DONORS + d) * CZ_LIBRARIES;
             joint[c][d] = 0;
             for (int l = 0; l < CZ_LIBRARIES; l++) joint[c][d] += exp(library[l] - most);
             sum += joint[c][d];
