@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define FORMS "validation/fixtures/forms.h5ad"
@@ -320,6 +321,19 @@ static void scratch_chunk(const char *place)
     close(handle);
 }
 
+/* Makes the first text of a heap of texts longer than any file: HDF5 follows it. */
+static void stretch_heap(void)
+{
+    static char bytes[1 << 20];
+    FILE *file = fopen(broken, "rb+");
+    size_t length = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    char *heap = memmem(bytes, length, "GCOL", 4);
+    if (!heap || fseek(file, heap - bytes + 24, SEEK_SET) ||
+        fwrite("\xff\xff\xff\x7f\0\0\0\0", 1, 8, file) != 8)
+        MPI_Abort(comm.mpi, 4);
+    fclose(file);
+}
+
 static void remove_attribute(const char *place, const char *name)
 {
     hid_t file = H5Fopen(broken, H5F_ACC_RDWR, H5P_DEFAULT);
@@ -342,7 +356,7 @@ static void replace_by(const char *place, const char *other)
     H5Fclose(file);
 }
 
-enum { DAMAGES = 17 };
+enum { DAMAGES = 18 };
 
 /* Makes damage number `i`; the words of its message. */
 static const char *damage(int i)
@@ -393,6 +407,9 @@ static const char *damage(int i)
     case 15:
         remove_object("obs/_index");
         return "obs/_index: the dataset is missing";
+    case 16:
+        stretch_heap();
+        return "";
     default:
         replace_by("obs/sex/codes", "X/indptr");
         return "has 31 entries for 30 cells";
@@ -412,6 +429,30 @@ static void check_damaged(void)
         refused(&config, words);
     }
     if (comm.rank == 0) unlink(broken);
+}
+
+static cz_status crash(void *context)
+{
+    (void)context;
+    raise(SIGSEGV);
+    return CZ_OK;
+}
+
+static cz_status fail(void *context)
+{
+    (void)context;
+    return cz_fail(CZ_ERR_INPUT, "in the child");
+}
+
+static void check_probe(void)
+{
+    if (comm.rank > 0) return;
+    check(cz_h5_probe(FORMS, crash, NULL) == CZ_ERR_INPUT &&
+              strstr(cz_error_message(), "HDF5 crashed"),
+          "a crash while a file is probed is an error");
+    cz_error_clear();
+    check(!cz_h5_probe(FORMS, fail, NULL) && !cz_error_message()[0],
+          "an error while a file is probed is left to the walk itself");
 }
 
 static void check_shape(void)
@@ -482,6 +523,7 @@ int main(int argc, char **argv)
     check_embedding("double", 8);
     check_dropping();
     check_shape();
+    check_probe();
     check_refused_forms();
     check_damaged();
     check_real();
