@@ -44,7 +44,8 @@ static cz_status refuse_overwriting(run_folder *f, bool resume, bool fresh)
         return cz_fail(
             CZ_ERR_USAGE,
             "%s holds a finished run: give this one another --name, or remove the folder", f->path);
-    if (exists(f->path, "config.yaml"))
+    /* A run that failed before its first state has nothing to lose. */
+    if (exists(f->checkpoints, "latest"))
         return cz_fail(CZ_ERR_USAGE,
                        "%s holds an unfinished run: add --resume to go on with it, or give another "
                        "--name",
@@ -75,7 +76,7 @@ static cz_status open_on_rank_0(run_folder *f, const cz_config *config, bool res
     CZ_TRY(refuse_overwriting(f, resume, fresh));
     snprintf(log, sizeof log, "%s/czhpc.log", f->path);
     CZ_TRY(cz_log_open(log));
-    return exists(f->path, "config.yaml") ? CZ_OK : write_config(f, config);
+    return exists(f->checkpoints, "latest") ? CZ_OK : write_config(f, config);
 }
 
 cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_options *options,
