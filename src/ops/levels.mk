@@ -21,12 +21,13 @@ OBJECTS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o),$(OBJECTS)) \
 	$(foreach v,$(VARIANTS),$(KERNELS:%.c=$(BUILD)/%.$(v).o))
 
 comma := ,
+variant_flags = -DCZ_VARIANT=$(1) -DCZ_NAME='"cpu, $(subst _f,$(comma) fp,$(1))"' $(VARIANT_$(1))
+
 define variant_rule
 $$(BUILD)/src/ops/%.$(1).o: src/ops/%.c src/ops/levels.mk $$(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc  $$< ($(1))"
-	@$$(CC) $$(CPPFLAGS) $$(CFLAGS) -DCZ_VARIANT=$(1) \
-		-DCZ_NAME='"cpu, $(subst _f,$(comma) fp,$(1))"' $$(VARIANT_$(1)) -c -o $$@ $$<
+	@$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(call variant_flags,$(1)) -c -o $$@ $$<
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant_rule,$(v))))
 
