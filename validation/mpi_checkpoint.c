@@ -629,10 +629,17 @@ static void check_not_finite(void)
     }
 }
 
-/* A save that must fail with `says`, and leave the folder as it was. */
-static void expect_failed_save(const char *what, const char *folder, const char *says)
+/* A save that must fail with `says`, and leave the folder as it was; files of rank 0 may have
+ * `limit` bytes meanwhile. */
+static void expect_failed_save(const char *what, const char *folder, const char *says, rlim_t limit)
 {
+    struct rlimit old, low;
+    getrlimit(RLIMIT_FSIZE, &old);
+    low = old;
+    low.rlim_cur = limit;
+    if (world.rank == 0) setrlimit(RLIMIT_FSIZE, &low);
     cz_status seen, status = save_seed(folder, 2, 2, 1);
+    if (world.rank == 0) setrlimit(RLIMIT_FSIZE, &old);
     check_all(status == CZ_ERR_IO && said(says) && (world.rank != 0 || entries(folder) == 2) &&
                   load_seed(path_of(folder, ""), &seen) == 1,
               what);
@@ -640,21 +647,11 @@ static void expect_failed_save(const char *what, const char *folder, const char 
 
 static void check_disk(void)
 {
+    signal(SIGXFSZ, SIG_IGN);
     make_folder("limit");
     save_seed("limit", 1, 2, 0);
-    struct rlimit old, low;
-    getrlimit(RLIMIT_FSIZE, &old);
-    signal(SIGXFSZ, SIG_IGN);
-    low = old;
-    low.rlim_cur = 300000;
-    if (world.rank == 0) setrlimit(RLIMIT_FSIZE, &low);
-    expect_failed_save("a file that may not grow", "limit", "File too large");
-    if (world.rank == 0) {
-        low.rlim_cur = 2000;
-        setrlimit(RLIMIT_FSIZE, &low);
-    }
-    expect_failed_save("not even to its table", "limit", "File too large");
-    if (world.rank == 0) setrlimit(RLIMIT_FSIZE, &old);
+    expect_failed_save("a file that may not grow", "limit", "File too large", 300000);
+    expect_failed_save("not even to its table", "limit", "File too large", 2000);
 
     int mounted = 0;
     make_folder("full");
@@ -662,7 +659,7 @@ static void check_disk(void)
     MPI_Bcast(&mounted, 1, MPI_INT, 0, world.mpi);
     if (mounted) {
         save_seed("full", 1, 2, 0);
-        expect_failed_save("a disk that is full", "full", "No space left on device");
+        expect_failed_save("a disk that is full", "full", "No space left on device", RLIM_INFINITY);
         if (world.rank == 0) umount(path_of("full", ""));
     } else if (world.rank == 0) {
         check_skip("a disk that is full: a tmpfs cannot be mounted here");
