@@ -705,13 +705,43 @@ static int measure(void)
     return 0;
 }
 
+/* With --churn FOLDER: saves state after state until it is killed, telling each that is safe. */
+static int churn(const char *folder)
+{
+    if (world.rank == 0) printf("pid %d\n", (int)getpid());
+    for (int seed = 1; seed < 10000; seed++) {
+        cz_checkpoint state = make_state(SMALL, CZ_F32, seed, &world);
+        cz_status status = cz_checkpoint_save(folder, &state, 2, seed % 3 == 0, &world);
+        free_state(&state);
+        if (status) return 1;
+        if (world.rank == 0) printf("saved %d\n", seed);
+        fflush(stdout);
+    }
+    return 0;
+}
+
+/* With --verify FOLDER: tells which state is found, if it is right to the bit. */
+static int verify(const char *folder)
+{
+    cz_status status;
+    int seed = load_seed(folder, &status);
+    if (world.rank == 0) printf("found %d %s\n", seed, cz_error_message());
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int failed = 0;
     MPI_Init(&argc, &argv);
     if (cz_comm_world(&world)) return 1;
     cz_log_set_speaker(world.rank == 0);
-    snprintf(root, sizeof root, "%s/mpi_checkpoint-%d", argc > 2 ? argv[2] : "/tmp", (int)getpid());
+    if (argc > 2) {
+        failed = !strcmp(argv[1], "--churn") ? churn(argv[2]) : verify(argv[2]);
+        cz_comm_free(&world);
+        MPI_Finalize();
+        return failed;
+    }
+    snprintf(root, sizeof root, "/tmp/mpi_checkpoint-%d", (int)getpid());
     MPI_Bcast(root, sizeof root, MPI_CHAR, 0, world.mpi);
     make_folder(".");
     if (argc > 1) {

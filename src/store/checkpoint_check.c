@@ -8,22 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+static cz_status read_hash(hid_t group, const char *name, uint64_t *hash)
+{
+    char *text, *end;
+    CZ_TRY(cz_h5_read_string(group, name, &text));
+    *hash = strtoull(text, &end, 16);
+    bool whole = end > text && !*end;
+    free(text);
+    return whole ? CZ_OK : cz_h5_fail(CZ_ERR_INPUT, group, name, "is not a hexadecimal number");
+}
+
 static cz_status read_meta(cz_findings *findings, char **config, hid_t file)
 {
     hid_t meta;
-    int64_t workers, config_hash, data_hash;
+    int64_t workers;
     char *backend = NULL;
     CZ_TRY(cz_h5_open_group(&meta, file, "meta"));
     cz_status status = cz_h5_read_string(meta, "backend", &backend);
     if (!status) status = cz_h5_read_int(meta, "workers", &workers);
-    if (!status) status = cz_h5_read_int(meta, "config_hash", &config_hash);
-    if (!status) status = cz_h5_read_int(meta, "data_hash", &data_hash);
+    if (!status) status = read_hash(meta, "config_hash", &findings->config_hash);
+    if (!status) status = read_hash(meta, "data_hash", &findings->data_hash);
     if (!status) status = cz_h5_read_string(meta, "config", config);
     if (!status) {
         snprintf(findings->backend, sizeof findings->backend, "%s", backend);
         findings->workers = (int)workers;
-        findings->config_hash = (uint64_t)config_hash;
-        findings->data_hash = (uint64_t)data_hash;
         findings->config_size = strlen(*config) + 1;
     }
     free(backend);

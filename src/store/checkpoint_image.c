@@ -4,7 +4,17 @@
 
 #include "czhpc/version.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* In hexadecimal, as messages print it. */
+static cz_status write_hash(hid_t group, const char *name, uint64_t hash)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return cz_h5_write_string(group, name, text);
+}
 
 static cz_status write_meta(hid_t file, const cz_checkpoint *checkpoint)
 {
@@ -14,9 +24,8 @@ static cz_status write_meta(hid_t file, const cz_checkpoint *checkpoint)
     if (!status) status = cz_h5_write_string(meta, "code", "czhpc " CZ_VERSION);
     if (!status) status = cz_h5_write_string(meta, "backend", checkpoint->backend);
     if (!status) status = cz_h5_write_int(meta, "workers", checkpoint->workers);
-    /* Hashes are bits: HDF5's signed attribute keeps all 64 of them. */
-    if (!status) status = cz_h5_write_int(meta, "config_hash", (int64_t)checkpoint->config_hash);
-    if (!status) status = cz_h5_write_int(meta, "data_hash", (int64_t)checkpoint->data_hash);
+    if (!status) status = write_hash(meta, "config_hash", checkpoint->config_hash);
+    if (!status) status = write_hash(meta, "data_hash", checkpoint->data_hash);
     if (!status)
         status = cz_h5_write_string(meta, "config", checkpoint->config ? checkpoint->config : "");
     cz_h5_close(&meta);
