@@ -9,7 +9,7 @@ trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/states"
 failed=0
 RANDOM=5
-for round in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
     : >"$folder/told"
     mpirun -np 2 "$program" --churn "$folder/states" >>"$folder/told" 2>/dev/null &
     run=$!

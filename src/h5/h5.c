@@ -104,7 +104,7 @@ bool cz_h5_has(hid_t at, const char *path)
     for (size_t i = 1; i <= length; i++) {
         if (step[i] != '/' && step[i] != 0) continue;
         step[i] = 0;
-        if (strcmp(step, "/") && H5Lexists(at, step, H5P_DEFAULT) <= 0) break;
+        if (strcmp(step, "/") != 0 && H5Lexists(at, step, H5P_DEFAULT) <= 0) break;
         if (i == length) break;
         step[i] = '/';
     }

@@ -67,7 +67,7 @@ static cz_status open_scalar(hid_t *attribute, hid_t *type, H5T_class_t *class, 
 static cz_status read_number(hid_t at, const char *name, hid_t memory, bool whole, void *value)
 {
     hid_t attribute, type;
-    H5T_class_t class;
+    H5T_class_t class = H5T_NO_CLASS;
     CZ_TRY(open_scalar(&attribute, &type, &class, at, name));
     cz_status status = CZ_OK;
     if (class != H5T_INTEGER && (whole || class != H5T_FLOAT))
@@ -103,7 +103,7 @@ static hid_t memory_string(hid_t stored, size_t *fixed)
 cz_status cz_h5_read_string(hid_t at, const char *name, char **text)
 {
     hid_t attribute, type, memory = H5I_INVALID_HID;
-    H5T_class_t class;
+    H5T_class_t class = H5T_NO_CLASS;
     size_t fixed = 0;
     char *read = NULL;
     *text = NULL;

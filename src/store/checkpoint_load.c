@@ -20,7 +20,7 @@ static cz_status find_files(file_list *files, const char *path)
     struct stat status;
     size_t length = strlen(path);
     bool there = !stat(path, &status);
-    if (!there && errno == ENOENT && (length < 3 || strcmp(path + length - 3, ".h5")))
+    if (!there && errno == ENOENT && (length < 3 || strcmp(path + length - 3, ".h5") != 0))
         return CZ_OK; /* a folder that is still to be made */
     if (!there) return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
     if (S_ISDIR(status.st_mode)) return cz_folder_list(&files->name, &files->count, path);
@@ -71,7 +71,7 @@ static cz_status take_results(cz_checkpoint *checkpoint, const cz_findings *find
                               const cz_comm *comm)
 {
     char *text = cz_alloc(findings->config_size, 1, "a checkpoint's configuration");
-    if (text && comm->rank == 0) memcpy(text, config, findings->config_size);
+    if (text && config) memcpy(text, config, findings->config_size);
     cz_status status = cz_comm_agree(comm, text ? CZ_OK : CZ_ERR_MEMORY);
     if (!status) status = cz_comm_broadcast(comm, CZ_OK, text, findings->config_size);
     if (status) {

@@ -124,7 +124,7 @@ cz_status cz_folder_list(cz_state_name **names, int *count, const char *folder)
     for (int i = 0; i < newer; i++) tried[n++] = sorted[i];
     if (!access(best, F_OK)) {
         tried[n] = (cz_state_name){-1, -1, -1, ""};
-        strcpy(tried[n++].text, BEST);
+        snprintf(tried[n++].text, CZ_STATE_NAME, "%s", BEST);
     }
     free(sorted);
     *names = tried;

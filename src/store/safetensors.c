@@ -15,8 +15,8 @@ static cz_status describe(json_t **header, size_t *bytes, const cz_param_entry *
     json_t *object = json_object(), *about = json_object();
     bool ok = object && about;
     *bytes = 0;
-    for (int i = 0; i < pairs && ok; i++)
-        ok = !json_object_set_new(about, metadata[2 * i], json_string(metadata[2 * i + 1]));
+    for (int i = 0; i < pairs && ok; i++, metadata += 2)
+        ok = !json_object_set_new(about, metadata[0], json_string(metadata[1]));
     if (ok && pairs > 0) ok = !json_object_set(object, "__metadata__", about);
     json_decref(about);
     for (int i = 0; i < count && ok; i++) {
@@ -70,8 +70,7 @@ cz_status cz_safetensors_write(const char *path, const cz_param_entry *params, i
     if (!file) goto done;
 
     for (int i = 0; i < 8; i++) file[i] = (char)(padded >> 8 * i);
-    memset(file + 8, ' ', padded);
-    memcpy(file + 8, text, length);
+    for (size_t i = 0; i < padded; i++) file[8 + i] = i < length ? text[i] : ' ';
     at = 8 + padded;
     for (int i = 0; i < count; i++) {
         copy_tensor(file + at, &params[i], w, dtype);

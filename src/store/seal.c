@@ -77,7 +77,7 @@ static cz_status check_opened(int fd, const char *path)
     if (!S_ISREG(file.st_mode)) return cz_fail(CZ_ERR_INPUT, "%s: is not a file", path);
     off_t size = file.st_size - (off_t)sizeof end;
     if (size <= 0 || pread(fd, &end, sizeof end, size) != (ssize_t)sizeof end ||
-        memcmp(end.mark, MARK, sizeof MARK) || end.size != (uint64_t)size)
+        memcmp(end.mark, MARK, sizeof MARK) != 0 || end.size != (uint64_t)size)
         return cz_fail(CZ_ERR_INPUT,
                        "%s: does not end as a checkpoint of czhpc does: it is cut short, was "
                        "changed, or is something else",
