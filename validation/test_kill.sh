@@ -53,7 +53,7 @@ echo "ok   $killed kills, $((finished + 1)) jobs brought to their end: the bytes
 mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name moved --set checkpoint.keep=99 \
     >"$work/moved.out" 2>&1 || { echo "FAIL the job to be moved"; exit 1; }
 rm "$work/moved/summary.json"
-state=$(find "$work/moved/checkpoints" -name 'epoch-002-*' | head -n 1)
+state=$(find "$work/moved/checkpoints" -name '*epoch-002-*' | head -n 1)
 if mpirun -np 3 "$czhpc" validation/small.yaml --results "$work" --name moved --resume "$state" \
     --set checkpoint.keep=99 >"$work/moved.out" 2>&1 && [ -f "$work/moved/summary.json" ]; then
     echo "ok   a state of 2 ranks goes on on 3"
