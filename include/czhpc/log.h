@@ -19,6 +19,9 @@ void cz_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cz_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cz_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Draws over the last line of the terminal; the next line said takes its place. Not logged. */
+void cz_log_draw(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* "czhpc: error: ..." on stderr, and in the log, whoever calls. */
 void cz_print_error(const char *message);
 

@@ -8,6 +8,7 @@
 
 static bool speaker = true;
 static FILE *file;
+static bool drawn; /* a line that the next one takes the place of */
 
 void cz_log_set_speaker(bool speaks) { speaker = speaks; }
 
@@ -33,6 +34,12 @@ static void write_line(FILE *to, const char *prefix, const char *format, va_list
     fputc('\n', to);
 }
 
+static void clear_drawn(void)
+{
+    if (drawn) fputs("\r\033[K", stderr);
+    drawn = false;
+}
+
 static void write_log(const char *prefix, const char *format, va_list arguments)
 {
     if (!file) return;
@@ -50,6 +57,7 @@ void cz_note(const char *format, ...)
     if (!speaker) return;
     va_list arguments;
     va_start(arguments, format);
+    clear_drawn();
     write_line(stderr, "", format, arguments);
     va_end(arguments);
     va_start(arguments, format);
@@ -71,6 +79,7 @@ void cz_warn(const char *format, ...)
     if (!speaker) return;
     va_list arguments;
     va_start(arguments, format);
+    clear_drawn();
     write_line(stderr, "warning: ", format, arguments);
     va_end(arguments);
     va_start(arguments, format);
@@ -78,8 +87,21 @@ void cz_warn(const char *format, ...)
     va_end(arguments);
 }
 
+void cz_log_draw(const char *format, ...)
+{
+    if (!speaker) return;
+    clear_drawn();
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
+    drawn = true;
+}
+
 void cz_print_error(const char *text)
 {
+    clear_drawn();
     fprintf(stderr, "czhpc: error: %s\n", text);
     if (file) fprintf(file, "error: %s\n", text);
 }

@@ -14,7 +14,6 @@ struct cz_progress_bar {
     double started;   /* seconds, at the first step seen */
     double drawn;     /* when the bar was last drawn */
     long first, last; /* optimiser steps at the first report and now */
-    int cells;        /* at the first report of this epoch */
 };
 
 static double now(void)
@@ -47,16 +46,7 @@ cz_status cz_progress_open(cz_progress_bar **opened, const char *adversary)
     return CZ_OK;
 }
 
-static void clear_line(const cz_progress_bar *bar)
-{
-    if (bar->terminal && bar->drawn > 0) fputs("\r\033[K", stderr);
-}
-
-void cz_progress_close(cz_progress_bar *bar)
-{
-    if (bar) clear_line(bar);
-    free(bar);
-}
+void cz_progress_close(cz_progress_bar *bar) { free(bar); }
 
 static void print_time(char *text, size_t size, double seconds)
 {
@@ -86,16 +76,14 @@ void cz_progress_step(void *context, const cz_step_report *r)
     for (int i = 0; i < WIDTH; i++) blocks[i] = i < full ? '#' : '.';
     blocks[WIDTH] = 0;
     double cells = (double)r->cells / r->step;
-    fprintf(stderr, "\r\033[Kepoch %d/%d [%s] loss %.3f accuracy %.1f %% %.0f cells/s ETA %s",
-            r->epoch, r->epochs, blocks, r->loss, 100 * r->accuracy,
-            per_step > 0 ? cells / per_step : 0, eta);
-    fflush(stderr);
+    cz_log_draw("epoch %d/%d [%s] loss %.3f accuracy %.1f %% %.0f cells/s ETA %s", r->epoch,
+                r->epochs, blocks, r->loss, 100 * r->accuracy, per_step > 0 ? cells / per_step : 0,
+                eta);
 }
 
 void cz_progress_epoch(void *context, const cz_epoch_report *r)
 {
     cz_progress_bar *bar = context;
-    clear_line(bar);
     char adversary[CZ_NAME_MAX + 40] = "", test[48] = "";
     if (bar->adversary)
         snprintf(adversary, sizeof adversary, "  %s %5.2f %%", bar->adversary,
