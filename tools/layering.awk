@@ -112,8 +112,9 @@ FNR == 1 {
         complain("only src/main.c ends the process: return a cz_status")
     if (line ~ /MPI_COMM_WORLD/ && room != "comm")
         complain("MPI_COMM_WORLD is for src/comm and src/main.c only: use a cz_comm")
-    if (line ~ /(^|[^A-Za-z0-9_])(perror[ ]*\(|fprintf[ ]*\([ ]*stderr)/ && FILENAME != "src/base/log.c")
-        complain("errors are printed by src/base/log.c only: use cz_fail() or cz_log")
+    if (line ~ /(^|[^A-Za-z0-9_])(perror[ ]*\(|fprintf[ ]*\([ ]*stderr)/ && \
+        FILENAME !~ /^src\/(base\/log|report\/progress)\.c$/)
+        complain("only src/base/log.c and the progress bar write to stderr: use cz_fail() or cz_warn()")
 }
 
 END { exit wrong }
