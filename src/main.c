@@ -73,10 +73,14 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         return CZ_OK;
     case CZ_ACTION_PRINT_CONFIG:
         return cz_comm_agree(comm, comm->rank ? CZ_OK : cz_config_print(&config, stdout));
-    case CZ_ACTION_DRY_RUN: return cz_job_dry_run(&config, comm);
-    case CZ_ACTION_DESCRIBE: return cz_job_describe(&config, comm);
-    case CZ_ACTION_WRITE_SYNTHETIC: return write_synthetic(&config, usage.write_synthetic, comm);
-    default: break;
+    case CZ_ACTION_DRY_RUN:
+        return cz_job_dry_run(&config, comm);
+    case CZ_ACTION_DESCRIBE:
+        return cz_job_describe(&config, comm);
+    case CZ_ACTION_WRITE_SYNTHETIC:
+        return write_synthetic(&config, usage.write_synthetic, comm);
+    default:
+        break;
     }
     cz_job_options options = {.resume = usage.resume, .started = started, .stop = &stop};
     snprintf(options.resume_from, sizeof options.resume_from, "%s", usage.resume_from);
@@ -96,7 +100,8 @@ int main(int argc, char **argv)
     cz_status status = cz_comm_world(&world);
     cz_log_set_speaker(world.rank == 0);
     if (!status && provided < MPI_THREAD_FUNNELED)
-        status = cz_fail(CZ_ERR_MPI, "this MPI has no MPI_THREAD_FUNNELED: use another build of it");
+        status =
+            cz_fail(CZ_ERR_MPI, "this MPI has no MPI_THREAD_FUNNELED: use another build of it");
     listen_to_signals();
     if (!status) status = run(argc, argv, &world, started);
     if (status && status != CZ_STOPPED && world.rank == 0) cz_print_error(cz_error_message());

@@ -8,10 +8,10 @@
 #include <signal.h>
 
 typedef struct cz_job_options {
-    bool resume;               /* go on where the run's folder left off; start where it is new */
+    bool resume; /* go on where the run's folder left off; start where it is new */
     char resume_from[CZ_PATH_MAX]; /* a checkpoint file or folder; "" = the run's own */
-    char command[2048];        /* the command line, for run.txt */
-    double started;            /* MPI_Wtime() at the start of main */
+    char command[2048];            /* the command line, for run.txt */
+    double started;                /* MPI_Wtime() at the start of main */
     const volatile sig_atomic_t *stop;
 } cz_job_options;
 

@@ -126,6 +126,7 @@ static cz_status join(cz_column *column, const cz_column *other, int n)
         if (a < 0 || b < 0) continue;
         int32_t *at = &number[(size_t)a * (size_t)other->classes + (size_t)b];
         if (!*at) {
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as below */
             if (asprintf(&name[found], "%s+%s", column->class_name[a], other->class_name[b]) < 0)
                 status = cz_fail(CZ_ERR_MEMORY, "no memory for the names of joined classes");
             *at = ++found;
@@ -151,6 +152,7 @@ static void forget_unknown(cz_column *column, h5ad_role role, int n)
 {
     for (int i = 0; i < n; i++) {
         int32_t code = column->code[i];
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where a code is, names are */
         if (code >= 0 && says_nothing(column->class_name[code], role)) column->code[i] = -1;
     }
 }

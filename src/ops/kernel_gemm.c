@@ -83,31 +83,26 @@ typedef void tile_kernel(real *c, ptrdiff_t ldc, const real *a, const real *b, i
         }                                                                                          \
     }
 
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
+/* clang-format off */
+TILES(1) TILES(2) TILES(3) TILES(4)
 #if TILE_ROWS > 4
-TILES(5)
-TILES(6)
+TILES(5) TILES(6)
 #endif
 #if TILE_ROWS > 6
-TILES(7)
-TILES(8)
-TILES(9)
-TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
-    /* By rows - 1, layout, vectors - 1. */
-    static tile_kernel *const tiles[TILE_ROWS][2][2] = {
-        NAMES(1), NAMES(2), NAMES(3), NAMES(4),
+/* By rows - 1, layout, vectors - 1. */
+static tile_kernel *const tiles[TILE_ROWS][2][2] = {
+    NAMES(1), NAMES(2), NAMES(3), NAMES(4),
 #if TILE_ROWS > 4
-        NAMES(5), NAMES(6),
+    NAMES(5), NAMES(6),
 #endif
 #if TILE_ROWS > 6
-        NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12), NAMES(13), NAMES(14),
+    NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12), NAMES(13), NAMES(14),
 #endif
 };
+/* clang-format on */
 
 /* Packs K x cols of b from (k0, n0) into [k][width], zeros beyond cols. */
 static void pack_b_panel(real *to, view b, int k0, int n0, int K, int cols, int width)

@@ -32,21 +32,25 @@ static int commonest_training_class(const cz_column *column, const cz_cells *cel
 /* Mean over the classes present of the share found. */
 static double balanced_accuracy(const cz_column *column, const cz_evaluation *test, int h)
 {
-    int *count = calloc((size_t)column->classes * 2, sizeof *count), present = 0;
-    if (!count) return NAN;
+    typedef struct tally {
+        int cells, found;
+    } tally;
+    tally *of_class = calloc((size_t)column->classes, sizeof *of_class);
+    if (!of_class) return NAN;
     for (int i = 0; i < test->n; i++) {
         int truth = column->code[test->row[i]];
         if (truth < 0) continue;
-        count[2 * truth]++;
-        count[2 * truth + 1] += test->best[h][i] == truth;
+        of_class[truth].cells++;
+        of_class[truth].found += test->best[h][i] == truth;
     }
     double sum = 0;
+    int present = 0;
     for (int c = 0; c < column->classes; c++) {
-        if (!count[2 * c]) continue;
-        sum += (double)count[2 * c + 1] / count[2 * c];
+        if (!of_class[c].cells) continue;
+        sum += (double)of_class[c].found / of_class[c].cells;
         present++;
     }
-    free(count);
+    free(of_class);
     return present ? sum / present : 0;
 }
 
@@ -130,9 +134,8 @@ void cz_samples_print(const cz_evaluation *test, const cz_cells *cells)
     cz_note("Five test cells");
     for (int k = 0; k < SAMPLES && k < test->n; k++) {
         char number[24];
-        int i = (int)((long)test->n * (2 * k + 1) / (2 * SAMPLES)), row = test->row[i];
-        if (test->n < SAMPLES) i = k;
-        row = test->row[i];
+        int middle = (int)((2 * (int64_t)k + 1) * test->n / SAMPLES / 2);
+        int i = test->n < SAMPLES ? k : middle, row = test->row[i];
         cz_note("  %-22s %-34s %s: %s, predicted %s (%.0f %%)%s",
                 cell_name(cells, row, number, sizeof number),
                 class_name(&cells->label, cells->label.code[row]), cells->target.name,

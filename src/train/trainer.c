@@ -1,6 +1,6 @@
 /* A training run from its first weights to its last epoch. */
-#include "czhpc/rng.h"
 #include "trainer.h"
+#include "czhpc/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -251,7 +251,7 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     bool stop;
     stopping_update(t, &report, &report.best, &stop);
     CZ_TRY(metrics_append_epoch(t, &report));
-    memset(t->progress.partial, 0, 3 * CZ_MAX_HEADS * sizeof *t->progress.partial);
+    memset(t->progress.partial, 0, sizeof *t->progress.partial * 3 * CZ_MAX_HEADS);
     t->progress.step = 0;
     t->progress.epoch++;
     t->facts.stopped_early = stop && t->progress.epoch < config->train.epochs;
