@@ -31,7 +31,7 @@ void log_matrix_free(log_matrix *logs)
     *logs = (log_matrix){0};
 }
 
-cz_status cz_counts_check(const cz_csr *counts, int64_t first, const char *source)
+cz_status cz_counts_check(const cz_csr *counts, int first, const char *source)
 {
     for (int i = 0; i < counts->rows; i++) {
         for (int64_t k = counts->begin[i]; k < counts->begin[i + 1]; k++) {
@@ -43,8 +43,8 @@ cz_status cz_counts_check(const cz_csr *counts, int64_t first, const char *sourc
                                                   "data.matrix (raw, or layer:NAME)"
                                                 : NULL;
             if (what)
-                return cz_fail(CZ_ERR_INPUT, "%s: %g in cell %lld, gene %d (from 0) %s", source,
-                               (double)v, (long long)(first + i), counts->gene[k], what);
+                return cz_fail(CZ_ERR_INPUT, "%s: %g in cell %d, gene %d (from 0) %s", source,
+                               (double)v, first + i, counts->gene[k], what);
         }
     }
     return CZ_OK;

@@ -26,7 +26,7 @@ static cz_status number_texts(int32_t *code, char **text, int n, int *classes)
     int found = 0;
     for (int i = 0; i < n; i++) {
         size_t slot = cz_hash(0, text[i], strlen(text[i])) & (slots - 1);
-        while (table[slot] && strcmp(text[table[slot] - 1], text[i]))
+        while (table[slot] && strcmp(text[table[slot] - 1], text[i]) != 0)
             slot = (slot + 1) & (slots - 1);
         if (table[slot]) {
             free(text[i]);
@@ -150,6 +150,7 @@ static bool says_nothing(const char *name, h5ad_role role)
 
 static void forget_unknown(cz_column *column, h5ad_role role, int n)
 {
+    if (!column->class_name) return; /* no cell has a value */
     for (int i = 0; i < n; i++) {
         int32_t code = column->code[i];
         /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where a code is, names are */

@@ -36,10 +36,10 @@ cz_status h5ad_check_encoding(hid_t file, const char *place, const char *type, c
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "has no encoding-type, as AnnData before 0.8 writes it: read the file "
                           "in Python with anndata.read_h5ad() and write it again");
-    if (strcmp(encoding, type))
+    if (strcmp(encoding, type) != 0)
         return cz_h5_fail(CZ_ERR_INPUT, file, place, "is stored as '%s'%s; read is '%s'", encoding,
                           remedy(encoding), type);
-    if (strcmp(found, version))
+    if (strcmp(found, version) != 0)
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "has version '%s' of the encoding '%s'; read is '%s'", found, type,
                           version);

@@ -42,8 +42,8 @@ void h5ad_column_free(cz_column *column);
 /* This rank's rows [begin, begin + rows) and their hashes; missing[i] = 1 where an embedding is
  * NaN throughout. x (rows, width). Collective; agreed. */
 cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan, hid_t file,
-                           int64_t begin, int rows, const cz_comm *comm);
+                           int begin, int rows, const cz_comm *comm);
 cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const h5ad_plan *plan,
-                              hid_t file, int64_t begin, int rows, const cz_comm *comm);
+                              hid_t file, int begin, int rows, const cz_comm *comm);
 
 #endif

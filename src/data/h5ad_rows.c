@@ -70,7 +70,7 @@ static cz_status canonical(cz_csr *counts)
 
 /* This rank's part of indptr, from 0; *offset is where it starts in the file. */
 static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_plan *plan,
-                                   hid_t file, int64_t begin)
+                                   hid_t file, int begin)
 {
     char place[CZ_NAME_MAX + 32];
     snprintf(place, sizeof place, "%s/indptr", plan->matrix);
@@ -81,28 +81,28 @@ static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_p
         int64_t at = counts->begin[i];
         if (at < before || at < 0 || at > plan->entries)
             return cz_h5_fail(CZ_ERR_INPUT, file, place,
-                              "falls, or leaves its range, at cell %lld (%lld after %lld): the "
+                              "falls, or leaves its range, at cell %d (%lld after %lld): the "
                               "file is damaged",
-                              (long long)(begin + i), (long long)at, (long long)before);
+                              begin + i, (long long)at, (long long)before);
         before = at;
         counts->begin[i] = at - *offset;
     }
     return CZ_OK;
 }
 
-static cz_status check_genes(const cz_csr *counts, hid_t file, const char *place, int64_t begin)
+static cz_status check_genes(const cz_csr *counts, hid_t file, const char *place, int begin)
 {
     for (int i = 0; i < counts->rows; i++)
         for (int64_t k = counts->begin[i]; k < counts->begin[i + 1]; k++)
             if (counts->gene[k] < 0 || counts->gene[k] >= counts->genes)
                 return cz_h5_fail(CZ_ERR_INPUT, file, place,
-                                  "cell %lld names gene %d of %d: the file is damaged",
-                                  (long long)(begin + i), counts->gene[k], counts->genes);
+                                  "cell %d names gene %d of %d: the file is damaged", begin + i,
+                                  counts->gene[k], counts->genes);
     return CZ_OK;
 }
 
 cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan, hid_t file,
-                           int64_t begin, int rows, const cz_comm *comm)
+                           int begin, int rows, const cz_comm *comm)
 {
     char indices[CZ_NAME_MAX + 32], data[CZ_NAME_MAX + 32], path[CZ_PATH_MAX],
         source[CZ_PATH_MAX + CZ_NAME_MAX + 32];
@@ -137,7 +137,7 @@ cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan
 }
 
 cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const h5ad_plan *plan,
-                              hid_t file, int64_t begin, int rows, const cz_comm *comm)
+                              hid_t file, int begin, int rows, const cz_comm *comm)
 {
     size_t width = (size_t)plan->width;
     cz_status status = cz_h5_rows(x, H5T_NATIVE_FLOAT, begin, rows, file, plan->matrix);
@@ -151,9 +151,9 @@ cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const 
         missing[i] = nan == width;
         if (!missing[i] && finite < width)
             status = cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix,
-                                "cell %lld has %zu values that are not finite: a missing embedding "
+                                "cell %d has %zu values that are not finite: a missing embedding "
                                 "is NaN throughout",
-                                (long long)(begin + i), width - finite);
+                                begin + i, width - finite);
         hash[i] = cz_hash(0, row, width * sizeof *row);
     }
     return cz_comm_agree(comm, status);

@@ -236,7 +236,7 @@ cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, hid
         int64_t first = block * rows < count ? block * rows : count;
         int64_t size = count - first < rows ? count - first : rows;
         if (read_block((char *)values + (size_t)first * row_bytes, dataset, type, space, transfer,
-                       axes, dim, (hsize_t)(begin + first), (hsize_t)size) < 0 &&
+                       axes, dim, (hsize_t)begin + (hsize_t)first, (hsize_t)size) < 0 &&
             !status)
             status = cz_h5_fail(CZ_ERR_INPUT, file, place, "cannot be read: the file is damaged");
     }
