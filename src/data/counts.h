@@ -29,7 +29,9 @@ typedef struct cz_counts_model {
     int components;    /* K */
     double *loading;   /* (K, selected), orthonormal; the largest of each is positive */
     double *singular;  /* (K) of the centred training cells, descending */
-    double scale;      /* features are divided by it: their root mean square in training */
+    double scale;      /* features are divided by it: their root mean square in training. One
+                        * for all: dividing each by its own cost 3 points of accuracy (real
+                        * cells, 128 components: validation 31.8 % instead of 34.6 %) */
     double explained;  /* part of the training cells' variance */
 } cz_counts_model;
 
