@@ -19,13 +19,13 @@
 #endif
 enum { TILE_COLS = 2 * LANES };
 
-/* The block of B is at most 512 KB, a panel of A at most 14 KB. */
+/* In fp32 the block of B is at most 512 KB, a panel of A at most 17 KB. */
 enum { BLOCK_K = 256, BLOCK_N = 512, BLOCK_M = 8 * TILE_ROWS };
 
 /* How a panel of A lies in memory: element (r, k) of a panel of `rows` rows. BY_ROW is what rows
  * along k are copied into, BY_COLUMN what columns are; neither has to be transposed.
  *   BY_ROW     [k / LANES][r][k % LANES]
- *   BY_COLUMN  [k][r], LANES apart at least TILE_ROWS */
+ *   BY_COLUMN  [k][r], each k COLUMN elements, whole vectors, after the last */
 typedef enum layout { BY_ROW, BY_COLUMN } layout;
 enum { COLUMN = (TILE_ROWS + LANES - 1) / LANES * LANES };
 
