@@ -132,6 +132,29 @@ static void check_masks(const cz_backend *backend)
     drop_tensor(x), drop_tensor(w), drop_tensor(y);
 }
 
+/* A draw that is the threshold itself is kept: p is taken from the draws. */
+static void check_threshold(const cz_backend *backend)
+{
+    enum { C = 64 };
+    cz_exec exec = {backend, &step, &scratch};
+    cz_dtype dtype = cz_backend_dtype(backend);
+    cz_tensor x = nan_tensor(dtype, 1, 0, 1), w = nan_tensor(dtype, C, 0, 1);
+    cz_tensor y = nan_tensor(dtype, 1, C, 0);
+    bool right = true;
+    for (int e = 0; e < C; e++) {
+        site s;
+        site_open(&s, 2, 0, 1, C);
+        cz_block block = cz_philox(step.seed, s.cell[0], step.step,
+                                   cz_counter(CZ_RNG_DROPOUT + 2, (uint32_t)e / 8), step.phase);
+        s.drop.p = (block.v[e % 8 / 2] >> (e % 2 ? 16 : 0) & 0xffff) / 65536.0;
+        right &= !cz_linear_forward(&exec, y, x, w, none, CZ_LINEAR, &s.drop, 1);
+        right &= (s.drop.bits[e / 8] >> e % 8 & 1) && site_bits_right(&s, 1, C);
+        site_close(&s);
+    }
+    check(right, "%s: a draw at the threshold is kept", cz_backend_name(backend));
+    drop_tensor(x), drop_tensor(w), drop_tensor(y);
+}
+
 /* A NaN goes through ReLU, so that a diverged layer is seen. */
 static void check_nan(const cz_backend *backend)
 {
@@ -407,6 +430,7 @@ int main(void)
         double tolerance = level < 0 ? TOL_F64_OP : TOL_F32_OP;
         check_forward(backend, tolerance);
         check_masks(backend);
+        check_threshold(backend);
         check_nan(backend);
         check_backward(backend, tolerance);
         check_adam(backend, tolerance);
