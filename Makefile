@@ -79,7 +79,7 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
-validate: czhpc $(TESTS) ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
+validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh
 
 install: all ## copy czhpc, its configs and its label table under PREFIX

@@ -148,7 +148,7 @@ python_packages() { # the import names that are missing
 install_python() {
     local name want=(torch numpy h5py) lacks other=()
     if [ -n "$validate" ]; then
-        want+=(scipy pandas anndata scanpy sklearn safetensors tokenizers transformers)
+        want+=(scipy pandas anndata scanpy sklearn yaml safetensors tokenizers transformers)
     fi
     mapfile -t lacks < <(python_packages "${want[@]}")
     [ ${#lacks[@]} -gt 0 ] || return
@@ -164,6 +164,7 @@ install_python() {
         case $name in
         torch) install_torch || exit 1 ;;
         sklearn) other+=(scikit-learn) ;;
+        yaml) other+=(pyyaml) ;;
         *) other+=("$name") ;;
         esac
     done
