@@ -36,14 +36,21 @@ cz_status epoch_prepare(cz_trainer *t)
     return row_set_fill(&t->epoch, t);
 }
 
+double epoch_lr(const cz_trainer *t, int64_t step)
+{
+    const cz_config *config = t->setup.config;
+    int64_t all = (int64_t)t->steps * config->train.epochs;
+    return config->train.lr *
+           cz_schedule(step, all, config->train.warmup, config->train.cosine_cycles);
+}
+
 /* lr, bias corrections and normalisers of the step to come. */
 static void set_step(cz_trainer *t, int step)
 {
     const cz_config *config = t->setup.config;
-    int64_t done = t->progress.steps_done, all = (int64_t)t->steps * config->train.epochs;
+    int64_t done = t->progress.steps_done;
     t->step.step = (uint32_t)done;
-    t->step.lr = config->train.lr *
-                 cz_schedule(done, all, config->train.warmup, config->train.cosine_cycles);
+    t->step.lr = epoch_lr(t, done);
     t->step.bias1 = 1 - pow(0.9, (double)(done + 1));
     t->step.bias2 = 1 - pow(0.999, (double)(done + 1));
     int cells = batch_cells(t, step);

@@ -240,7 +240,7 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     const cz_config *config = t->setup.config;
     cz_epoch_report report = {.epoch = t->progress.epoch + 1,
                               .epochs = config->train.epochs,
-                              .lr = t->step.lr,
+                              .lr = epoch_lr(t, t->progress.steps_done - 1),
                               .train = epoch_scores(t)};
     double started = MPI_Wtime();
     CZ_TRY(scores_of(t, CZ_VALIDATION, &report.validation));

@@ -72,6 +72,8 @@ cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int e
 
 /* Order and cells of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);
+/* Learning rate of an optimiser step, counted from 0 over the whole run. */
+double epoch_lr(const cz_trainer *t, int64_t step);
 /* One optimiser step; the sums of all workers come back. Collective. */
 cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums);
 
