@@ -22,7 +22,7 @@ void cz_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Draws over the last line of the terminal; the next line said takes its place. Not logged. */
 void cz_log_draw(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* "czhpc: error: ..." on stderr, and in the log, whoever calls. */
+/* "czhpc: error: ..." on stderr, whoever calls. */
 void cz_print_error(const char *message);
 
 #endif

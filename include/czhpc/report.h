@@ -38,9 +38,10 @@ typedef struct cz_summary {
     const char *backend;
     const char *host;
     int ranks, threads;
-    double total_s, load_s, first_step_s; /* first_step_s: from start to the first step */
-    double peak_mib;                      /* the largest resident set of all ranks */
-    bool figures;                         /* gnuplot drew them */
+    double total_s, load_s;
+    double first_step_s; /* from start to the first step, NAN where there was none */
+    double peak_mib;     /* the largest resident set of all ranks */
+    bool figures;        /* gnuplot drew them */
 } cz_summary;
 
 /* For people, on stdout and in the log; and summary.json. CZ_ERR_IO. */

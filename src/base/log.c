@@ -103,5 +103,4 @@ void cz_print_error(const char *text)
 {
     clear_drawn();
     fprintf(stderr, "czhpc: error: %s\n", text);
-    if (file) fprintf(file, "error: %s\n", text);
 }

@@ -128,7 +128,8 @@ static cz_status evaluate_and_report(job *j)
                           .host = j->comm->host,
                           .ranks = j->comm->size,
                           .threads = j->threads,
-                          .load_s = j->loaded - j->options->started};
+                          .load_s = j->loaded - j->options->started,
+                          .first_step_s = NAN};
     if (summary.training.first_step_at > 0)
         summary.first_step_s = summary.training.first_step_at - j->options->started;
     cz_status status = CZ_OK;
@@ -176,7 +177,7 @@ cz_status cz_job_run(const cz_config *config, const cz_job_options *options, con
         cz_note("%s is finished: nothing is left to do; its summary.json tells the result",
                 j.folder.path);
     else if (!status) status = run_phases(&j);
-    if (status && status != CZ_STOPPED && comm->rank == 0) cz_log("%s", cz_error_message());
+    if (status && status != CZ_STOPPED && comm->rank == 0) cz_log("error: %s", cz_error_message());
     close_job(&j);
     return status;
 }

@@ -28,7 +28,7 @@ typedef struct figure {
 /* Okabe & Ito's palette: told apart by colour-blind readers. */
 static const curve curves[] = {{"train", "train", "#0072B2"},
                                {"validation", "validation", "#D55E00"},
-                               {"test", "test (not used for selection)", "#009E73"}};
+                               {"test", "test", "#009E73"}};
 enum { CURVES = sizeof curves / sizeof *curves };
 
 static json_t *read_lines(const char *path)
@@ -70,7 +70,7 @@ static FILE *create(char *path, size_t size, const char *folder, const char *nam
 
 static cz_status write_data(const char *folder, const figure *f, json_t *lines, const char *head)
 {
-    char path[CZ_PATH_MAX + 64];
+    char path[3 * CZ_PATH_MAX];
     FILE *out = create(path, sizeof path, folder, f->name, "dat");
     if (!out) return CZ_ERR_IO;
     fputs("# epoch", out);
@@ -105,7 +105,7 @@ static void write_quoted(FILE *out, const char *text)
 static cz_status write_script(const char *folder, const figure *f, const char *column,
                               json_t *first_line, size_t epochs)
 {
-    char path[CZ_PATH_MAX + 64], title[CZ_NAME_MAX + 64];
+    char path[3 * CZ_PATH_MAX], title[CZ_NAME_MAX + 64];
     FILE *out = create(path, sizeof path, folder, f->name, "gp");
     if (!out) return CZ_ERR_IO;
     snprintf(title, sizeof title, "%s of %s", f->title, column);
@@ -140,7 +140,7 @@ static cz_status write_script(const char *folder, const figure *f, const char *c
 /* gnuplot runs in the folder of the figures; its words go to the log's file beside them. */
 static bool run_gnuplot(const char *folder, const char *name)
 {
-    char script[CZ_PATH_MAX + 64], directory[CZ_PATH_MAX + 64], words[CZ_PATH_MAX + 64];
+    char script[CZ_NAME_MAX], directory[3 * CZ_PATH_MAX], words[3 * CZ_PATH_MAX];
     snprintf(directory, sizeof directory, "%s/figures", folder);
     snprintf(words, sizeof words, "%s/figures/gnuplot.log", folder);
     snprintf(script, sizeof script, "%s.gp", name);
@@ -165,14 +165,14 @@ cz_status cz_figures_draw(const char *folder, const cz_cells *cells, bool *drawn
         {"target_loss", 0, "Cross-entropy", "loss (nats)", 1, "loss"},
         {"adversary_loss", 1, "Cross-entropy", "loss (nats)", 1, "loss"},
     };
-    char path[CZ_PATH_MAX + 64];
+    char path[3 * CZ_PATH_MAX];
     snprintf(path, sizeof path, "%s/figures", folder);
     CZ_TRY(cz_make_folder(path));
     snprintf(path, sizeof path, "%s/metrics.jsonl", folder);
     json_t *lines = read_lines(path);
     cz_status status = CZ_OK;
     *drawn = json_array_size(lines) > 0;
-    for (size_t i = 0; i < sizeof all / sizeof *all && !status && *drawn; i++) {
+    for (size_t i = 0; i < sizeof all / sizeof *all && !status; i++) {
         if (all[i].head > cells->adversaries) continue;
         const char *column = cz_head_column(cells, all[i].head)->name;
         status = write_data(folder, &all[i], lines, column);

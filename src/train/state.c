@@ -69,7 +69,7 @@ cz_status cz_trainer_resume(cz_trainer *t, const char *path, bool *found)
 
 cz_status cz_trainer_take_best(cz_trainer *t)
 {
-    char path[CZ_PATH_MAX + 32];
+    char path[3 * CZ_PATH_MAX];
     cz_checkpoint checkpoint;
     int found;
     snprintf(path, sizeof path, "%s/best.h5", t->setup.checkpoints);
