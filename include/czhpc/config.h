@@ -106,7 +106,7 @@ typedef struct cz_config {
         bool bayes; /* fitted discriminant and optimum (synthetic) at the end */
     } eval;
     struct {
-        int every;       /* epochs between checkpoints; 0 = only when stopped */
+        int every;       /* epochs between checkpoints; 0 = best, last, and when stopped */
         int every_steps; /* 0 = off; also within an epoch */
         int keep;        /* last K kept, besides the best */
     } checkpoint;

@@ -104,7 +104,6 @@ typedef struct cz_training_facts {
     double flops;         /* in matrix products of this rank's steps here */
     const char *transport;
     int workers;
-    bool stopped_early;
 } cz_training_facts;
 cz_training_facts cz_trainer_facts(const cz_trainer *trainer);
 const void *cz_trainer_weights(const cz_trainer *trainer);

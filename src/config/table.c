@@ -137,7 +137,7 @@ const cz_key cz_keys[] = {
      .help = "On synthetic cells: the best accuracy possible, and a discriminant's."},
 
     {AT(checkpoint, every), INT(0, 1000000), .preset = "1",
-     .help = "Epochs between checkpoints; 0: only when stopped."},
+     .help = "Epochs between checkpoints; 0: the best, the last, and when stopped."},
     {AT(checkpoint, every_steps), INT(0, 1000000000), .preset = "0",
      .help = "Steps between checkpoints within an epoch; 0: none."},
     {AT(checkpoint, keep), INT(1, 1000), .preset = "2",

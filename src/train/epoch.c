@@ -134,11 +134,12 @@ cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums)
                        "training diverged: the loss of step %lld (epoch %d) is not finite; lower "
                        "train.lr, or look for huge values among the features",
                        (long long)t->progress.steps_done + 1, t->progress.epoch + 1);
-    if (!status)
-        t->facts.flops +=
-            cz_model_flops(t->setup.model, t->step_begin[step + 1] - t->step_begin[step],
-                           t->setup.text.data ? cz_rows(t->setup.text) : 0, true);
-    return status;
+    /* The reduction gave every rank the status; the message is where the failure was. After a
+     * failure of MPI itself the others may be elsewhere. */
+    if (status) return status == CZ_ERR_MPI ? status : cz_comm_agree(t->setup.comm, status);
+    t->facts.flops += cz_model_flops(t->setup.model, t->step_begin[step + 1] - t->step_begin[step],
+                                     t->setup.text.data ? cz_rows(t->setup.text) : 0, true);
+    return CZ_OK;
 }
 
 int cz_train_steps(int train_cells, int batch) { return (train_cells + batch - 1) / batch; }

@@ -2,7 +2,7 @@
 #include "trainer.h"
 
 /* The reference's rule: training accuracy rose while validation (and test accuracy, where it is
- * known) fell, three epochs in a row. */
+ * known) fell. It stops after three such epochs in a row, the default of train.patience. */
 static void reference_rule(cz_trainer *t, const cz_epoch_report *r)
 {
     double *last = t->progress.partial;
@@ -31,16 +31,15 @@ void stopping_update(cz_trainer *t, const cz_epoch_report *r, bool *best, bool *
         t->progress.best_epoch = r->epoch - 1;
         t->progress.best_value = value;
     }
-    *stop = false;
     double *last = t->progress.partial;
     if (config->train.stopping == CZ_STOPPING_REFERENCE) {
         reference_rule(t, r);
         last[LAST_TRAIN] = r->train.accuracy[0];
         last[LAST_VALIDATION] = r->validation.accuracy[0];
         last[LAST_TEST] = r->test.accuracy[0];
-        *stop = t->progress.stale >= 3;
     } else if (config->train.stopping == CZ_STOPPING_PATIENCE) {
         patience_rule(t, r);
-        *stop = t->progress.stale >= config->train.patience;
     }
+    *stop =
+        config->train.stopping != CZ_STOPPING_NONE && t->progress.stale >= config->train.patience;
 }

@@ -254,7 +254,6 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     memset(t->progress.partial, 0, sizeof *t->progress.partial * 3 * CZ_MAX_HEADS);
     t->progress.step = 0;
     t->progress.epoch++;
-    t->facts.stopped_early = stop && t->progress.epoch < config->train.epochs;
     t->progress.finished = stop || t->progress.epoch == config->train.epochs;
     if (t->setup.observer.epoch) t->setup.observer.epoch(t->setup.observer.context, &report);
 
