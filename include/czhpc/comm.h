@@ -38,8 +38,8 @@ cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, 
 
 /* Fetches rows that live on other ranks. Rank r owns global rows begin[r] .. begin[r+1]-1
  * (begin has size + 1 entries, the same everywhere), packed in `own`, `row_bytes` each.
- * dst[i] becomes row want[i], for count wanted rows. Blocks of at most 1 GiB are moved at a
- * time. Collective; counts may differ and be 0. */
+ * dst[i] becomes row want[i], for count wanted rows. A rank sends and receives some
+ * 64 MiB at a time. Collective; counts may differ and be 0. */
 cz_status cz_comm_fetch_rows(const cz_comm *comm, void *dst, const int32_t *want, int count,
                              const void *own, const int32_t *begin, size_t row_bytes);
 

@@ -44,7 +44,7 @@ typedef struct cz_summary {
     bool figures;        /* gnuplot drew them */
 } cz_summary;
 
-/* For people, on stdout and in the log; and summary.json. CZ_ERR_IO. */
+/* For people, on stderr and in the log; and summary.json. CZ_ERR_IO. */
 void cz_summary_print(const cz_summary *summary);
 cz_status cz_summary_write(const char *path, const cz_summary *summary);
 

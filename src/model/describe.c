@@ -106,13 +106,13 @@ void cz_model_describe(const cz_model *m, FILE *out)
     }
     fprintf(out, "%-52s %-14s %10zu\n\n", "all", "", cz_params_weights(&m->params));
 
-    fprintf(out, "%-28s %16s %16s\n", "MFLOP a cell", "forward", "backward");
+    fprintf(out, "%-36s %16s %16s\n", "MFLOP a cell", "forward", "backward");
     for (part p = 0; p < PARTS; p++) {
         cost c = part_cost(m, p);
         if (c.forward > 0)
-            fprintf(out, "%-28s %16.3f %16.3f\n", part_name[p], c.forward / 1e6, c.backward / 1e6);
+            fprintf(out, "%-36s %16.3f %16.3f\n", part_name[p], c.forward / 1e6, c.backward / 1e6);
     }
-    fprintf(out, "%-28s %16.3f %16.3f\n", "a cell of a batch of 128, 16 labels",
+    fprintf(out, "%-36s %16.3f %16.3f\n", "a cell of a batch of 128, 16 labels",
             cz_model_flops(m, 128, 16, false) / 128e6,
             (cz_model_flops(m, 128, 16, true) - cz_model_flops(m, 128, 16, false)) / 128e6);
 }
