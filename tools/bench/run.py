@@ -133,7 +133,10 @@ def main():
     peak = facts["peak_gflops"]
     print(f"{facts['cpu']}, {facts['backend']}, {arguments.threads} threads: peak {peak} GFLOP/s")
     if facts["load_before"] > 0.5:
-        print(f"note: the machine is not idle (load {facts['load_before']:.1f})")
+        print(
+            f"note: the machine is busy (load {facts['load_before']:.1f}), from which PyTorch suffers "
+            "more: these ratios say little"
+        )
     results, failed = measure(arguments)
 
     print(f"\n{'':29}ms a step  GFLOP a step  GFLOP/s  of peak  times czhpc")
