@@ -104,6 +104,11 @@ int main(int argc, char **argv)
             cz_fail(CZ_ERR_MPI, "this MPI has no MPI_THREAD_FUNNELED: use another build of it");
     listen_to_signals();
     if (!status) status = run(argc, argv, &world, started);
+    if (status == CZ_ERR_MPI) {
+        /* The ranks cannot be brought together to agree on one message, nor to finalise. */
+        if (cz_error_message()[0]) cz_print_error(cz_error_message());
+        MPI_Abort(MPI_COMM_WORLD, cz_exit_code(status));
+    }
     if (status && status != CZ_STOPPED && world.rank == 0) cz_print_error(cz_error_message());
     cz_comm_free(&world);
     MPI_Finalize();

@@ -84,6 +84,9 @@ void cz_workspace_close(cz_workspace *workspace);
 /* Bytes that cz_workspace_open() would take, for --dry-run. */
 size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots);
 
+/* Different labels in the last batch, each computed once. */
+int cz_workspace_labels(const cz_workspace *workspace);
+
 /* Which resampler form to use; CZ_POOL_AUTO unless a test says otherwise. */
 void cz_workspace_set_pool(cz_workspace *workspace, cz_pool_form form);
 

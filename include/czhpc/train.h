@@ -111,6 +111,6 @@ const void *cz_trainer_weights(const cz_trainer *trainer);
 /* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run. Local. */
 int cz_train_steps(int train_cells, int batch);
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
-                      int validation_cells, int ranks, int threads, cz_dtype dtype);
+                      int evaluated_cells, int ranks, int threads, cz_dtype dtype);
 
 #endif

@@ -27,8 +27,8 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     int validation = share(cells->n, config->split.validation);
     int steps = cz_train_steps(train, config->train.batch);
     cz_dtype dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
-    double bytes = (double)cz_train_bytes(config, model, cells->label.classes, train, validation,
-                                          ranks, threads, dtype) +
+    double bytes = (double)cz_train_bytes(config, model, cells->label.classes, train,
+                                          cells->n - train, ranks, threads, dtype) +
                    (double)cells->n / ranks * cells->width * sizeof(float);
     double flops = cz_model_flops(model, config->train.batch, cells->label.classes, true);
     printf("cells            %d x %d features, from %s\n", cells->n, cells->width,

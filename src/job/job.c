@@ -178,6 +178,8 @@ cz_status cz_job_run(const cz_config *config, const cz_job_options *options, con
                 j.folder.path);
     else if (!status) status = run_phases(&j);
     if (status && status != CZ_STOPPED && comm->rank == 0) cz_log("error: %s", cz_error_message());
+    /* After a failed MPI call the other ranks may be anywhere: nothing collective any more. */
+    if (status == CZ_ERR_MPI) return status;
     close_job(&j);
     return status;
 }

@@ -34,7 +34,7 @@ static const option options[] = {
     {"--name", VALUE, "NAME", NAME, 0, "folder of this run (the configuration's file name)"},
     {"--resume", MAYBE_VALUE, "[auto|PATH]", RESUME, 0,
      "go on where the run stopped, or start if it is new;\n"
-     "PATH: from that checkpoint file or folder instead"},
+     "PATH: from that checkpoint of the same run instead"},
     {"--disable-text-modality", NOTHING, NULL, WITHOUT_TEXT, 0,
      "expression alone (model.text=false)"},
     {"--train-model", NOTHING, NULL, WHAT_IT_DOES_ANYWAY, 0, "train: what a configuration does"},

@@ -229,4 +229,6 @@ void cz_workspace_close(cz_workspace *ws)
     free(ws);
 }
 
+int cz_workspace_labels(const cz_workspace *ws) { return ws->used; }
+
 void cz_workspace_set_pool(cz_workspace *ws, cz_pool_form form) { ws->form = form; }

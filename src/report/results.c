@@ -13,8 +13,8 @@ static void wilson(double p, int n, double *low, double *high)
     const double z = 1.959963984540054;
     double centre = (p + z * z / (2 * n)) / (1 + z * z / n);
     double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4.0 * n * n));
-    *low = n ? centre - half : 0;
-    *high = n ? centre + half : 1;
+    *low = n ? centre - half : NAN;
+    *high = n ? centre + half : NAN;
 }
 
 static int commonest_training_class(const cz_column *column, const cz_cells *cells)
@@ -51,7 +51,7 @@ static double balanced_accuracy(const cz_column *column, const cz_evaluation *te
         present++;
     }
     free(of_class);
-    return present ? sum / present : 0;
+    return present ? sum / present : NAN;
 }
 
 void cz_head_results(cz_head_result *result, const cz_evaluation *test, const cz_cells *cells)
@@ -73,7 +73,8 @@ void cz_head_results(cz_head_result *result, const cz_evaluation *test, const cz
             r->n += truth >= 0;
             of_common += truth == common;
         }
-        r->majority = r->n ? (double)of_common / r->n : 0;
+        r->majority = r->n ? (double)of_common / r->n : NAN;
+        if (!r->n) r->accuracy = r->loss = NAN;
         wilson(r->accuracy, r->n, &r->low, &r->high);
     }
 }

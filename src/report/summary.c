@@ -54,6 +54,10 @@ void cz_cells_print(const cz_cells *cells, const cz_config *config)
 
 static void print_head(const cz_head_result *r)
 {
+    if (!r->n) {
+        cz_note("  %-14s unknown in every test cell", r->name);
+        return;
+    }
     cz_note(
         "  %-14s accuracy %5.2f %% [%5.2f, %5.2f]  balanced %5.2f %%  loss %.4f  chance %5.2f %%  "
         "majority %5.2f %%%s",
@@ -96,7 +100,7 @@ void cz_summary_print(const cz_summary *s)
     print_optimum(&s->optimum);
     if (t->steps_here)
         cz_note("Time         %.1f s in all, %.1f s training: %.2f ms a step of %d, %.0f cells/s, "
-                "%.1f GFLOP/s; %.1f %% of it exchanging gradients",
+                "%.1f GFLOP/s; %.1f %% of it waiting for or exchanging gradients",
                 s->total_s, t->step_seconds, ms_per_step(s), s->config->train.batch, cells_per_s(s),
                 t->flops * s->ranks / t->step_seconds / 1e9,
                 100 * t->exposed_seconds / t->step_seconds);
@@ -112,11 +116,12 @@ static json_t *heads_json(const cz_summary *s)
     json_t *all = json_array();
     for (int h = 0; h < s->heads; h++) {
         const cz_head_result *r = &s->head[h];
-        json_t *one = json_pack("{s:s, s:s, s:i, s:i, s:f, s:[f,f], s:f, s:f, s:f, s:f}", "name",
-                                r->name, "role", r->adversary ? "adversary" : "target", "classes",
-                                r->classes, "n", r->n, "accuracy", r->accuracy, "accuracy_interval",
-                                r->low, r->high, "balanced_accuracy", r->balanced_accuracy, "loss",
-                                r->loss, "chance", r->chance, "majority", r->majority);
+        json_t *one = json_pack(
+            "{s:s, s:s, s:i, s:i, s:o, s:[o,o], s:o, s:o, s:o, s:o}", "name", r->name, "role",
+            r->adversary ? "adversary" : "target", "classes", r->classes, "n", r->n, "accuracy",
+            number(r->accuracy), "accuracy_interval", number(r->low), number(r->high),
+            "balanced_accuracy", number(r->balanced_accuracy), "loss", number(r->loss), "chance",
+            number(r->chance), "majority", number(r->majority));
         if (one && h == 0) {
             json_object_set_new(one, "bayes", number(s->optimum.with_label));
             json_object_set_new(one, "bayes_without_label", number(s->optimum.without_label));

@@ -119,6 +119,8 @@ static cz_status train_worker(void *context, int thread)
     cz_status status = cz_model_train(w->workspace, cz_reducer_weights(t->reducer), gradient,
                                       &batch, &t->step, &outcome);
     add_sums(t, w, &batch);
+    int labels = cz_workspace_labels(w->workspace);
+    w->flops += cz_model_flops(t->setup.model, batch.cells, labels, true);
     if (status) w->sums.status = (int)status;
     return cz_reducer_step(t->reducer, thread, update, t, &w->sums);
 }
@@ -136,10 +138,7 @@ cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums)
                        (long long)t->progress.steps_done + 1, t->progress.epoch + 1);
     /* The reduction gave every rank the status; the message is where the failure was. After a
      * failure of MPI itself the others may be elsewhere. */
-    if (status) return status == CZ_ERR_MPI ? status : cz_comm_agree(t->setup.comm, status);
-    t->facts.flops += cz_model_flops(t->setup.model, t->step_begin[step + 1] - t->step_begin[step],
-                                     t->setup.text.data ? cz_rows(t->setup.text) : 0, true);
-    return CZ_OK;
+    return !status || status == CZ_ERR_MPI ? status : cz_comm_agree(t->setup.comm, status);
 }
 
 int cz_train_steps(int train_cells, int batch) { return (train_cells + batch - 1) / batch; }

@@ -73,7 +73,15 @@ cz_status cz_trainer_take_best(cz_trainer *t)
     cz_checkpoint checkpoint;
     int found;
     snprintf(path, sizeof path, "%s/best.h5", t->setup.checkpoints);
-    return load(t, path, &checkpoint, &found);
+    CZ_TRY(load(t, path, &checkpoint, &found));
+    if (checkpoint.progress.best_epoch == t->progress.best_epoch) return CZ_OK;
+    cz_warn(
+        "%s is of epoch %d, though epoch %d was the best of this course of the run: its weights "
+        "are used",
+        path, checkpoint.progress.best_epoch + 1, t->progress.best_epoch + 1);
+    t->progress.best_epoch = checkpoint.progress.best_epoch;
+    t->progress.best_value = checkpoint.progress.best_value;
+    return CZ_OK;
 }
 
 static json_t *scores_json(const cz_trainer *t, const cz_scores *scores)

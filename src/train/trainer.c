@@ -284,18 +284,19 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
     facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
     facts.transport = cz_reducer_transport(t->reducer);
     facts.workers = t->workers;
+    for (int i = 0; i < t->threads; i++) facts.flops += t->worker[i].flops;
     return facts;
 }
 
 const void *cz_trainer_weights(const cz_trainer *t) { return cz_reducer_weights(t->reducer); }
 
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
-                      int validation_cells, int ranks, int threads, cz_dtype dtype)
+                      int evaluated_cells, int ranks, int threads, cz_dtype dtype)
 {
     int workers = ranks * threads, cells = worker_cells(config->train.batch, workers);
     size_t width = (size_t)cz_model_get_spec(model)->width * sizeof(float);
     size_t arrays = cz_model_params(model)->total * cz_dtype_size(dtype);
-    size_t rows = (size_t)(train_cells + validation_cells) / (size_t)ranks;
+    size_t rows = (size_t)(train_cells + evaluated_cells) / (size_t)ranks;
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
     return rows * width + (3 + (size_t)threads) * arrays + (size_t)threads * workspace;

@@ -32,6 +32,7 @@ typedef struct worker {
     double *loss[CZ_MAX_HEADS]; /* (batch cells of a worker) */
     int32_t *best[CZ_MAX_HEADS];
     cz_step_sums sums;
+    double flops; /* in matrix products, since the start */
 } worker;
 
 struct cz_trainer {
