@@ -61,6 +61,8 @@ look() {
     need liblapacke-dev "LAPACKE: $path" any_of lapacke
     want gnuplot-nox 'gnuplot in PATH (figures only)' command -v gnuplot
     want fonts-dejavu-core 'a TrueType font (figures only)' a_font
+    want hdf5-tools 'h5diff in PATH (tests only)' command -v h5diff
+    want procps 'pkill in PATH (tests only)' command -v pkill
     if [ -n "$lint" ]; then
         need clang-format 'clang-format in PATH' command -v clang-format
         need clang-tidy 'clang-tidy in PATH' command -v clang-tidy
