@@ -20,7 +20,8 @@ static cz_config plain_config(const char *path)
     cz_config_defaults(&config);
     config.data.source = CZ_SOURCE_H5AD;
     config.data.features = CZ_FEATURES_COUNTS;
-    snprintf(config.data.h5ad, sizeof config.data.h5ad, "%s", path);
+    config.data.h5ad.count = 1;
+    snprintf(config.data.h5ad.text[0], CZ_PATH_MAX, "%s", path);
     return config;
 }
 

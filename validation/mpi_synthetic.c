@@ -136,7 +136,8 @@ static void check_file(const cz_comm *comm)
     config.data.source = CZ_SOURCE_H5AD;
     config.data.features = CZ_FEATURES_OBSM;
     strcpy(config.data.obsm, "geneformer");
-    strcpy(config.data.h5ad, path);
+    config.data.h5ad.count = 1;
+    strcpy(config.data.h5ad.text[0], path);
     same = same && load(&got, &config, comm, 1) && got.n == made.n && got.width == made.width;
     if (same) {
         size_t rows = (size_t)(made.begin[comm->rank + 1] - made.begin[comm->rank]);

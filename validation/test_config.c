@@ -46,6 +46,7 @@ static const void *member(const cz_config *config, const cz_key *key)
 static bool same_member(const cz_config *a, const cz_config *b, const cz_key *key)
 {
     const cz_names *x = member(a, key), *y = member(b, key);
+    const cz_texts *t = member(a, key), *u = member(b, key);
     switch (key->kind) {
     case CZ_KIND_WORD:
     case CZ_KIND_TEXT:
@@ -55,6 +56,12 @@ static bool same_member(const cz_config *a, const cz_config *b, const cz_key *ke
         if (x->count != y->count) return false;
         for (int i = 0; i < x->count; i++)
             if (strcmp(x->name[i], y->name[i])) return false;
+        return true;
+    case CZ_KIND_TEXTS:
+    case CZ_KIND_PATHS:
+        if (t->count != u->count) return false;
+        for (int i = 0; i < t->count; i++)
+            if (strcmp(t->text[i], u->text[i])) return false;
         return true;
     default:
         return memcmp(member(a, key), member(b, key), key->size) == 0;
@@ -91,6 +98,7 @@ static bool vary(cz_config *config, const cz_key *key, int variant)
     int choices = 0;
     while (key->choice[choices]) choices++;
     cz_names names = {2, {"tissue: x", "assay"}};
+    cz_texts files = {3, {"a b.h5ad", "/b: c", "sex != \"x\" | y"}};
     switch (key->kind) {
     case CZ_KIND_BOOL:
         return set(config, key, variant % 2 ? "true" : "false");
@@ -111,6 +119,11 @@ static bool vary(cz_config *config, const cz_key *key, int variant)
     case CZ_KIND_NAMES:
         names.count = variant % 3;
         memcpy((char *)config + key->offset, &names, sizeof names);
+        return true;
+    case CZ_KIND_TEXTS:
+    case CZ_KIND_PATHS:
+        files.count = variant % 4;
+        memcpy((char *)config + key->offset, &files, sizeof files);
         return true;
     }
     return false;
@@ -230,10 +243,10 @@ static const bad_file bad_files[] = {
     {"run:\n  name: \"a\\nb\"\n", 2, 9, "byte 2 of the text is a control character"},
     {"run:\n  name: \"a\\Pb\"\n", 2, 9, "byte 2 of the text is a control character"},
     {"data:\n  adversary_keys: sex\n", 2, 19, "such as [a, b] or [], found 'sex'"},
-    {"data:\n  adversary_keys: [sex, [a]]\n", 2, 25, "expected a name, found a list"},
+    {"data:\n  adversary_keys: [sex, [a]]\n", 2, 25, "expected a text, found a list"},
     {"data:\n  adversary_keys: [sex, sex]\n", 2, 25, "'sex' stands twice"},
-    {"data:\n  adversary_keys:\n  - a\n  - ''\n", 4, 5, "a name in the list is empty"},
-    {"data:\n  adversary_keys: [a,b,c,d,e,f,g,h,i]\n", 2, 36, "more than 8 names"},
+    {"data:\n  adversary_keys:\n  - a\n  - ''\n", 4, 5, "an entry of the list is empty"},
+    {"data:\n  adversary_keys: [a,b,c,d,e,f,g,h,i]\n", 2, 36, "more than 8 entries"},
     {"data:\n  matrix: layer:\n", 2, 16, "not YAML"},
     {"data:\n  matrix: \"layer:\"\n", 2, 11, "expected X, raw or layer:NAME"},
     {"train:\n\tlr: 1\n", 2, 1, "a tab stands before the text"},
@@ -370,10 +383,11 @@ static void check_paths(void)
     snprintf(beside, sizeof beside, "%s/cells.h5ad", folder);
     write_bytes(beside, "x", 1);
     const char *text = "data:\n  source: h5ad\n  h5ad: cells.h5ad\ntext:\n  table: none.h5\n";
-    check(!load(&c, text, NULL) && !strcmp(c.data.h5ad, beside), "a file beside the configuration");
+    check(!load(&c, text, NULL) && !strcmp(c.data.h5ad.text[0], beside),
+          "a file beside the configuration");
     uint64_t hash = cz_config_hash(&c);
     check(!strcmp(c.text.table, "none.h5"), "a file elsewhere is left to the working directory");
-    check(!load(&c, text, "data.h5ad=cells.h5ad") && !strcmp(c.data.h5ad, "cells.h5ad"),
+    check(!load(&c, text, "data.h5ad=cells.h5ad") && !strcmp(c.data.h5ad.text[0], "cells.h5ad"),
           "paths of overrides are left to the working directory");
     check(cz_config_hash(&c) == hash, "the hash is the same in another folder");
     check(!load(&c, text, "data.h5ad=other.h5ad") && cz_config_hash(&c) != hash,

@@ -10,13 +10,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CZ_KEYS_MAX = 8, CZ_NAME_MAX = 128, CZ_PATH_MAX = 1024 };
+enum { CZ_KEYS_MAX = 8, CZ_NAME_MAX = 128, CZ_PATH_MAX = 1024, CZ_TEXTS_MAX = 16 };
 
 /* A list of column names. */
 typedef struct cz_names {
     int count;
     char name[CZ_KEYS_MAX][CZ_NAME_MAX];
 } cz_names;
+
+/* A list of files, or of longer texts. */
+typedef struct cz_texts {
+    int count;
+    char text[CZ_TEXTS_MAX][CZ_PATH_MAX];
+} cz_texts;
 
 typedef enum cz_source { CZ_SOURCE_SYNTHETIC, CZ_SOURCE_H5AD } cz_source;
 typedef enum cz_features { CZ_FEATURES_COUNTS, CZ_FEATURES_OBSM } cz_features;
@@ -29,7 +35,16 @@ typedef enum cz_stopping {
     CZ_STOPPING_REFERENCE
 } cz_stopping;
 typedef enum cz_select { CZ_SELECT_VALIDATION, CZ_SELECT_TEST } cz_select;
-typedef enum cz_split_method { CZ_SPLIT_STRATIFIED, CZ_SPLIT_RANDOM } cz_split_method;
+typedef enum cz_duplicates { CZ_DUPLICATES_KEEP, CZ_DUPLICATES_DROP } cz_duplicates;
+typedef enum cz_split_method {
+    CZ_SPLIT_STRATIFIED, /* each class of the target is cut alike */
+    CZ_SPLIT_RANDOM,     /* all cells at random */
+    CZ_SPLIT_GROUP,      /* group:KEY, whole groups of a column fall together */
+    CZ_SPLIT_COLUMN,     /* column:KEY, a column of obs says train, validation or test */
+    CZ_SPLIT_KFOLD       /* each class cut into split.folds, split.fold is tested */
+} cz_split_method;
+typedef enum cz_class_weights { CZ_WEIGHTS_NONE, CZ_WEIGHTS_BALANCED } cz_class_weights;
+typedef enum cz_sampler { CZ_SAMPLER_SHUFFLE, CZ_SAMPLER_BALANCED } cz_sampler;
 typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 } cz_precision;
 typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
 
@@ -46,7 +61,7 @@ typedef struct cz_config {
     } run;
     struct {
         cz_source source;
-        char h5ad[CZ_PATH_MAX];
+        cz_texts h5ad;                /* one file, or several of the same genes */
         cz_features features;         /* counts | obsm */
         char matrix[CZ_NAME_MAX];     /* counts from: X | raw | layer:NAME */
         char obsm[CZ_NAME_MAX];       /* embedding read when features: obsm; "geneformer" */
@@ -54,7 +69,12 @@ typedef struct cz_config {
         char label_key[CZ_NAME_MAX];  /* cell_type */
         cz_names adversary_keys;      /* [sex] */
         char gene_key[CZ_NAME_MAX];   /* var column of gene names; "" = index */
-        cz_missing missing;           /* rows without target, label or embedding */
+        char batch_key[CZ_NAME_MAX];  /* obs column of libraries or batches; "" = none */
+        cz_names quality_keys;        /* numeric obs columns, for the floor from quality alone */
+        cz_texts filter;              /* "KEY = A | B" and "KEY != A | B"; all must hold */
+        cz_missing missing;           /* rows without target, label, counts or embedding */
+        cz_duplicates duplicates;     /* cells equal to one before */
+        int min_cells;                /* 1: target classes of fewer cells are left out */
         double target_sum;            /* 10000 */
         int variable_genes;           /* 2000 */
         int components;               /* 512: width of the features from counts */
@@ -66,8 +86,9 @@ typedef struct cz_config {
         int64_t seed; /* of the generator */
     } synthetic;
     struct {
-        cz_split_method method;
-        double train, validation; /* 0.70, 0.15; the rest is test */
+        char method[CZ_NAME_MAX + 8]; /* see cz_config_split() */
+        double train, validation;     /* 0.70, 0.15; the rest is test */
+        int folds, fold;              /* of kfold: fold is tested, the next one validates */
         int64_t seed;
     } split;
     struct {
@@ -98,6 +119,8 @@ typedef struct cz_config {
         double adv_lambda;
         cz_stopping stopping;
         int patience;
+        cz_class_weights class_weights; /* of the target's loss */
+        cz_sampler sampler;
         int block; /* cells that walk through the layers together; 0 = auto */
     } train;
     struct {
@@ -134,6 +157,9 @@ cz_status cz_config_load(cz_config *config, const char *path, const cz_override 
 cz_status cz_config_print(const cz_config *config, FILE *out);
 /* Every key with type, default, range and one line of help. */
 void cz_config_help(FILE *out);
+/* What split.method says, "group:library_id", and through *key the column that it names, "" for
+ * none. Of a checked configuration; CZ_SPLIT_STRATIFIED also for "donor". Local. */
+cz_split_method cz_config_split(const cz_config *config, const char **key);
 /* A hash of all values that decide the result (not run.name, results, threads, transport...);
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);

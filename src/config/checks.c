@@ -45,10 +45,10 @@ static cz_status check_shapes(const checker *c, const cz_config *k)
 
 static cz_status check_data(const checker *c, const cz_config *k)
 {
-    if (k->data.source == CZ_SOURCE_H5AD && !k->data.h5ad[0])
+    if (k->data.source == CZ_SOURCE_H5AD && !k->data.h5ad.count)
         REFUSE("data.h5ad", "data.source",
                "data.source is h5ad, but no file is given: add --set data.h5ad=FILE");
-    if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.h5ad[0])
+    if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.h5ad.count)
         REFUSE("data.h5ad", "data.source",
                "data.h5ad names a file, but data.source is synthetic: set data.source to h5ad");
     const char *matrix = k->data.matrix;
@@ -68,6 +68,38 @@ static cz_status check_data(const checker *c, const cz_config *k)
                    "predicted or held out",
                    name);
     }
+    return CZ_OK;
+}
+
+cz_split_method cz_config_split(const cz_config *config, const char **key)
+{
+    static const char *const words[] = {"stratified", "random", "group:", "column:", "kfold"};
+    const char *text = config->split.method, *colon = strchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) + 1 : strlen(text);
+    int method = CZ_SPLIT_STRATIFIED;
+    for (int i = 0; i <= CZ_SPLIT_KFOLD; i++)
+        if (strlen(words[i]) == length && strncmp(text, words[i], length) == 0) method = i;
+    *key = colon ? colon + 1 : "";
+    return (cz_split_method)method;
+}
+
+static cz_status check_split(const checker *c, const cz_config *k)
+{
+    const char *key, *text = k->split.method;
+    cz_split_method method = cz_config_split(k, &key);
+    bool needs = method == CZ_SPLIT_GROUP || method == CZ_SPLIT_COLUMN;
+    bool known =
+        method != CZ_SPLIT_STRATIFIED || !strcmp(text, "stratified") || !strcmp(text, "donor");
+    if (!known || needs != (key[0] != 0))
+        REFUSE("split.method", "split.method",
+               "key 'split.method': expected stratified, donor, random, group:KEY, column:KEY or "
+               "kfold, found '%s'",
+               text);
+    if (k->split.fold >= k->split.folds)
+        REFUSE("split.fold", "split.folds",
+               "split.fold (%d) is not among 0 to %d, as split.folds "
+               "is %d",
+               k->split.fold, k->split.folds - 1, k->split.folds);
     if (k->split.train + k->split.validation > 1 - 1e-9)
         REFUSE("split.validation", "split.train",
                "split.train (%g) and split.validation (%g) leave no cells to test", k->split.train,
@@ -93,5 +125,6 @@ cz_status cz_config_check(const cz_config *config, const cz_origin *origin, cons
     checker c = {origin, path};
     CZ_TRY(check_run(&c, config));
     CZ_TRY(check_data(&c, config));
+    CZ_TRY(check_split(&c, config));
     return check_shapes(&c, config);
 }

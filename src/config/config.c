@@ -28,7 +28,7 @@ static cz_status set_default(cz_config *config, const cz_key *key)
 {
     char reason[CZ_REASON_MAX];
     cz_value value = {.text = key->preset, .length = strlen(key->preset)};
-    if (key->kind == CZ_KIND_NAMES)
+    if (cz_key_takes_list(key))
         return cz_config_parse_list(config, key, (cz_origin){0}, key->preset);
     if (cz_key_set(config, key, &value, reason)) return CZ_OK;
     return cz_fail(CZ_ERR_BUG, "the default of %s is wrong: %s", key->name, reason);
@@ -61,7 +61,7 @@ static cz_status set_override(cz_config *config, cz_origin *origins, const char 
     }
     const cz_key *key = &cz_keys[index];
     cz_value value = {.text = equals + 1, .length = strlen(equals + 1)};
-    if (key->kind == CZ_KIND_NAMES && value.text[0] == '[')
+    if (cz_key_takes_list(key) && value.text[0] == '[')
         CZ_TRY(cz_config_parse_list(config, key, origin, value.text));
     else if (!cz_key_set(config, key, &value, reason))
         return cz_config_fail(NULL, origin, "key '%s': %s", name, reason);
@@ -90,14 +90,22 @@ cz_status cz_config_load(cz_config *config, const char *path, const cz_override 
     return cz_config_check(config, origin, path);
 }
 
+static void write_file_name(const char *path, FILE *out)
+{
+    const char *slash = strrchr(path, '/');
+    fprintf(out, "\"%s\"", slash ? slash + 1 : path);
+}
+
 /* A file counts by its name, not its folder: a folder may move, and the checkpoint knows the
  * content of the data. */
 static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out)
 {
-    const char *path = (const char *)config + key->offset;
-    const char *slash = key->kind == CZ_KIND_PATH ? strrchr(path, '/') : NULL;
+    const void *at = (const char *)config + key->offset;
+    const cz_texts *files = at;
     fprintf(out, "%s=", key->name);
-    if (slash) fprintf(out, "\"%s\"", slash + 1);
+    if (key->kind == CZ_KIND_PATH) write_file_name(at, out);
+    else if (key->kind == CZ_KIND_PATHS)
+        for (int i = 0; i < files->count; i++) write_file_name(files->text[i], out);
     else cz_key_write(config, key, out);
     fputc('\n', out);
 }
@@ -105,7 +113,7 @@ static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out
 uint64_t cz_config_hash(const cz_config *config)
 {
     uint64_t hash = 0;
-    char line[CZ_KEYS_MAX * 2 * CZ_NAME_MAX + 4 * CZ_PATH_MAX];
+    char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
     for (int i = 0; i < cz_key_count; i++) {
         if (!cz_keys[i].result) continue;
         FILE *out = fmemopen(line, sizeof line, "w");

@@ -124,7 +124,7 @@ static cz_status read_list(reader *r, cz_config *config, const cz_key *key)
         if (r->event.type == YAML_SEQUENCE_END_EVENT) return CZ_OK;
         if (r->event.type != YAML_SCALAR_EVENT)
             return cz_config_fail(r->path, here(r),
-                                  "key '%s': expected a name, found a list or keys", key->name);
+                                  "key '%s': expected a text, found a list or keys", key->name);
         cz_value name = scalar(r);
         if (!cz_key_append(config, key, &name, reason))
             return cz_config_fail(r->path, here(r), "key '%s': %s", key->name, reason);
@@ -321,18 +321,29 @@ static char *read_file(size_t *size, cz_status *status, const char *path)
 }
 
 /* A file named in a configuration stands beside it, or in the working directory. */
-static cz_status find_beside(cz_config *config, const cz_key *key, const char *path,
+static cz_status find_beside(char file[CZ_PATH_MAX], const cz_key *key, const char *path,
                              cz_origin origin)
 {
-    char *file = (char *)config + key->offset, beside[2 * CZ_PATH_MAX];
+    char beside[2 * CZ_PATH_MAX];
     const char *slash = strrchr(path, '/');
     if (!slash || !file[0] || file[0] == '/' || strcmp(file, key->preset) == 0) return CZ_OK;
     if (slash - path >= CZ_PATH_MAX) return CZ_OK;
     snprintf(beside, sizeof beside, "%.*s/%s", (int)(slash - path), path, file);
     if (access(beside, F_OK)) return CZ_OK;
-    if (cz_text_copy(file, key->size, beside)) return CZ_OK;
+    if (cz_text_copy(file, CZ_PATH_MAX, beside)) return CZ_OK;
     return cz_config_fail(path, origin, "key '%s': the path '%s' is longer than %zu bytes",
-                          key->name, beside, key->size - 1);
+                          key->name, beside, (size_t)CZ_PATH_MAX - 1);
+}
+
+static cz_status find_files(cz_config *config, const cz_key *key, const char *path,
+                            cz_origin origin)
+{
+    char *file = (char *)config + key->offset;
+    cz_texts *files = (void *)file;
+    if (key->kind == CZ_KIND_PATH) return find_beside(file, key, path, origin);
+    for (int i = 0; key->kind == CZ_KIND_PATHS && i < files->count; i++)
+        CZ_TRY(find_beside(files->text[i], key, path, origin));
+    return CZ_OK;
 }
 
 cz_status cz_config_parse(cz_config *config, cz_origin *origin, const char *path)
@@ -349,8 +360,7 @@ cz_status cz_config_parse(cz_config *config, cz_origin *origin, const char *path
         close_reader(&r);
     }
     for (int i = 0; i < cz_key_count && !status; i++)
-        if (cz_keys[i].kind == CZ_KIND_PATH && origin[i].line)
-            status = find_beside(config, &cz_keys[i], path, origin[i]);
+        if (origin[i].line) status = find_files(config, &cz_keys[i], path, origin[i]);
     free(text);
     return status;
 }

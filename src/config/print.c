@@ -17,7 +17,7 @@ static const char *key_name(const cz_key *key) { return key->name + cz_key_secti
 
 static bool has_range(const cz_key *key)
 {
-    return key->kind != CZ_KIND_TEXT && key->kind != CZ_KIND_PATH;
+    return key->kind != CZ_KIND_TEXT && key->kind != CZ_KIND_PATH && key->kind != CZ_KIND_PATHS;
 }
 
 cz_status cz_config_print(const cz_config *config, FILE *out)

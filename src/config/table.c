@@ -18,6 +18,8 @@
 #define TEXT .kind = CZ_KIND_TEXT
 #define PATH .kind = CZ_KIND_PATH
 #define NAMES .kind = CZ_KIND_NAMES
+#define TEXTS .kind = CZ_KIND_TEXTS
+#define PATHS .kind = CZ_KIND_PATHS
 #define RESULT .result = true
 
 /* Choices stand in the order of their enum. */
@@ -40,9 +42,9 @@ const cz_key cz_keys[] = {
      .help = "How ranks add their gradients: shared memory or MPI messages."},
 
     {AT(data, source), CHOICE("synthetic", "h5ad"), .preset = "synthetic", RESULT,
-     .help = "Embedded synthetic cells, or the AnnData file data.h5ad."},
-    {AT(data, h5ad), PATH, .preset = "", .may_be_empty = true, RESULT,
-     .help = "AnnData file of cells, for data.source: h5ad."},
+     .help = "Embedded synthetic cells, or the AnnData files data.h5ad."},
+    {AT(data, h5ad), PATHS, .preset = "[]", RESULT,
+     .help = "AnnData file of cells, or a list of them: genes are matched by name."},
     {AT(data, features), CHOICE("counts", "obsm"), .preset = "counts", RESULT,
      .help = "From raw counts (log, variable genes, SVD), or an embedding of obsm."},
     {AT(data, matrix), TEXT, .preset = "X", RESULT,
@@ -57,8 +59,18 @@ const cz_key cz_keys[] = {
      .help = "Columns that the latent shall not reveal; [] for none."},
     {AT(data, gene_key), TEXT, .preset = "", .may_be_empty = true, RESULT,
      .help = "Column of var with the names of genes; empty: the index."},
+    {AT(data, batch_key), TEXT, .preset = "", .may_be_empty = true,
+     .help = "Column of obs with the libraries or batches; empty: none."},
+    {AT(data, quality_keys), NAMES, .preset = "[]",
+     .help = "Numeric columns of obs, for the accuracy from quality alone."},
+    {AT(data, filter), TEXTS, .preset = "[]", RESULT,
+     .help = "Cells to keep: KEY = A | B, or KEY != A | B; all must hold."},
     {AT(data, missing), CHOICE("error", "drop"), .preset = "error", RESULT,
-     .help = "Cells without target, label or embedding: refuse, or leave out."},
+     .help = "Cells without target, label, counts or embedding: refuse, or leave out."},
+    {AT(data, duplicates), CHOICE("keep", "drop"), .preset = "keep", RESULT,
+     .help = "Cells whose features equal another's: keep, or leave all but one out."},
+    {AT(data, min_cells), INT(1, 1000000000), .preset = "1", RESULT,
+     .help = "Cells that a class of the target needs; smaller ones are left out."},
     {AT(data, target_sum), REAL(0, 1e9), .above = true, .preset = "10000", RESULT,
      .help = "Counts are scaled to this sum per cell before the logarithm."},
     {AT(data, variable_genes), INT(1, 1000000), .preset = "2000", RESULT,
@@ -76,12 +88,16 @@ const cz_key cz_keys[] = {
     {AT(synthetic, seed), SEED, .preset = "0", RESULT,
      .help = "Seed of the generator: another seed, another population."},
 
-    {AT(split, method), CHOICE("stratified", "random"), .preset = "stratified", RESULT,
-     .help = "Cut each class of the target alike, or all cells at random."},
+    {AT(split, method), TEXT, .preset = "stratified", RESULT,
+     .help = "stratified (or donor), random, group:KEY, column:KEY, or kfold."},
     {AT(split, train), REAL(0, 1), .above = true, .below = true, .preset = "0.7", RESULT,
      .help = "Share of cells to train on."},
     {AT(split, validation), REAL(0, 1), .above = true, .below = true, .preset = "0.15", RESULT,
      .help = "Share of cells that choose the epoch; what remains is the test."},
+    {AT(split, folds), INT(3, 1000), .preset = "5", RESULT,
+     .help = "Folds of kfold: one tests, the next validates, the others train."},
+    {AT(split, fold), INT(0, 999), .preset = "0", RESULT,
+     .help = "The fold of kfold that tests, from 0."},
     {AT(split, seed), SEED, .preset = "0", RESULT,
      .help = "Seed of the split: another seed, other cells are tested."},
 
@@ -127,6 +143,10 @@ const cz_key cz_keys[] = {
      .help = "When to stop early: never, by validation loss, or as the reference."},
     {AT(train, patience), INT(1, 1000000), .preset = "3", RESULT,
      .help = "Epochs in a row that must speak for stopping."},
+    {AT(train, class_weights), CHOICE("none", "balanced"), .preset = "none", RESULT,
+     .help = "Weights of the target's loss: all cells alike, or all classes alike."},
+    {AT(train, sampler), CHOICE("shuffle", "balanced"), .preset = "shuffle", RESULT,
+     .help = "Each cell once an epoch, or classes of the target drawn alike."},
     {AT(train, block), INT(0, 65536), .preset = "0", RESULT,
      .help = "Cells that a worker takes through the layers at once; 0: chosen."},
 

@@ -13,7 +13,9 @@ typedef enum cz_kind {
     CZ_KIND_WORD,   /* char[]: one of the choices */
     CZ_KIND_TEXT,   /* char[] */
     CZ_KIND_PATH,   /* char[]: a file that is read */
-    CZ_KIND_NAMES   /* cz_names */
+    CZ_KIND_NAMES,  /* cz_names */
+    CZ_KIND_TEXTS,  /* cz_texts */
+    CZ_KIND_PATHS   /* cz_texts: files that are read; one may stand without brackets */
 } cz_kind;
 
 enum { CZ_CHOICES_MAX = 4, CZ_CONFIG_KEYS = 96 };
@@ -46,16 +48,18 @@ typedef struct cz_value {
     const char *text;
     size_t length;
     bool quoted; /* a text in quotes is never a number or a truth */
-    bool list;   /* the names follow one by one, see cz_key_append() */
+    bool list;   /* the entries follow one by one, see cz_key_append() */
 } cz_value;
 
 enum { CZ_REASON_MAX = 512 };
 
+bool cz_key_takes_list(const cz_key *key);
+
 /* Sets one member from a value. false: `reason` says what was expected and what was found. A
- * list empties the names. */
+ * list empties the member, whose entries are then appended. */
 bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
                 char reason[CZ_REASON_MAX]);
-/* Adds one name to a list. */
+/* Adds one entry to a list. */
 bool cz_key_append(cz_config *config, const cz_key *key, const cz_value *value,
                    char reason[CZ_REASON_MAX]);
 

@@ -51,6 +51,11 @@ static void expected_number(const cz_key *key, char *text, size_t size)
     }
 }
 
+bool cz_key_takes_list(const cz_key *key)
+{
+    return key->kind == CZ_KIND_NAMES || key->kind == CZ_KIND_TEXTS || key->kind == CZ_KIND_PATHS;
+}
+
 void cz_key_expected(const cz_key *key, char *text, size_t size)
 {
     size_t used = 0;
@@ -79,6 +84,12 @@ void cz_key_expected(const cz_key *key, char *text, size_t size)
         break;
     case CZ_KIND_NAMES:
         snprintf(text, size, "a list of at most %d names, such as [a, b] or []", CZ_KEYS_MAX);
+        break;
+    case CZ_KIND_TEXTS:
+        snprintf(text, size, "a list of at most %d texts, such as [a, b] or []", CZ_TEXTS_MAX);
+        break;
+    case CZ_KIND_PATHS:
+        snprintf(text, size, "a file, or a list of at most %d", CZ_TEXTS_MAX);
         break;
     }
 }
@@ -218,7 +229,8 @@ bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
                 char reason[CZ_REASON_MAX])
 {
     char word[CZ_PATH_MAX] = "";
-    if (value->list != (key->kind == CZ_KIND_NAMES)) return refuse(key, value, "", reason);
+    if (value->list != cz_key_takes_list(key) && key->kind != CZ_KIND_PATHS)
+        return refuse(key, value, "", reason);
     if (value->list) {
         memset(member(config, key), 0, key->size);
         return true;
@@ -241,35 +253,55 @@ bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
     case CZ_KIND_TEXT:
     case CZ_KIND_PATH:
         return copy_text(member(config, key), key->size, value, key->may_be_empty, key, reason);
+    case CZ_KIND_PATHS:
+        memset(member(config, key), 0, key->size);
+        return !value->length || cz_key_append(config, key, value, reason);
     case CZ_KIND_NAMES:
+    case CZ_KIND_TEXTS:
         break;
     }
     return refuse(key, value, "", reason);
 }
 
+/* The entries of a list, of either type. */
+typedef struct entries {
+    int *count, most;
+    char *first;
+    size_t size;
+} entries;
+
+static entries entries_of(const cz_config *config, const cz_key *key)
+{
+    cz_names *names = member(config, key);
+    cz_texts *texts = member(config, key);
+    return key->kind == CZ_KIND_NAMES
+               ? (entries){&names->count, CZ_KEYS_MAX, names->name[0], sizeof names->name[0]}
+               : (entries){&texts->count, CZ_TEXTS_MAX, texts->text[0], sizeof texts->text[0]};
+}
+
 bool cz_key_append(cz_config *config, const cz_key *key, const cz_value *value,
                    char reason[CZ_REASON_MAX])
 {
-    cz_names *names = member(config, key);
-    if (names->count == CZ_KEYS_MAX) {
-        snprintf(reason, CZ_REASON_MAX, "the list has more than %d names", CZ_KEYS_MAX);
+    entries list = entries_of(config, key);
+    if (*list.count == list.most) {
+        snprintf(reason, CZ_REASON_MAX, "the list has more than %d entries", list.most);
         return false;
     }
     if (!value->length) {
-        snprintf(reason, CZ_REASON_MAX, "a name in the list is empty");
+        snprintf(reason, CZ_REASON_MAX, "an entry of the list is empty");
         return false;
     }
-    char *name = names->name[names->count];
-    if (!copy_text(name, sizeof names->name[0], value, false, key, reason)) {
-        name[0] = 0;
+    char *entry = list.first + (size_t)*list.count * list.size;
+    if (!copy_text(entry, list.size, value, false, key, reason)) {
+        entry[0] = 0;
         return false;
     }
-    for (int i = 0; i < names->count; i++)
-        if (strcmp(names->name[i], name) == 0) {
-            snprintf(reason, CZ_REASON_MAX, "'%s' stands twice in the list", name);
+    for (const char *other = list.first; other < entry; other += list.size)
+        if (strcmp(other, entry) == 0) {
+            snprintf(reason, CZ_REASON_MAX, "'%s' stands twice in the list", entry);
             return false;
         }
-    names->count++;
+    ++*list.count;
     return true;
 }
 
@@ -287,7 +319,7 @@ void cz_key_write(const cz_config *config, const cz_key *key, FILE *out)
 {
     const void *at = member(config, key);
     char number[CZ_NUMBER_MAX];
-    const cz_names *names = at;
+    entries list;
     switch (key->kind) {
     case CZ_KIND_BOOL:
         fputs(*(const bool *)at ? "true" : "false", out);
@@ -313,10 +345,13 @@ void cz_key_write(const cz_config *config, const cz_key *key, FILE *out)
         write_text(at, out);
         break;
     case CZ_KIND_NAMES:
+    case CZ_KIND_TEXTS:
+    case CZ_KIND_PATHS:
+        list = entries_of(config, key);
         fputc('[', out);
-        for (int i = 0; i < names->count; i++) {
+        for (int i = 0; i < *list.count; i++) {
             if (i) fputs(", ", out);
-            write_text(names->name[i], out);
+            write_text(list.first + (size_t)i * list.size, out);
         }
         fputc(']', out);
         break;

@@ -46,10 +46,11 @@ static void free_column(cz_column *column)
 
 static cz_status split_cells(cz_cells *cells, const cz_config *config)
 {
+    const char *key;
     cells->split = cz_alloc((size_t)cells->n, 1, "the split of the cells");
     if (!cells->split) return CZ_ERR_MEMORY;
     return cz_split_cells(cells->split, cells->n, cells->target.code, cells->target.classes,
-                          cells->row_hash, config->split.method, config->split.train,
+                          cells->row_hash, cz_config_split(config, &key), config->split.train,
                           config->split.validation, config->split.seed);
 }
 

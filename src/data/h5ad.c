@@ -50,11 +50,11 @@ static cz_status choose_cells(uint8_t *keep, int *kept, const h5ad_plan *plan,
         return cz_fail(CZ_ERR_INPUT,
                        "%s: of %d cells, %d have no %s, %d no %s, %d no %s: data.missing=drop "
                        "leaves them out",
-                       config->data.h5ad, n, no_target, plan->target.name, no_label,
+                       config->data.h5ad.text[0], n, no_target, plan->target.name, no_label,
                        plan->label.name, no_features, plan->matrix);
     if (*kept == 0)
         return cz_fail(CZ_ERR_INPUT, "%s: every cell lacks a %s, a %s or an embedding",
-                       config->data.h5ad, plan->target.name, plan->label.name);
+                       config->data.h5ad.text[0], plan->target.name, plan->label.name);
     return CZ_OK;
 }
 
@@ -155,7 +155,7 @@ static cz_status shard_read(shard *mine, const h5ad_plan *plan, const cz_config 
     hid_t file;
     CZ_TRY(cz_comm_agree(comm, shard_open(mine, plan, comm)));
     /* Where it opened on some ranks only, closing it together would wait for ever. */
-    CZ_TRY(cz_comm_agree(comm, cz_h5_open_shared(&file, config->data.h5ad, comm->mpi)));
+    CZ_TRY(cz_comm_agree(comm, cz_h5_open_shared(&file, config->data.h5ad.text[0], comm->mpi)));
     cz_status status = plan->counts
                            ? h5ad_read_counts(&mine->counts, mine->own_hash, plan, file,
                                               mine->begin, mine->rows, comm)
@@ -194,6 +194,7 @@ static void shard_keep(shard *mine, const h5ad_plan *plan, const uint8_t *keep)
 static cz_status place_cells(cz_cells *cells, const shard *mine, const uint8_t *keep,
                              const cz_config *config, const cz_comm *comm)
 {
+    const char *key;
     cells->begin = cz_alloc((size_t)comm->size + 1, sizeof *cells->begin, "the ranks' rows");
     cells->row_hash = cz_alloc((size_t)cells->n, sizeof *cells->row_hash, "the hashes of cells");
     cells->split = cz_alloc((size_t)cells->n, 1, "the split");
@@ -206,7 +207,7 @@ static cz_status place_cells(cz_cells *cells, const shard *mine, const uint8_t *
     }
     CZ_TRY(count_duplicates(&cells->facts.duplicates, cells->row_hash, cells->n));
     return cz_split_cells(cells->split, cells->n, cells->target.code, cells->target.classes,
-                          cells->row_hash, config->split.method, config->split.train,
+                          cells->row_hash, cz_config_split(config, &key), config->split.train,
                           config->split.validation, config->split.seed);
 }
 
@@ -277,7 +278,7 @@ cz_status cz_h5ad_cells(cz_cells *cells, const cz_config *config, const cz_comm 
     *cells = (cz_cells){0};
     cz_status status = comm->rank == 0 ? h5ad_plan_make(&plan, config, true) : CZ_OK;
     CZ_TRY(h5ad_plan_share(&plan, status, comm));
-    snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad);
+    snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad.text[0]);
     cells->facts.read = plan.n;
     status = shard_read(&mine, &plan, config, comm);
     if (status) goto done;
@@ -309,7 +310,7 @@ cz_status cz_h5ad_shape(cz_cells *cells, const cz_config *config)
     h5ad_plan plan;
     *cells = (cz_cells){0};
     CZ_TRY(h5ad_plan_make(&plan, config, false));
-    snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad);
+    snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad.text[0]);
     cells->facts.read = plan.n;
     uint8_t *keep = cz_alloc((size_t)plan.n, 1, "the cells to keep");
     cz_status status = keep ? choose_cells(keep, &cells->n, &plan, NULL, config) : CZ_ERR_MEMORY;

@@ -247,7 +247,7 @@ static cz_status plan_file(h5ad_plan *plan, const cz_config *config, bool names)
 {
     hid_t file;
     *plan = (h5ad_plan){0};
-    cz_status status = cz_h5_open_file(&file, config->data.h5ad);
+    cz_status status = cz_h5_open_file(&file, config->data.h5ad.text[0]);
     if (!status) status = plan_all(plan, file, config, names);
     cz_h5_close(&file);
     if (status) h5ad_plan_free(plan);
@@ -272,7 +272,7 @@ cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
 {
     probe asked = {config, names};
     *plan = (h5ad_plan){0};
-    CZ_TRY(cz_h5_probe(config->data.h5ad, probe_file, &asked));
+    CZ_TRY(cz_h5_probe(config->data.h5ad.text[0], probe_file, &asked));
     return plan_file(plan, config, names);
 }
 
