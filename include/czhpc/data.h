@@ -5,6 +5,10 @@
 #include "czhpc/comm.h"
 #include "czhpc/config.h"
 
+/* Depth and quality: three of the counts (total_counts, n_genes_by_counts, pct_counts_mt, as
+ * Scanpy names them), then data.quality_keys. */
+enum { CZ_MEASURES_MAX = 3 + CZ_KEYS_MAX };
+
 typedef enum cz_split { CZ_TRAIN, CZ_VALIDATION, CZ_TEST, CZ_SPLITS } cz_split;
 
 /* A categorical column of all cells. Classes are numbered by first appearance. */
@@ -15,6 +19,14 @@ typedef struct cz_column {
     int32_t *code;     /* (n), -1 = unknown */
 } cz_column;
 
+/* What was found or done by a rule, a line in the summary. */
+enum { CZ_RULES_MAX = 40 };
+typedef struct cz_rule {
+    char name[40];  /* "filter", "two values": the same in every run */
+    int64_t count;  /* of cells, genes or classes, as the text says */
+    char text[256]; /* "1204 of 9015 cells left out: sex is not male, female" */
+} cz_rule;
+
 /* What a reader learns about the file, in the summary. */
 typedef struct cz_data_facts {
     char source[CZ_PATH_MAX + 64]; /* "synthetic, label_redundant" or the file */
@@ -22,6 +34,8 @@ typedef struct cz_data_facts {
     int read, dropped;             /* cells in the file; cells left out for missing values */
     int duplicates;                /* cells whose feature row stands in the file before */
     int unknown[CZ_KEYS_MAX];      /* cells of unknown class, per adversary */
+    int rules;
+    cz_rule rule[CZ_RULES_MAX];
 } cz_data_facts;
 
 /* All cells of a job. Codes, split and hashes of all n cells are on every rank; features are
@@ -35,9 +49,14 @@ typedef struct cz_cells {
     cz_column label;
     cz_column adversary[CZ_KEYS_MAX];
     int adversaries;
-    uint8_t *split;     /* (n) cz_split */
-    uint64_t *row_hash; /* (n) hash of what was measured of the cell */
-    char **cell_name;   /* (n) on rank 0, NULL elsewhere */
+    cz_column group, batch; /* of split.method group:KEY or column:KEY, and of data.batch_key;
+                             * without a name where there is none */
+    int measures;           /* numbers a cell that tell its depth and quality */
+    char measure_name[CZ_MEASURES_MAX][CZ_NAME_MAX]; /* total_counts, ..., data.quality_keys */
+    float *measure;                                  /* (n, measures) NAN = missing */
+    uint8_t *split;                                  /* (n) cz_split */
+    uint64_t *row_hash;                              /* (n) hash of what was measured of the cell */
+    char **cell_name;                                /* (n) on rank 0, NULL elsewhere */
     cz_data_facts facts;
 } cz_cells;
 
@@ -45,6 +64,10 @@ typedef struct cz_cells {
  * fitted is fitted on training cells. Collective over `comm`; the pool of every rank helps. */
 cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm *comm,
                         cz_pool *pool);
+/* Serves and exits where this process was started to probe a file; else returns. To be called
+ * first in main(), before MPI starts, by every program that loads cells. */
+void cz_data_serve_probe(int argc, char **argv);
+
 /* Shape only (n, width, classes; no features), for --dry-run. Local. */
 cz_status cz_cells_shape(cz_cells *cells, const cz_config *config);
 void cz_cells_free(cz_cells *cells);

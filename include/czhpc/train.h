@@ -76,14 +76,29 @@ cz_status cz_trainer_take_best(cz_trainer *trainer);
  * number of ranks and threads. On all ranks. Free with cz_evaluation_free(). */
 typedef struct cz_evaluation {
     int n, heads;
-    int32_t *row;                /* (n) index in the cells */
-    int32_t *best[CZ_MAX_HEADS]; /* (n) predicted class */
-    double *loss[CZ_MAX_HEADS];  /* (n) 0 where the class is unknown */
-    double *confidence;          /* (n) probability of the predicted class of head 0 */
+    int32_t *row;                  /* (n) index in the cells */
+    int32_t *best[CZ_MAX_HEADS];   /* (n) predicted class */
+    double *loss[CZ_MAX_HEADS];    /* (n) 0 where the class is unknown */
+    double *confidence;            /* (n) probability of the predicted class of head 0 */
+    float *log_prob[CZ_MAX_HEADS]; /* (n, classes) logarithms of the probabilities; on rank 0,
+                                    * and only where they were asked for, else NULL */
 } cz_evaluation;
 
 cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, cz_evaluation *evaluation);
 void cz_evaluation_free(cz_evaluation *evaluation);
+
+/* Where attention goes, without dropout: its mean over heads and over the cells of a split. The
+ * same bits for any number of ranks and threads. On rank 0. */
+typedef struct cz_attention {
+    int latents, tokens;
+    double *resampler; /* (latents, tokens): the Perceiver's queries on the tokens; rows sum to 1 */
+    int text_tokens;   /* 0 without text */
+    double *fusion;    /* (tokens, text_tokens): omics tokens on text tokens; NULL without text */
+} cz_attention;
+
+/* Collective. Free with cz_attention_free(). */
+cz_status cz_trainer_attention(cz_trainer *trainer, cz_split part, cz_attention *attention);
+void cz_attention_free(cz_attention *attention);
 
 /* Sums of an evaluation over known cells; code (cells of the set) of each head. Local. */
 cz_scores cz_evaluation_scores(const cz_evaluation *evaluation, const cz_cells *cells);
