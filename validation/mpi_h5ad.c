@@ -1,6 +1,6 @@
 /* AnnData files on any number of ranks: every form against what AnnData reads, and
  * real cells. */
-#include "../src/data/h5ad_private.h"
+#include "../src/data/old.h"
 #include "check.h"
 #include "czhpc/log.h"
 
@@ -88,16 +88,16 @@ static void check_columns(void)
 static bool same_counts(const char *matrix, cz_cells *cells, uint64_t *hash)
 {
     cz_config config = plain_config(FORMS);
-    h5ad_plan plan;
+    old_plan plan;
     cz_csr counts;
     hid_t file;
     strcpy(config.data.matrix, matrix);
-    if (h5ad_plan_share(&plan, comm.rank ? CZ_OK : h5ad_plan_make(&plan, &config, true), &comm))
+    if (old_plan_share(&plan, comm.rank ? CZ_OK : old_plan_make(&plan, &config, true), &comm))
         return false;
     int begin = plan.n * comm.rank / comm.size, end = plan.n * (comm.rank + 1) / comm.size;
     uint64_t *mine = malloc((size_t)(end - begin) * sizeof *mine + 1);
     if (cz_h5_open_shared(&file, FORMS, comm.mpi) ||
-        h5ad_read_counts(&counts, mine, &plan, file, begin, end - begin, &comm))
+        old_read_counts(&counts, mine, &plan, file, begin, end - begin, &comm))
         return false;
     cz_h5_close(&file);
     json_t *rows = json_object_get(json_object_get(truth, "counts"), matrix);
@@ -115,7 +115,7 @@ static bool same_counts(const char *matrix, cz_cells *cells, uint64_t *hash)
     }
     *hash = counts.rows > 0 ? mine[0] : 0;
     cz_csr_free(&counts);
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
     free(mine);
     return same && !cz_h5ad_cells(cells, &config, &comm, pool);
 }
@@ -156,10 +156,10 @@ static void check_counts(void)
 static void check_names(void)
 {
     cz_config config = plain_config(FORMS);
-    h5ad_plan plan;
+    old_plan plan;
     if (comm.rank > 0) return;
     strcpy(config.data.matrix, "raw");
-    bool same = !h5ad_plan_make(&plan, &config, true);
+    bool same = !old_plan_make(&plan, &config, true);
     json_t *cells = json_object_get(truth, "cells");
     json_t *genes = json_object_get(json_object_get(truth, "genes"), "raw");
     for (int i = 0; same && i < plan.n; i++)
@@ -167,12 +167,12 @@ static void check_names(void)
     for (int g = 0; same && g < plan.width; g++)
         same = !strcmp(plan.gene_name[g], json_string_value(json_array_get(genes, (size_t)g)));
     check(same, "names of cells and genes");
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
     strcpy(config.data.matrix, "X");
     strcpy(config.data.gene_key, "symbol");
-    same = !h5ad_plan_make(&plan, &config, true) && !strcmp(plan.gene_name[23], "sym23");
+    same = !old_plan_make(&plan, &config, true) && !strcmp(plan.gene_name[23], "sym23");
     check(same, "genes named by a column");
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
 }
 
 static void check_embedding(const char *key, int width)

@@ -1,6 +1,6 @@
 /* AnnData files that are refused: forms that are not read, and damage. Every rank must leave
  * with the same outcome, and rank 0 with the message. */
-#include "../src/data/h5ad_private.h"
+#include "../src/data/old.h"
 #include "check.h"
 #include "czhpc/log.h"
 

@@ -1,4 +1,4 @@
-#include "h5ad_private.h"
+#include "old.h"
 
 #include "cells.h"
 #include "czhpc/log.h"
@@ -34,7 +34,7 @@ static cz_status count_duplicates(int *duplicates, const uint64_t *hash, int n)
 
 /* keep[i] (n): the cell has a target, a label and an embedding. Refuses where some has not and
  * data.missing does not say to drop it. */
-static cz_status choose_cells(uint8_t *keep, int *kept, const h5ad_plan *plan,
+static cz_status choose_cells(uint8_t *keep, int *kept, const old_plan *plan,
                               const uint8_t *missing, const cz_config *config)
 {
     int no_target = 0, no_label = 0, no_features = 0, n = plan->n;
@@ -68,7 +68,7 @@ static cz_status check_classes(const cz_column *column, const char *key, const c
 }
 
 /* Moves the plan's columns into `cells`, less the cells that are not kept. */
-static cz_status take_columns(cz_cells *cells, h5ad_plan *plan, const uint8_t *keep)
+static cz_status take_columns(cz_cells *cells, old_plan *plan, const uint8_t *keep)
 {
     cells->target = plan->target;
     cells->label = plan->label;
@@ -78,10 +78,10 @@ static cz_status take_columns(cz_cells *cells, h5ad_plan *plan, const uint8_t *k
         cells->adversary[a] = plan->adversary[a];
         plan->adversary[a] = (cz_column){0};
     }
-    CZ_TRY(h5ad_column_keep(&cells->target, keep, plan->n));
-    CZ_TRY(h5ad_column_keep(&cells->label, keep, plan->n));
+    CZ_TRY(old_column_keep(&cells->target, keep, plan->n));
+    CZ_TRY(old_column_keep(&cells->label, keep, plan->n));
     for (int a = 0; a < cells->adversaries; a++) {
-        CZ_TRY(h5ad_column_keep(&cells->adversary[a], keep, plan->n));
+        CZ_TRY(old_column_keep(&cells->adversary[a], keep, plan->n));
         for (int i = 0; i < cells->n; i++)
             cells->facts.unknown[a] += cells->adversary[a].code[i] < 0;
     }
@@ -91,7 +91,7 @@ static cz_status take_columns(cz_cells *cells, h5ad_plan *plan, const uint8_t *k
     return CZ_OK;
 }
 
-static void take_names(cz_cells *cells, h5ad_plan *plan, const uint8_t *keep)
+static void take_names(cz_cells *cells, old_plan *plan, const uint8_t *keep)
 {
     int kept = 0;
     for (int i = 0; plan->cell_name && i < plan->n; i++) {
@@ -125,7 +125,7 @@ static void shard_free(shard *mine)
     free(mine->missing);
 }
 
-static cz_status shard_open(shard *mine, const h5ad_plan *plan, const cz_comm *comm)
+static cz_status shard_open(shard *mine, const old_plan *plan, const cz_comm *comm)
 {
     size_t n = (size_t)plan->n;
     int32_t *begin = cz_cells_begin(plan->n, comm->size);
@@ -149,18 +149,17 @@ static cz_status shard_open(shard *mine, const h5ad_plan *plan, const cz_comm *c
 }
 
 /* All ranks read their rows; hashes and missing flags of all cells reach all. Collective. */
-static cz_status shard_read(shard *mine, const h5ad_plan *plan, const cz_config *config,
+static cz_status shard_read(shard *mine, const old_plan *plan, const cz_config *config,
                             const cz_comm *comm)
 {
     hid_t file;
     CZ_TRY(cz_comm_agree(comm, shard_open(mine, plan, comm)));
     /* Where it opened on some ranks only, closing it together would wait for ever. */
     CZ_TRY(cz_comm_agree(comm, cz_h5_open_shared(&file, config->data.h5ad.text[0], comm->mpi)));
-    cz_status status = plan->counts
-                           ? h5ad_read_counts(&mine->counts, mine->own_hash, plan, file,
-                                              mine->begin, mine->rows, comm)
-                           : h5ad_read_embedding(mine->x, mine->own_hash, mine->own_missing, plan,
-                                                 file, mine->begin, mine->rows, comm);
+    cz_status status = plan->counts ? old_read_counts(&mine->counts, mine->own_hash, plan, file,
+                                                      mine->begin, mine->rows, comm)
+                                    : old_read_embedding(mine->x, mine->own_hash, mine->own_missing,
+                                                         plan, file, mine->begin, mine->rows, comm);
     cz_h5_close(&file);
     if (status) return status;
     CZ_TRY(cz_comm_gather_all(comm, mine->hash, mine->own_hash, mine->count, sizeof(uint64_t)));
@@ -168,7 +167,7 @@ static cz_status shard_read(shard *mine, const h5ad_plan *plan, const cz_config 
 }
 
 /* Drops the rows of this rank that are not kept. */
-static void shard_keep(shard *mine, const h5ad_plan *plan, const uint8_t *keep)
+static void shard_keep(shard *mine, const old_plan *plan, const uint8_t *keep)
 {
     cz_csr *counts = &mine->counts;
     size_t width = (size_t)plan->width;
@@ -221,7 +220,7 @@ static void say_padding(cz_cells *cells, int width)
                  cells->width - width);
 }
 
-static cz_status features_from_counts(cz_cells *cells, const shard *mine, const h5ad_plan *plan,
+static cz_status features_from_counts(cz_cells *cells, const shard *mine, const old_plan *plan,
                                       const cz_config *config, const cz_comm *comm, cz_pool *pool)
 {
     cz_counts_model model = {0};
@@ -253,7 +252,7 @@ done:
     return status;
 }
 
-static cz_status features_from_embedding(cz_cells *cells, const shard *mine, const h5ad_plan *plan,
+static cz_status features_from_embedding(cz_cells *cells, const shard *mine, const old_plan *plan,
                                          const cz_config *config, const cz_comm *comm)
 {
     size_t width = (size_t)plan->width;
@@ -272,12 +271,12 @@ static cz_status features_from_embedding(cz_cells *cells, const shard *mine, con
 cz_status cz_h5ad_cells(cz_cells *cells, const cz_config *config, const cz_comm *comm,
                         cz_pool *pool)
 {
-    h5ad_plan plan = {0};
+    old_plan plan = {0};
     shard mine = {0};
     uint8_t *keep = NULL;
     *cells = (cz_cells){0};
-    cz_status status = comm->rank == 0 ? h5ad_plan_make(&plan, config, true) : CZ_OK;
-    CZ_TRY(h5ad_plan_share(&plan, status, comm));
+    cz_status status = comm->rank == 0 ? old_plan_make(&plan, config, true) : CZ_OK;
+    CZ_TRY(old_plan_share(&plan, status, comm));
     snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad.text[0]);
     cells->facts.read = plan.n;
     status = shard_read(&mine, &plan, config, comm);
@@ -300,16 +299,16 @@ cz_status cz_h5ad_cells(cz_cells *cells, const cz_config *config, const cz_comm 
 done:
     free(keep);
     shard_free(&mine);
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
     if (status) cz_cells_free(cells);
     return status;
 }
 
 cz_status cz_h5ad_shape(cz_cells *cells, const cz_config *config)
 {
-    h5ad_plan plan;
+    old_plan plan;
     *cells = (cz_cells){0};
-    CZ_TRY(h5ad_plan_make(&plan, config, false));
+    CZ_TRY(old_plan_make(&plan, config, false));
     snprintf(cells->facts.source, sizeof cells->facts.source, "%s", config->data.h5ad.text[0]);
     cells->facts.read = plan.n;
     uint8_t *keep = cz_alloc((size_t)plan.n, 1, "the cells to keep");
@@ -325,7 +324,7 @@ cz_status cz_h5ad_shape(cz_cells *cells, const cz_config *config)
     snprintf(cells->facts.features, sizeof cells->facts.features, "%s, %d wide", plan.matrix,
              plan.width);
     free(keep);
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
     if (status) cz_cells_free(cells);
     return status;
 }

@@ -1,4 +1,4 @@
-#include "h5ad_private.h"
+#include "old.h"
 
 #include "czhpc/rng.h"
 
@@ -69,7 +69,7 @@ static cz_status canonical(cz_csr *counts)
 }
 
 /* This rank's part of indptr, from 0; *offset is where it starts in the file. */
-static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const h5ad_plan *plan,
+static cz_status read_row_pointers(cz_csr *counts, int64_t *offset, const old_plan *plan,
                                    hid_t file, int begin)
 {
     char place[CZ_NAME_MAX + 32];
@@ -101,8 +101,8 @@ static cz_status check_genes(const cz_csr *counts, hid_t file, const char *place
     return CZ_OK;
 }
 
-cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan, hid_t file,
-                           int begin, int rows, const cz_comm *comm)
+cz_status old_read_counts(cz_csr *counts, uint64_t *hash, const old_plan *plan, hid_t file,
+                          int begin, int rows, const cz_comm *comm)
 {
     char indices[CZ_NAME_MAX + 32], data[CZ_NAME_MAX + 32], path[CZ_PATH_MAX],
         source[CZ_PATH_MAX + CZ_NAME_MAX + 32];
@@ -136,8 +136,8 @@ cz_status h5ad_read_counts(cz_csr *counts, uint64_t *hash, const h5ad_plan *plan
     return CZ_OK;
 }
 
-cz_status h5ad_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const h5ad_plan *plan,
-                              hid_t file, int begin, int rows, const cz_comm *comm)
+cz_status old_read_embedding(float *x, uint64_t *hash, uint8_t *missing, const old_plan *plan,
+                             hid_t file, int begin, int rows, const cz_comm *comm)
 {
     size_t width = (size_t)plan->width;
     cz_status status = cz_h5_rows(x, H5T_NATIVE_FLOAT, begin, rows, file, plan->matrix);

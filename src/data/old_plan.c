@@ -1,18 +1,18 @@
-#include "h5ad_private.h"
+#include "old.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void h5ad_plan_free(h5ad_plan *plan)
+void old_plan_free(old_plan *plan)
 {
     cz_h5_free_strings(plan->cell_name, (size_t)plan->n);
     cz_h5_free_strings(plan->gene_name, (size_t)plan->width);
-    h5ad_column_free(&plan->target);
-    h5ad_column_free(&plan->label);
-    for (int a = 0; a < CZ_KEYS_MAX; a++) h5ad_column_free(&plan->adversary[a]);
-    *plan = (h5ad_plan){0};
+    old_column_free(&plan->target);
+    old_column_free(&plan->label);
+    for (int a = 0; a < CZ_KEYS_MAX; a++) old_column_free(&plan->adversary[a]);
+    *plan = (old_plan){0};
 }
 
 /* How to turn a form that is not read into one that is. */
@@ -27,7 +27,7 @@ static const char *remedy(const char *encoding)
     return "";
 }
 
-cz_status h5ad_check_encoding(hid_t file, const char *place, const char *type, const char *version)
+cz_status old_check_encoding(hid_t file, const char *place, const char *type, const char *version)
 {
     char encoding[64], found[64];
     CZ_TRY(cz_h5_text_attribute(encoding, sizeof encoding, file, place, "encoding-type"));
@@ -54,12 +54,12 @@ static cz_status frame_length(int *length, char *index, size_t size, hid_t file,
     H5T_class_t class;
     if (cz_h5_kind_of(file, frame) != CZ_H5_GROUP)
         return cz_h5_fail(CZ_ERR_INPUT, file, frame, "the data frame is missing");
-    CZ_TRY(h5ad_check_encoding(file, frame, "dataframe", "0.2.0"));
+    CZ_TRY(old_check_encoding(file, frame, "dataframe", "0.2.0"));
     CZ_TRY(cz_h5_text_attribute(name, sizeof name, file, frame, "_index"));
     if (!name[0]) return cz_h5_fail(CZ_ERR_INPUT, file, frame, "the attribute '_index' is missing");
     snprintf(index, size, "%s/%s", frame, name);
     if (cz_h5_kind_of(file, index) == CZ_H5_GROUP)
-        CZ_TRY(h5ad_check_encoding(file, index, "string-array", "0.2.0"));
+        CZ_TRY(old_check_encoding(file, index, "string-array", "0.2.0"));
     CZ_TRY(cz_h5_layout(&dim, &class, file, index, 1));
     if (dim >= INT_MAX)
         return cz_h5_fail(CZ_ERR_INPUT, file, index, "has %llu entries, more than czhpc can hold",
@@ -85,7 +85,7 @@ static cz_status check_root(hid_t file)
 }
 
 /* Where data.matrix is, and the data frame of its genes. */
-static cz_status matrix_place(h5ad_plan *plan, const char **genes, const cz_config *config)
+static cz_status matrix_place(old_plan *plan, const char **genes, const cz_config *config)
 {
     const char *matrix = config->data.matrix;
     *genes = "var";
@@ -102,7 +102,7 @@ static cz_status matrix_place(h5ad_plan *plan, const char **genes, const cz_conf
     return CZ_OK;
 }
 
-static cz_status no_matrix(const h5ad_plan *plan, hid_t file)
+static cz_status no_matrix(const old_plan *plan, hid_t file)
 {
     char layers[256], obsm[256];
     cz_h5_members(file, "layers", layers, sizeof layers);
@@ -116,7 +116,7 @@ static cz_status no_matrix(const h5ad_plan *plan, hid_t file)
 
 /* indptr must start at 0 and end at the number of entries; what is between is checked by the
  * ranks that read it. */
-static cz_status check_row_pointers(const h5ad_plan *plan, hid_t file, const char *place)
+static cz_status check_row_pointers(const old_plan *plan, hid_t file, const char *place)
 {
     int64_t first = -1, last = -1;
     CZ_TRY(cz_h5_rows(&first, H5T_NATIVE_INT64, 0, 1, file, place));
@@ -127,7 +127,7 @@ static cz_status check_row_pointers(const h5ad_plan *plan, hid_t file, const cha
                       (long long)first, (long long)last, (long long)plan->entries);
 }
 
-static cz_status check_csr(h5ad_plan *plan, hid_t file)
+static cz_status check_csr(old_plan *plan, hid_t file)
 {
     char place[CZ_NAME_MAX + 32];
     int64_t shape[2];
@@ -163,14 +163,14 @@ static cz_status check_csr(h5ad_plan *plan, hid_t file)
     return check_row_pointers(plan, file, place);
 }
 
-static cz_status plan_counts(h5ad_plan *plan, hid_t file, const cz_config *config, bool names)
+static cz_status plan_counts(old_plan *plan, hid_t file, const cz_config *config, bool names)
 {
     const char *genes;
     char index[CZ_NAME_MAX + 16];
     int length = 0;
     CZ_TRY(matrix_place(plan, &genes, config));
     if (cz_h5_kind_of(file, plan->matrix) == CZ_H5_NONE) return no_matrix(plan, file);
-    CZ_TRY(h5ad_check_encoding(file, plan->matrix, "csr_matrix", "0.1.0"));
+    CZ_TRY(old_check_encoding(file, plan->matrix, "csr_matrix", "0.1.0"));
     CZ_TRY(check_csr(plan, file));
     CZ_TRY(frame_length(&length, index, sizeof index, file, genes));
     if (length != plan->width)
@@ -193,7 +193,7 @@ static cz_status plan_counts(h5ad_plan *plan, hid_t file, const cz_config *confi
                       plan->width);
 }
 
-static cz_status plan_embedding(h5ad_plan *plan, hid_t file, const cz_config *config)
+static cz_status plan_embedding(old_plan *plan, hid_t file, const cz_config *config)
 {
     hsize_t dim[2] = {0, 0};
     H5T_class_t class;
@@ -205,7 +205,7 @@ static cz_status plan_embedding(h5ad_plan *plan, hid_t file, const cz_config *co
         return cz_h5_fail(CZ_ERR_INPUT, file, "obsm", "there is no '%s' (data.obsm); there are: %s",
                           config->data.obsm, members[0] ? members : "none");
     }
-    CZ_TRY(h5ad_check_encoding(file, plan->matrix, "array", "0.2.0"));
+    CZ_TRY(old_check_encoding(file, plan->matrix, "array", "0.2.0"));
     CZ_TRY(cz_h5_layout(dim, &class, file, plan->matrix, 2));
     if (class != H5T_FLOAT && class != H5T_INTEGER)
         return cz_h5_fail(CZ_ERR_INPUT, file, plan->matrix, "does not hold numbers");
@@ -217,19 +217,19 @@ static cz_status plan_embedding(h5ad_plan *plan, hid_t file, const cz_config *co
     return CZ_OK;
 }
 
-static cz_status plan_columns(h5ad_plan *plan, hid_t file, const cz_config *config)
+static cz_status plan_columns(old_plan *plan, hid_t file, const cz_config *config)
 {
     int n = plan->n;
-    CZ_TRY(h5ad_column(&plan->target, file, config->data.target_key, H5AD_TARGET, n));
-    CZ_TRY(h5ad_column(&plan->label, file, config->data.label_key, H5AD_LABEL, n));
+    CZ_TRY(old_column(&plan->target, file, config->data.target_key, OLD_TARGET, n));
+    CZ_TRY(old_column(&plan->label, file, config->data.label_key, OLD_LABEL, n));
     plan->adversaries = config->data.adversary_keys.count;
     for (int a = 0; a < plan->adversaries; a++)
-        CZ_TRY(h5ad_column(&plan->adversary[a], file, config->data.adversary_keys.name[a],
-                           H5AD_ADVERSARY, n));
+        CZ_TRY(old_column(&plan->adversary[a], file, config->data.adversary_keys.name[a],
+                          OLD_ADVERSARY, n));
     return CZ_OK;
 }
 
-static cz_status plan_all(h5ad_plan *plan, hid_t file, const cz_config *config, bool names)
+static cz_status plan_all(old_plan *plan, hid_t file, const cz_config *config, bool names)
 {
     char index[CZ_NAME_MAX + 16];
     int length = 0;
@@ -243,14 +243,14 @@ static cz_status plan_all(h5ad_plan *plan, hid_t file, const cz_config *config, 
     return names ? cz_h5_texts(&plan->cell_name, &length, file, index) : CZ_OK;
 }
 
-static cz_status plan_file(h5ad_plan *plan, const cz_config *config, bool names)
+static cz_status plan_file(old_plan *plan, const cz_config *config, bool names)
 {
     hid_t file;
-    *plan = (h5ad_plan){0};
+    *plan = (old_plan){0};
     cz_status status = cz_h5_open_file(&file, config->data.h5ad.text[0]);
     if (!status) status = plan_all(plan, file, config, names);
     cz_h5_close(&file);
-    if (status) h5ad_plan_free(plan);
+    if (status) old_plan_free(plan);
     return status;
 }
 
@@ -262,16 +262,16 @@ typedef struct probe {
 static cz_status probe_file(void *context)
 {
     const probe *asked = context;
-    h5ad_plan plan;
+    old_plan plan;
     CZ_TRY(plan_file(&plan, asked->config, asked->names));
-    h5ad_plan_free(&plan);
+    old_plan_free(&plan);
     return CZ_OK;
 }
 
-cz_status h5ad_plan_make(h5ad_plan *plan, const cz_config *config, bool names)
+cz_status old_plan_make(old_plan *plan, const cz_config *config, bool names)
 {
     probe asked = {config, names};
-    *plan = (h5ad_plan){0};
+    *plan = (old_plan){0};
     CZ_TRY(cz_h5_probe(config->data.h5ad.text[0], probe_file, &asked));
     return plan_file(plan, config, names);
 }
@@ -310,7 +310,7 @@ done:
     return status;
 }
 
-static void forget_pointers(h5ad_plan *plan)
+static void forget_pointers(old_plan *plan)
 {
     plan->cell_name = plan->gene_name = NULL;
     plan->target.code = plan->label.code = NULL;
@@ -321,7 +321,7 @@ static void forget_pointers(h5ad_plan *plan)
     }
 }
 
-cz_status h5ad_plan_share(h5ad_plan *plan, cz_status status, const cz_comm *comm)
+cz_status old_plan_share(old_plan *plan, cz_status status, const cz_comm *comm)
 {
     CZ_TRY(cz_comm_broadcast(comm, status, plan, sizeof *plan));
     if (comm->rank > 0) forget_pointers(plan);
@@ -329,6 +329,6 @@ cz_status h5ad_plan_share(h5ad_plan *plan, cz_status status, const cz_comm *comm
     if (!status) status = share_column(&plan->label, plan->n, comm);
     for (int a = 0; a < plan->adversaries && !status; a++)
         status = share_column(&plan->adversary[a], plan->n, comm);
-    if (status) h5ad_plan_free(plan);
+    if (status) old_plan_free(plan);
     return status;
 }

@@ -1,4 +1,4 @@
-#include "h5ad_private.h"
+#include "old.h"
 
 #include "czhpc/rng.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-void h5ad_column_free(cz_column *column)
+void old_column_free(cz_column *column)
 {
     cz_h5_free_strings(column->class_name, (size_t)column->classes);
     free(column->code);
@@ -105,7 +105,7 @@ static cz_status read_one(cz_column *column, hid_t file, const char *key, int n)
         return cz_h5_fail(CZ_ERR_INPUT, file, "obs", "there is no column '%s'; there are: %s", key,
                           names);
     }
-    CZ_TRY(h5ad_check_encoding(file, place, "categorical", "0.2.0"));
+    CZ_TRY(old_check_encoding(file, place, "categorical", "0.2.0"));
     return read_categorical(column, file, place, n);
 }
 
@@ -140,15 +140,15 @@ static cz_status join(cz_column *column, const cz_column *other, int n)
     return status;
 }
 
-static bool says_nothing(const char *name, h5ad_role role)
+static bool says_nothing(const char *name, old_role role)
 {
     if (!*name || !strcasecmp(name, "nan")) return true;
-    if (role == H5AD_LABEL) return false; /* "unknown" is a label with a text of its own */
+    if (role == OLD_LABEL) return false; /* "unknown" is a label with a text of its own */
     return !strcasecmp(name, "unknown") || !strcasecmp(name, "na") ||
-           (role == H5AD_TARGET && !strcasecmp(name, "pooled"));
+           (role == OLD_TARGET && !strcasecmp(name, "pooled"));
 }
 
-static void forget_unknown(cz_column *column, h5ad_role role, int n)
+static void forget_unknown(cz_column *column, old_role role, int n)
 {
     if (!column->class_name) return; /* no cell has a value */
     for (int i = 0; i < n; i++) {
@@ -158,7 +158,7 @@ static void forget_unknown(cz_column *column, h5ad_role role, int n)
     }
 }
 
-cz_status h5ad_column(cz_column *column, hid_t file, const char *key, h5ad_role role, int n)
+cz_status old_column(cz_column *column, hid_t file, const char *key, old_role role, int n)
 {
     char keys[CZ_NAME_MAX], *rest = NULL;
     snprintf(keys, sizeof keys, "%s", key);
@@ -174,13 +174,13 @@ cz_status h5ad_column(cz_column *column, hid_t file, const char *key, h5ad_role 
             forget_unknown(&other, role, n);
             status = join(column, &other, n);
         }
-        h5ad_column_free(&other);
+        old_column_free(&other);
         if (status) return status;
     }
     return CZ_OK;
 }
 
-cz_status h5ad_column_keep(cz_column *column, const uint8_t *keep, int n)
+cz_status old_column_keep(cz_column *column, const uint8_t *keep, int n)
 {
     int32_t *number = cz_alloc((size_t)column->classes, sizeof *number, "the classes of a column");
     char **name = cz_alloc((size_t)column->classes, sizeof *name, "the classes of a column");
