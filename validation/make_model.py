@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference.model import FusionModel, Head, PhiloxDropout, Spec, losses, total_loss
@@ -42,7 +43,9 @@ CASES = {
     ),
     "factored resampler": Spec(**SMALL | dict(dropout=0.2, tokens=2, latents=20, latent_dim=16)),
     "plain resampler": Spec(**SMALL | dict(dropout=0.2, latents=2)),
+    "class weights": Spec(**SMALL | dict(dropout=0.1)),
 }  # fmt: skip
+CLASS_WEIGHTS = {"class weights": [0.5, 2.0, 0.0, 1.25, 3.0]}  # of the donor's classes
 
 
 def random_weights(model, rng):
@@ -73,7 +76,7 @@ def random_cells(spec, rng):
     )
 
 
-def run(model, cells, rows, step):
+def run(model, cells, rows, step, weights=None):
     """One batch: latent, logits, losses of every cell, and the loss that is differentiated."""
     spec = model.spec
     omics = torch.from_numpy(cells["x"][rows]).double()
@@ -82,7 +85,17 @@ def run(model, cells, rows, step):
     drop = PhiloxDropout(spec.dropout, SEED, cells["cell"][rows], step, PHASE)
     z, logits = model(omics, text if spec.text else None, LAMBDA, drop)
     each = losses(logits, codes)
-    return z, logits, each, total_loss(each, codes)
+    if weights is None:
+        return z, logits, each, total_loss(each, codes)
+    target = F.cross_entropy(logits[0], codes[0], torch.tensor(weights).double(), ignore_index=-1)
+    return z, logits, each, target + total_loss(each[1:], codes[1:])
+
+
+def write_attention(group, model):
+    """Mean over the cells of the batch and the heads."""
+    group["resampler attention"] = model.resampler.cross_attn.attention.weights.mean((0, 1))
+    if model.spec.text:
+        group["fusion attention"] = model.cross_attn.attention.weights.mean((0, 1))
 
 
 def write_outcome(group, z, logits, each):
@@ -96,7 +109,7 @@ def flat(tensors):
     return torch.cat([t.detach().flatten() for t in tensors])
 
 
-def write_case(group, spec, seed):
+def write_case(group, spec, seed, class_weights):
     rng = np.random.default_rng(seed)
     model = FusionModel(spec).double()
     random_weights(model, rng)
@@ -112,6 +125,8 @@ def write_case(group, spec, seed):
     group["adversary"] = np.array([h.adversary for h in spec.head], dtype=np.int32)
     for key, value in cells.items():
         group[key] = value
+    if class_weights:
+        group["class_weights"] = np.array(class_weights)
     # The tensors of each array stand behind one another in this order.
     names, weights = zip(*model.named_parameters())
     group["names"] = np.array(names, dtype="S96")
@@ -120,13 +135,15 @@ def write_case(group, spec, seed):
 
     model.eval()
     with torch.no_grad():
-        write_outcome(group.create_group("evaluated"), *run(model, cells, cells["order"][0], 0)[:3])
+        evaluated = group.create_group("evaluated")
+        write_outcome(evaluated, *run(model, cells, cells["order"][0], 0)[:3])
+        write_attention(evaluated, model)
 
     model.train()
     optimiser = adam(model.parameters(), LR, DECAY)
     loss_of_step = []
     for step, rows in enumerate(cells["order"]):
-        z, logits, each, loss = run(model, cells, rows, step)
+        z, logits, each, loss = run(model, cells, rows, step, class_weights)
         optimiser.zero_grad()
         loss.backward()
         if step == 0:
@@ -142,7 +159,7 @@ def write_case(group, spec, seed):
 def write(path, cases):
     with h5py.File(path, "w") as file:
         for seed, (name, spec) in enumerate(cases.items()):
-            write_case(file.create_group(name), spec, seed)
+            write_case(file.create_group(name), spec, seed, CLASS_WEIGHTS.get(name))
 
 
 def largest_gap(committed, fresh):

@@ -17,8 +17,8 @@ typedef struct test_case {
     float *x, *text;
     int32_t *label, *code, *order, *shapes;
     uint32_t *cell;
-    char *names; /* (tensors, 96) */
-    double *weights, *gradients, *final, *losses;
+    char *names;                                                  /* (tensors, 96) */
+    double *weights, *gradients, *final, *losses, *class_weights; /* the last of head 0, or NULL */
 } test_case;
 
 enum { NAME_SIZE = 96 };
@@ -127,6 +127,10 @@ static void read_case(test_case *c, hid_t group, const char *name)
     c->label = array(group, "label", H5T_NATIVE_INT32, NULL);
     c->cell = array(group, "cell", H5T_NATIVE_UINT32, NULL);
     c->code = array(group, "code", H5T_NATIVE_INT32, NULL);
+    if (H5Lexists(group, "class_weights", H5P_DEFAULT) > 0) {
+        c->class_weights = array(group, "class_weights", H5T_NATIVE_DOUBLE, dim);
+        c->step.class_weight[0] = cz_vector(c->class_weights, CZ_F64, dim[0]);
+    }
     c->order = array(group, "order", H5T_NATIVE_INT32, dim);
     c->steps = dim[0];
     c->batch = dim[1];
@@ -134,8 +138,9 @@ static void read_case(test_case *c, hid_t group, const char *name)
 
 static void free_case(test_case *c)
 {
-    void *owned[] = {c->x,    c->text,  c->label,   c->code,      c->order, c->shapes,
-                     c->cell, c->names, c->weights, c->gradients, c->final, c->losses};
+    void *owned[] = {c->x,      c->text,   c->label,        c->code,    c->order,
+                     c->shapes, c->cell,   c->names,        c->weights, c->gradients,
+                     c->final,  c->losses, c->class_weights};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     cz_model_close(c->model);
 }
@@ -257,6 +262,14 @@ static void close_trial(trial *t)
     cz_workspace_close(t->workspace);
 }
 
+/* Of the loss of cell b under head h; 0 where its class is unknown. */
+static double weight_of(const trial *t, int h, int b)
+{
+    int code = t->code[h][b];
+    const double *weights = h ? NULL : t->c->class_weights;
+    return code < 0 ? 0 : weights ? weights[code] : 1;
+}
+
 /* The batch of a step, and what the step is told. */
 static cz_batch prepare(trial *t, int step)
 {
@@ -275,9 +288,9 @@ static cz_batch prepare(trial *t, int step)
         for (int h = 0; h < s->head_count; h++) t->code[h][b] = c->code[h * c->cells + row];
     }
     for (int h = 0; h < s->head_count; h++) {
-        int known = 0;
-        for (int b = 0; b < c->batch; b++) known += t->code[h][b] >= 0;
-        c->step.scale[h] = known ? 1.0 / known : 0;
+        double known = 0;
+        for (int b = 0; b < c->batch; b++) known += weight_of(t, h, b);
+        c->step.scale[h] = known > 0 ? 1 / known : 0;
         batch.code[h] = t->code[h];
     }
     c->step.step = (uint32_t)step;
@@ -335,6 +348,30 @@ static double outcome_distance(const trial *t, const char *name)
     return worst;
 }
 
+/* Mean attention weights of the first batch. */
+static void test_attention(test_case *c, trial *t)
+{
+    const cz_model_spec *s = cz_model_get_spec(c->model);
+    size_t L = (size_t)s->latents, T = (size_t)s->tokens;
+    int64_t *sum = calloc((L + T) * T, sizeof *sum);
+    double *mean = calloc((L + T) * T, sizeof *mean), parts = (double)c->batch * s->heads;
+    cz_outcome out = t->outcome;
+    out.resampler_attention = sum;
+    out.fusion_attention = s->text ? sum + L * T : NULL;
+    cz_batch batch = prepare(t, 0);
+    cz_status status = cz_model_evaluate(t->workspace, t->w, &batch, &out);
+    for (size_t i = 0; i < (L + T) * T; i++)
+        mean[i] = ldexp((double)sum[i], -CZ_TALLY_BITS) / parts;
+    hid_t group = H5Gopen2(c->group, "evaluated", H5P_DEFAULT);
+    double gap = distance_to(group, "resampler attention", mean, CZ_F64);
+    if (s->text) gap = fmax(gap, distance_to(group, "fusion attention", mean + L * T, CZ_F64));
+    check(!status && gap < TOL_ATTENTION, "%s: attention %.1e %s", c->name, gap,
+          status ? cz_error_message() : "");
+    H5Gclose(group);
+    free(sum);
+    free(mean);
+}
+
 static const char *form_name(cz_pool_form form)
 {
     return form == CZ_POOL_PLAIN ? "plain" : form == CZ_POOL_FACTORED ? "factored" : "auto";
@@ -349,6 +386,7 @@ static void test_pass(test_case *c, cz_pool_form form, int block)
     cz_batch batch = prepare(&t, 0);
     cz_status status = cz_model_evaluate(t.workspace, t.w, &batch, &t.outcome);
     double forward = outcome_distance(&t, "evaluated");
+    test_attention(c, &t);
     if (!status) status = train(&t, 0);
     double trained = outcome_distance(&t, "trained"), gap = farthest(&t, t.g, c->gradients, &which);
     check(!status && forward < TOL_F64_PYTORCH,
@@ -370,7 +408,8 @@ static void test_steps(test_case *c)
         status = train(&t, step);
         double loss = 0;
         for (int h = 0; h < cz_model_get_spec(c->model)->head_count; h++)
-            for (int b = 0; b < c->batch; b++) loss += t.loss[h][b] * c->step.scale[h];
+            for (int b = 0; b < c->batch; b++)
+                loss += t.loss[h][b] * weight_of(&t, h, b) * c->step.scale[h];
         worst = fmax(worst, fabs(loss / c->losses[step] - 1));
         if (!status) status = adam(&t);
     }

@@ -20,6 +20,9 @@
 #define TOL_FINITE_DIFFERENCE 1e-8
 /* The factored resampler against the plain one in fp64: another order of the same sums. */
 #define TOL_F64_FORMS 1e-12
+/* Mean attention weights, relative to weights of 1/20 to 1: each is rounded to 2^-30 for an exact
+ * sum. */
+#define TOL_ATTENTION 1e-8
 /* Two ways to write one learning rate: rounding of the cosine's argument. */
 #define TOL_SCHEDULE 1e-14
 /* Means, singular values and loadings of counts against LAPACK's SVD in Python: sums are taken

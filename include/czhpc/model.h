@@ -70,6 +70,9 @@ typedef struct cz_outcome {
     int32_t *best[CZ_MAX_HEADS];   /* (cells) predicted class */
     cz_tensor probs[CZ_MAX_HEADS]; /* (cells, classes) */
     cz_tensor latent;              /* (cells, latent_dim) pooled vector before the heads */
+    /* Added to by cz_attention_tally(); NULL: not wanted. */
+    int64_t *resampler_attention; /* (latents, tokens) */
+    int64_t *fusion_attention;    /* (tokens, tokens of the text) */
 } cz_outcome;
 
 typedef struct cz_workspace cz_workspace;
@@ -95,8 +98,9 @@ cz_status cz_model_evaluate(cz_workspace *workspace, const void *w, const cz_bat
                             const cz_outcome *outcome);
 
 /* Losses with dropout, and their gradient in the flat array `g` (set):
- * d/dw of sum over heads and known cells of loss * step->scale[head], the gradient of
- * adversaries reversed and scaled by step->lambda where it enters the latent. Local. */
+ * d/dw of sum over heads and known cells of loss * step->scale[head] (and the class's weight,
+ * where the step has them: cz_outcome's losses are without), the gradient of adversaries reversed
+ * and scaled by step->lambda where it enters the latent. Local. */
 cz_status cz_model_train(cz_workspace *workspace, const void *w, void *g, const cz_batch *batch,
                          const cz_step *step, const cz_outcome *outcome);
 

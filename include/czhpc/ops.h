@@ -29,7 +29,8 @@ typedef struct cz_step {
     double lr;
     double bias1, bias2;        /* 1 - beta^t of Adam */
     double lambda;              /* gradient reversal */
-    double scale[CZ_MAX_HEADS]; /* 1 / known cells of the global batch, per head */
+    double scale[CZ_MAX_HEADS]; /* 1 / known cells of the global batch, or / their weights' sum */
+    cz_tensor class_weight[CZ_MAX_HEADS]; /* (classes) fp64 of a head; absent: all 1 */
 } cz_step;
 
 typedef struct cz_backend cz_backend;
@@ -92,6 +93,12 @@ cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
                                 cz_tensor dout, cz_tensor probs, cz_tensor q, cz_tensor k,
                                 cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop);
 
+/* sum[i][j] += the probabilities (b, h, i, j) of all cells and heads, each a whole number of
+ * 2^-CZ_TALLY_BITS, so that every order of adding gives the same: sum (Tq, Tk), probs
+ * (B, H, Tq, Tk) as either attention leaves them. Exact for B H < 2^33. */
+enum { CZ_TALLY_BITS = 30 };
+cz_status cz_attention_tally(cz_exec *exec, int64_t *sum, cz_tensor probs);
+
 /* y = LN(s) gain + bias with s = residual + drop(x), eps 1e-5. Ba, Kiros & Hinton 2016.
  *   y (N, C) set, may be residual; x (N, C) becomes s, kept for backward with
  *   mean, rstd (N) set; gain, bias (C). N = cells * rows of a cell, as in linear. */
@@ -142,8 +149,8 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_dropout *drop_out);
 
 /* Softmax cross-entropy of one head. code (B): the class, -1 unknown (no loss, no gradient).
- *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head]; may be logits; absent: not
- *           wanted
+ *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head], times the class's
+ *           step->class_weight[head] where there is one; may be logits; absent: not wanted
  *   loss    (B) double, set: -log p of the true class, 0 where unknown
  *   best    (B) set: index of the largest logit (the first of equals)
  *   probs   (B, C) set: softmax; absent: not wanted. logits (B, C) */

@@ -14,6 +14,12 @@ static cz_tensor layer_input(const cz_workspace *ws, int layer, int rows)
     return cz_row_range(layer ? ws->layer_cache[layer - 1].y : ws->fused, 0, rows);
 }
 
+static cz_status tally(cz_workspace *ws, const cell_block *b, int64_t *sum, cz_tensor weights)
+{
+    weights.dim[0] = b->cells;
+    return sum ? cz_attention_tally(&ws->exec, sum, weights) : CZ_OK;
+}
+
 static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_outcome *outcome)
 {
     const cz_model_spec *s = &ws->model->spec;
@@ -22,10 +28,12 @@ static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_o
     CZ_TRY(tokens_forward(ws, b));
     if (s->text) {
         CZ_TRY(fusion_forward(ws, b));
+        CZ_TRY(tally(ws, b, outcome->fusion_attention, ws->cross_cache.weights));
         for (int l = 0; l < s->layers; l++)
             CZ_TRY(encoder_forward(ws, b, l, layer_input(ws, l, N)));
     }
     CZ_TRY(resampler_forward(ws, b, last_tokens(ws, N)));
+    CZ_TRY(tally(ws, b, outcome->resampler_attention, ws->pool_cache.weights));
     CZ_TRY(heads_pass(ws, b, outcome));
     if (outcome->latent.data)
         CZ_TRY(cz_copy(&ws->exec, cz_row_range(outcome->latent, b->begin, b->cells),

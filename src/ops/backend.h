@@ -17,6 +17,7 @@ struct cz_backend {
     CZ_OP(linear_backward_weight);
     CZ_OP(attention_forward);
     CZ_OP(attention_backward);
+    CZ_OP(attention_tally);
     CZ_OP(add_dropout_norm_forward);
     CZ_OP(add_dropout_norm_backward);
     CZ_OP(resampler_pool_forward);

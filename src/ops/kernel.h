@@ -223,6 +223,7 @@ ENTRY(linear_backward_input);
 ENTRY(linear_backward_weight);
 ENTRY(attention_forward);
 ENTRY(attention_backward);
+ENTRY(attention_tally);
 ENTRY(add_dropout_norm_forward);
 ENTRY(add_dropout_norm_backward);
 ENTRY(resampler_pool_forward);

@@ -165,3 +165,18 @@ done:
     exec->scratch->used = kept;
     return status;
 }
+
+cz_status K(attention_tally)(cz_exec *exec, int64_t *sum, cz_tensor probs)
+{
+    int parts = probs.dim[0] * probs.dim[1], Tq = probs.dim[2], Tk = probs.dim[3];
+    const double units = (double)(1LL << CZ_TALLY_BITS);
+    (void)exec;
+    for (int part = 0; part < parts; part++)
+        for (int i = 0; i < Tq; i++) {
+            const real *p = tensor_row(probs, part * Tq + i);
+            int64_t *to = sum + (ptrdiff_t)i * Tk;
+            for (int j = 0; j < Tk; j++) /* what is not a number adds nothing */
+                if (p[j] > 0) to[j] += (int64_t)((double)p[j] * units + 0.5);
+        }
+    return CZ_OK;
+}

@@ -31,6 +31,13 @@ static void scale_row(real *y, const real *x, int C, real factor)
         store_next(y + c, load_next(x + c, C - c) * broadcast(factor), C - c);
 }
 
+/* What the gradient of a cell of class `code` is multiplied by. */
+static real cell_scale(const cz_step *step, int head, int code)
+{
+    const double *weight = step->class_weight[head].data;
+    return (real)(step->scale[head] * (weight ? weight[code] : 1));
+}
+
 cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
                            cz_tensor probs, cz_tensor logits, const int32_t *code, int head)
 {
@@ -52,11 +59,12 @@ cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32
         loss[b] = code[b] < 0 ? 0 : log((double)sum) - ((double)x[code[b]] - top);
         if (probs.data) scale_row(tensor_row(probs, b), e, C, 1 / sum);
         if (!dlogits.data) continue;
-        real *d = tensor_row(dlogits, b), scale = (real)exec->step->scale[head];
+        real *d = tensor_row(dlogits, b);
         if (code[b] < 0) {
             memset(d, 0, (size_t)C * sizeof *d);
             continue;
         }
+        real scale = cell_scale(exec->step, head, code[b]);
         scale_row(d, e, C, scale / sum);
         d[code[b]] = (e[code[b]] / sum - 1) * scale;
     }

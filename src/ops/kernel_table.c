@@ -11,6 +11,7 @@ const cz_backend K(backend) = {
     .linear_backward_weight = K(linear_backward_weight),
     .attention_forward = K(attention_forward),
     .attention_backward = K(attention_backward),
+    .attention_tally = K(attention_tally),
     .add_dropout_norm_forward = K(add_dropout_norm_forward),
     .add_dropout_norm_backward = K(add_dropout_norm_backward),
     .resampler_pool_forward = K(resampler_pool_forward),

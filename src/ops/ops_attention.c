@@ -42,6 +42,14 @@ cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
     return exec->backend->attention_backward(exec, dq, dk, dv, dout, probs, q, k, v, slot, H, drop);
 }
 
+cz_status cz_attention_tally(cz_exec *exec, int64_t *sum, cz_tensor probs)
+{
+    cz_fit to_probs = {"attention_tally", "probs", probs, exec->backend->dtype};
+    CZ_TRY(cz_fit_self(&to_probs, 4));
+    if (!sum) return cz_fail(CZ_ERR_BUG, "cz_attention_tally: no sum");
+    return exec->backend->attention_tally(exec, sum, probs);
+}
+
 cz_pool_form cz_pool_cheapest(int T, int L, int D, int H)
 {
     double factored = (double)T * D + (double)L * H * T, plain = (double)L * T + (double)L * D;

@@ -104,6 +104,14 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
                                                     rstd, gain, drop, cells);
 }
 
+static cz_status class_weight_fits(const cz_fit *to_logits, const cz_step *step, int head)
+{
+    if (head < 0 || head >= CZ_MAX_HEADS || !step->class_weight[head].data) return CZ_OK;
+    cz_fit fit = *to_logits;
+    fit.dtype = CZ_F64;
+    return cz_fit_vector(&fit, "class_weight", step->class_weight[head], cz_cols(fit.to));
+}
+
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
                            cz_tensor probs, cz_tensor logits, const int32_t *code, int head)
 {
@@ -112,6 +120,7 @@ cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32
     int B = cz_rows(logits), C = cz_cols(logits);
     if (dlogits.data) CZ_TRY(cz_fit_matrix(&to_logits, "dlogits", dlogits, B, C));
     if (probs.data) CZ_TRY(cz_fit_matrix(&to_logits, "probs", probs, B, C));
+    if (dlogits.data) CZ_TRY(class_weight_fits(&to_logits, exec->step, head));
     if (head < 0 || head >= CZ_MAX_HEADS || (B && (C < 1 || !loss || !best || !code)))
         return cz_fail(CZ_ERR_BUG, "cz_cross_entropy: head %d of %d, %d cells, %d classes", head,
                        CZ_MAX_HEADS, B, C);

@@ -4,14 +4,7 @@
 
 #include <stdlib.h>
 
-static int blocks_begin(int n, int part, int parts)
-{
-    int64_t blocks = (n + EVALUATION_BLOCK - 1) / EVALUATION_BLOCK;
-    int64_t begin = blocks * part / parts * EVALUATION_BLOCK;
-    return begin < n ? (int)begin : n;
-}
-
-static cz_status prepare(cz_trainer *t, cz_split part, evaluation_set *set)
+static cz_status list_cells(cz_trainer *t, cz_split part, evaluation_set *set)
 {
     const cz_cells *cells = t->setup.cells;
     int ranks = t->setup.comm->size, rank = t->setup.comm->rank;
@@ -26,6 +19,16 @@ static cz_status prepare(cz_trainer *t, cz_split part, evaluation_set *set)
     int begin = blocks_begin(set->n, rank, ranks);
     CZ_TRY(row_set_reserve(&set->mine, t, set->counts[rank]));
     for (int i = 0; i < set->mine.count; i++) set->mine.row[i] = set->row[begin + i];
+    return CZ_OK;
+}
+
+cz_status evaluation_prepare(cz_trainer *t, cz_split part)
+{
+    evaluation_set *set = &t->set[part];
+    if (set->ready) return CZ_OK;
+    CZ_TRY(cz_comm_agree(t->setup.comm, list_cells(t, part, set)));
+    CZ_TRY(row_set_fill(&set->mine, t));
+    set->ready = true;
     return CZ_OK;
 }
 
@@ -121,11 +124,7 @@ cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, cz_evaluation *e)
     double started = MPI_Wtime();
     evaluation_set *set = &t->set[part];
     *e = (cz_evaluation){0};
-    if (!set->ready) {
-        CZ_TRY(cz_comm_agree(t->setup.comm, prepare(t, part, set)));
-        CZ_TRY(row_set_fill(&set->mine, t));
-        set->ready = true;
-    }
+    CZ_TRY(evaluation_prepare(t, part));
     evaluation_job job = {.trainer = t, .mine = &set->mine};
     double *confidence = NULL;
     cz_status status = job_allocate(&job, t, &confidence);

@@ -64,12 +64,23 @@ static inline int worker_begin(int cells, int i, int workers)
     return (int)((int64_t)cells * i / workers);
 }
 
+/* First cell of part i of n cells, cut between blocks of EVALUATION_BLOCK. */
+static inline int blocks_begin(int n, int i, int parts)
+{
+    int64_t blocks = (n + EVALUATION_BLOCK - 1) / EVALUATION_BLOCK;
+    int64_t begin = blocks * i / parts * EVALUATION_BLOCK;
+    return begin < n ? (int)begin : n;
+}
+
 cz_status row_set_reserve(row_set *set, const cz_trainer *t, int capacity);
 /* Fetches features and codes of set->row. Collective. */
 cz_status row_set_fill(row_set *set, const cz_trainer *t);
 void row_set_free(row_set *set);
 /* The batch of cells [begin, end) of a set. */
 cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int end);
+
+/* The cells of a split, fetched when first asked for: t->set[part]. Collective. */
+cz_status evaluation_prepare(cz_trainer *t, cz_split part);
 
 /* Order and cells of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);

@@ -113,6 +113,7 @@ class Attention(nn.Module):
             mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
         else:
             weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), -1)
+            self.weights = weights.detach()  # (B, H, Tq, Tk) before dropout, for who looks
             mixed = drop(weights, site, self.training) @ v
         return self.out_proj(mixed.transpose(-3, -2).flatten(-2))
 
