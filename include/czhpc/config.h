@@ -160,6 +160,21 @@ void cz_config_help(FILE *out);
 /* What split.method says, "group:library_id", and through *key the column that it names, "" for
  * none. Of a checked configuration; CZ_SPLIT_STRATIFIED also for "donor". Local. */
 cz_split_method cz_config_split(const cz_config *config, const char **key);
+/* An entry of data.filter. */
+typedef struct cz_filter {
+    char key[CZ_NAME_MAX];
+    bool negated; /* KEY != ... */
+    int values;
+    int value[CZ_PATH_MAX / 2]; /* (values) where each begins in `text` */
+    char text[CZ_PATH_MAX];
+} cz_filter;
+
+/* Reads "KEY = A | B" or "KEY != A | B". Spaces around the signs count for nothing; a key or a
+ * value that contains | or =, or begins or ends with a space, stands in double quotes, in which
+ * \" is a quote and \\ a backslash. Returns NULL, or what is wrong: nothing, for a checked
+ * configuration. Local. */
+const char *cz_config_filter(cz_filter *filter, const char *text);
+
 /* A hash of all values that decide the result (not run.name, results, threads, transport...);
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);

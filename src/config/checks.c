@@ -43,6 +43,24 @@ static cz_status check_shapes(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+static cz_status check_filters(const checker *c, const cz_config *k)
+{
+    for (int i = 0; i < k->data.filter.count; i++) {
+        cz_filter filter;
+        const char *wrong = cz_config_filter(&filter, k->data.filter.text[i]);
+        if (wrong)
+            REFUSE("data.filter", "data.filter", "key 'data.filter': '%s': %s",
+                   k->data.filter.text[i], wrong);
+    }
+    if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.filter.count)
+        REFUSE("data.filter", "data.source",
+               "data.filter chooses cells of a file, but data.source is synthetic");
+    if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.min_cells > 1)
+        REFUSE("data.min_cells", "data.source",
+               "data.min_cells chooses cells of a file, but data.source is synthetic");
+    return CZ_OK;
+}
+
 static cz_status check_data(const checker *c, const cz_config *k)
 {
     if (k->data.source == CZ_SOURCE_H5AD && !k->data.h5ad.count)
@@ -51,6 +69,7 @@ static cz_status check_data(const checker *c, const cz_config *k)
     if (k->data.source == CZ_SOURCE_SYNTHETIC && k->data.h5ad.count)
         REFUSE("data.h5ad", "data.source",
                "data.h5ad names a file, but data.source is synthetic: set data.source to h5ad");
+    CZ_TRY(check_filters(c, k));
     const char *matrix = k->data.matrix;
     bool layer = strncmp(matrix, "layer:", 6) == 0 && matrix[6];
     if (!layer && strcmp(matrix, "X") != 0 && strcmp(matrix, "raw") != 0)

@@ -1,6 +1,8 @@
 /* Cells, wherever they come from. */
 #include "cells.h"
+#include "column.h"
 #include "h5ad.h"
+#include "rules.h"
 #include "synthetic.h"
 
 #include <stdlib.h>
@@ -37,30 +39,13 @@ cz_status cz_column_fill(cz_column *column, const char *name, const int32_t *val
     return status;
 }
 
-static void free_column(cz_column *column)
-{
-    for (int k = 0; k < column->classes && column->class_name; k++) free(column->class_name[k]);
-    free(column->class_name);
-    free(column->code);
-}
-
-static cz_status split_cells(cz_cells *cells, const cz_config *config)
-{
-    const char *key;
-    cells->split = cz_alloc((size_t)cells->n, 1, "the split of the cells");
-    if (!cells->split) return CZ_ERR_MEMORY;
-    return cz_split_cells(cells->split, cells->n, cells->target.code, cells->target.classes,
-                          cells->row_hash, cz_config_split(config, &key), config->split.train,
-                          config->split.validation, config->split.seed);
-}
-
 cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm *comm,
                         cz_pool *pool)
 {
     memset(cells, 0, sizeof *cells);
     if (config->data.source == CZ_SOURCE_H5AD) return cz_h5ad_cells(cells, config, comm, pool);
     cz_status status = cz_synthetic_cells(cells, config, comm, pool);
-    if (!status) status = cz_comm_agree(comm, split_cells(cells, config));
+    if (!status) status = cz_comm_agree(comm, rules_split(cells, config));
     if (status) cz_cells_free(cells);
     return status;
 }
@@ -76,9 +61,12 @@ void cz_cells_free(cz_cells *cells)
 {
     free(cells->begin);
     free(cells->x);
-    free_column(&cells->target);
-    free_column(&cells->label);
-    for (int a = 0; a < cells->adversaries; a++) free_column(&cells->adversary[a]);
+    column_free(&cells->target);
+    column_free(&cells->label);
+    for (int a = 0; a < cells->adversaries; a++) column_free(&cells->adversary[a]);
+    column_free(&cells->group);
+    column_free(&cells->batch);
+    free(cells->measure);
     free(cells->split);
     free(cells->row_hash);
     for (int i = 0; i < cells->n && cells->cell_name; i++) free(cells->cell_name[i]);

@@ -1,17 +1,11 @@
-/* Training, validation and test cells. */
-#include "czhpc/data.h"
+/* Training, validation and test cells, cut by class. */
+#include "split.h"
+
 #include "czhpc/rng.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct placed {
-    int32_t class;
-    int32_t cell;
-    uint64_t key;  /* where the row comes within its class */
-    uint64_t hash; /* of the row; tells rows of the same key apart */
-} placed;
 
 /* Classes one after the other, rows of a class in the order of their keys. */
 static int by_place(const void *left, const void *right)
@@ -62,6 +56,22 @@ static void cut(uint8_t *split, const placed *row, int n, const int count[CZ_SPL
     }
 }
 
+cz_status split_place(placed *row, int n, const int32_t *code, int classes,
+                      const uint64_t *row_hash, bool by_class, int64_t seed)
+{
+    for (int i = 0; i < n; i++) {
+        if (code[i] < 0 || code[i] >= classes)
+            return cz_fail(CZ_ERR_BUG, "cell %d has class %d of %d: it cannot be split", i, code[i],
+                           classes);
+        cz_block key = cz_philox((uint64_t)seed, (uint32_t)row_hash[i],
+                                 (uint32_t)(row_hash[i] >> 32), cz_counter(CZ_RNG_SPLIT, 0), 0);
+        row[i] =
+            (placed){by_class ? code[i] : 0, i, (uint64_t)key.v[1] << 32 | key.v[0], row_hash[i]};
+    }
+    qsort(row, (size_t)n, sizeof *row, by_place);
+    return CZ_OK;
+}
+
 cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes,
                          const uint64_t *row_hash, cz_split_method method, double train,
                          double validation, int64_t seed)
@@ -74,28 +84,49 @@ cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes
                        train, validation);
     placed *row = cz_alloc((size_t)n, sizeof *row, "the split of the cells");
     if (!row) return CZ_ERR_MEMORY;
-
-    cz_status status = CZ_OK;
-    for (int i = 0; i < n && !status; i++) {
-        if (code[i] < 0 || code[i] >= classes)
-            status = cz_fail(CZ_ERR_BUG, "cell %d has class %d of %d: it cannot be split", i,
-                             code[i], classes);
-        cz_block key = cz_philox((uint64_t)seed, (uint32_t)row_hash[i],
-                                 (uint32_t)(row_hash[i] >> 32), cz_counter(CZ_RNG_SPLIT, 0), 0);
-        row[i] = (placed){method == CZ_SPLIT_STRATIFIED ? code[i] : 0, i,
-                          (uint64_t)key.v[1] << 32 | key.v[0], row_hash[i]};
-    }
-    if (status) goto done;
-
-    qsort(row, (size_t)n, sizeof *row, by_place);
+    cz_status status =
+        split_place(row, n, code, classes, row_hash, method == CZ_SPLIT_STRATIFIED, seed);
     double behind[CZ_SPLITS] = {0};
-    for (int begin = 0, end; begin < n; begin = end) {
+    for (int begin = 0, end; begin < n && !status; begin = end) {
         int count[CZ_SPLITS];
         for (end = begin; end < n && row[end].class == row[begin].class;) end++;
         share(count, behind, end - begin, part);
         cut(split, row + begin, end - begin, count);
     }
-done:
     free(row);
+    return status;
+}
+
+/* The fold with the fewest cells of this class, of those the one with the fewest of all. */
+static int emptiest(const int *of_class, const int *of_all, int folds)
+{
+    int best = 0;
+    for (int f = 1; f < folds; f++)
+        if (of_class[f] < of_class[best] ||
+            (of_class[f] == of_class[best] && of_all[f] < of_all[best]))
+            best = f;
+    return best;
+}
+
+cz_status split_folds(uint8_t *split, int n, const int32_t *code, int classes,
+                      const uint64_t *row_hash, int folds, int fold, int64_t seed)
+{
+    placed *row = cz_alloc((size_t)n, sizeof *row, "the folds of the cells");
+    int *of_class = cz_alloc((size_t)folds, sizeof *of_class, "the folds of the cells");
+    int *of_all = cz_alloc((size_t)folds, sizeof *of_all, "the folds of the cells");
+    cz_status status = row && of_class && of_all ? CZ_OK : CZ_ERR_MEMORY;
+    if (!status) status = split_place(row, n, code, classes, row_hash, true, seed);
+    for (int i = 0, f = 0; i < n && !status; i++) {
+        bool first = i == 0 || row[i].class != row[i - 1].class;
+        if (first) memset(of_class, 0, (size_t)folds * sizeof *of_class);
+        if (first || row[i].hash != row[i - 1].hash) f = emptiest(of_class, of_all, folds);
+        of_class[f]++;
+        of_all[f]++;
+        int after = (f - fold + folds) % folds;
+        split[row[i].cell] = after == 0 ? CZ_TEST : after == 1 ? CZ_VALIDATION : CZ_TRAIN;
+    }
+    free(row);
+    free(of_class);
+    free(of_all);
     return status;
 }

@@ -23,6 +23,12 @@ static cz_status describe(cz_cells *cells, const cz_generator *g, const cz_confi
         CZ_TRY(cz_generator_column(&cells->adversary[a], g, config->data.adversary_keys.name[a],
                                    "data.adversary_keys"));
     }
+    const char *key;
+    cz_split_method method = cz_config_split(config, &key);
+    if (method == CZ_SPLIT_GROUP || method == CZ_SPLIT_COLUMN)
+        CZ_TRY(cz_generator_column(&cells->group, g, key, "split.method"));
+    if (config->data.batch_key[0])
+        CZ_TRY(cz_generator_column(&cells->batch, g, config->data.batch_key, "data.batch_key"));
     return CZ_OK;
 }
 
