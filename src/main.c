@@ -91,6 +91,7 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
 int main(int argc, char **argv)
 {
     int provided;
+    cz_data_serve_probe(argc, argv);
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         cz_print_error("MPI cannot start");
         return cz_exit_code(CZ_ERR_MPI);

@@ -42,6 +42,7 @@ static int dump(const char *prefix, const cz_cells *c, const float *text, int te
 int main(int argc, char **argv)
 {
     int provided, width = 0, failed = 1;
+    cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     cz_override overrides[64];
     cz_config config;

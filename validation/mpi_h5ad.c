@@ -273,6 +273,7 @@ static void check_real(void)
 int main(int argc, char **argv)
 {
     int provided;
+    cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     truth = json_load_file(EXPECTED, 0, NULL);
     if (!truth || cz_comm_world(&comm) || cz_pool_open(&pool, 2)) {

@@ -276,6 +276,7 @@ static void check_probe(void)
 int main(int argc, char **argv)
 {
     int provided;
+    cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     if (cz_comm_world(&comm) || cz_pool_open(&pool, 2)) {
         fprintf(stderr, "%s\n", cz_error_message());

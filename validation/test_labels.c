@@ -142,8 +142,9 @@ static void check_files(void)
     refused("LICENSE", label, 1, "not an HDF5 file");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    cz_data_serve_probe(argc, argv);
     int handle = mkstemp(made);
     if (handle >= 0) close(handle);
     config.model.tokens = 8;

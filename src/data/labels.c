@@ -1,4 +1,6 @@
 /* Vectors of labels from a table: an HDF5 file with `labels` (rows) and `vectors` (rows, C). */
+#include "labels.h"
+
 #include "czhpc/data.h"
 #include "czhpc/h5_read.h"
 #include "czhpc/text.h"
@@ -7,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ROWS_MAX = 1 << 20, WIDTH_MAX = 1 << 16 };
 
 typedef struct table {
     char **label;
@@ -20,6 +24,26 @@ static void table_free(table *read)
     free(read->vector);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static cz_status check_twice(const table *read, hid_t file)
+{
+    cz_status status = CZ_OK;
+    size_t rows = (size_t)read->rows;
+    char **sorted = cz_alloc(rows, sizeof *sorted, "labels");
+    if (!sorted) return CZ_ERR_MEMORY;
+    memcpy(sorted, read->label, rows * sizeof *sorted);
+    qsort(sorted, rows, sizeof *sorted, by_text);
+    for (size_t i = 1; i < rows && !status; i++)
+        if (!strcmp(sorted[i - 1], sorted[i]))
+            status = cz_h5_fail(CZ_ERR_INPUT, file, "labels", "'%s' stands twice", sorted[i]);
+    free(sorted);
+    return status;
+}
+
 static cz_status check_vectors(const table *read, hid_t file)
 {
     for (int i = 0; i < read->rows; i++) {
@@ -28,12 +52,8 @@ static cz_status check_vectors(const table *read, hid_t file)
             if (!isfinite(vector[c]))
                 return cz_h5_fail(CZ_ERR_INPUT, file, "vectors",
                                   "the vector of '%s' is not finite at %d", read->label[i], c);
-        for (int j = 0; j < i; j++)
-            if (!strcmp(read->label[i], read->label[j]))
-                return cz_h5_fail(CZ_ERR_INPUT, file, "labels", "'%s' stands twice, rows %d and %d",
-                                  read->label[i], j, i);
     }
-    return CZ_OK;
+    return check_twice(read, file);
 }
 
 static cz_status read_open_table(table *read, hid_t file)
@@ -46,7 +66,7 @@ static cz_status read_open_table(table *read, hid_t file)
     CZ_TRY(cz_h5_layout(dim, &class, file, "vectors", 2));
     if (class != H5T_FLOAT)
         return cz_h5_fail(CZ_ERR_INPUT, file, "vectors", "does not hold floating-point numbers");
-    if (dim[0] != rows || rows < 1 || dim[1] < 1 || dim[0] > 1 << 20 || dim[1] > 1 << 16)
+    if (dim[0] != rows || rows < 1 || dim[1] < 1 || dim[0] > ROWS_MAX || dim[1] > WIDTH_MAX)
         return cz_h5_fail(CZ_ERR_INPUT, file, "vectors",
                           "has the shape (%llu, %llu) for %llu labels", (unsigned long long)dim[0],
                           (unsigned long long)dim[1], (unsigned long long)rows);
@@ -58,18 +78,57 @@ static cz_status read_open_table(table *read, hid_t file)
     return check_vectors(read, file);
 }
 
-typedef struct source {
-    table *read;
-    const char *path;
-} source;
-
-static cz_status read_table(void *context)
+static cz_status read_file(table *read, const char *path)
 {
-    source *from = context;
     hid_t file;
-    CZ_TRY(cz_h5_open_file(&file, from->path));
-    cz_status status = read_open_table(from->read, file);
+    CZ_TRY(cz_h5_open_file(&file, path));
+    cz_status status = read_open_table(read, file);
     cz_h5_close(&file);
+    return status;
+}
+
+cz_status labels_probe(cz_bytes *answer, const void *request, size_t size)
+{
+    cz_bytes_reader reader = {request, (const unsigned char *)request + size, false};
+    table read = {0};
+    cz_status status = read_file(&read, cz_bytes_take_text(&reader));
+    if (!status) {
+        cz_bytes_put_int(answer, read.rows);
+        cz_bytes_put_int(answer, read.width);
+        for (int i = 0; i < read.rows; i++) cz_bytes_put_text(answer, read.label[i]);
+        cz_bytes_put(answer, read.vector,
+                     (size_t)read.rows * (size_t)read.width * sizeof *read.vector);
+    }
+    table_free(&read);
+    return status;
+}
+
+/* The table that a probe sent; nothing in it is trusted. */
+static cz_status unpack(table *read, const cz_bytes *bytes, const char *path)
+{
+    cz_bytes_reader reader = {bytes->data, bytes->data + bytes->size, false};
+    int rows = (int)cz_bytes_take_int(&reader, 1, ROWS_MAX);
+    int width = (int)cz_bytes_take_int(&reader, 1, WIDTH_MAX);
+    size_t values = (size_t)rows * (size_t)width;
+    if (reader.bad || cz_bytes_left(&reader, sizeof *read->vector) < values)
+        return cz_fail(CZ_ERR_INPUT, "%s: its probe's answer cannot be read", path);
+    read->label = cz_alloc((size_t)rows, sizeof *read->label, "labels");
+    read->vector = cz_alloc(values, sizeof *read->vector, "label vectors");
+    if (!read->label || !read->vector) return CZ_ERR_MEMORY;
+    read->width = width;
+    for (; read->rows < rows; read->rows++)
+        if (!(read->label[read->rows] = strdup(cz_bytes_take_text(&reader))))
+            return cz_fail(CZ_ERR_MEMORY, "no memory for labels");
+    if (cz_bytes_take(&reader, read->vector, values * sizeof *read->vector)) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT, "%s: its probe's answer cannot be read", path);
+}
+
+static cz_status read_table(table *read, const char *path)
+{
+    cz_bytes answer;
+    CZ_TRY(cz_probe_ask(&answer, LABELS_PROBE, path, path, strlen(path) + 1));
+    cz_status status = unpack(read, &answer, path);
+    cz_bytes_free(&answer);
     return status;
 }
 
@@ -118,9 +177,7 @@ cz_status cz_label_vectors(float **vectors, int *width, char *const *label, int 
     *width = 0;
     snprintf(path, sizeof path, "%s", config->text.table);
     if (!strcmp(path, "embedded")) CZ_TRY(cz_config_share(path, sizeof path, "labels.h5"));
-    source from = {&read, path};
-    cz_status status = cz_h5_probe(path, read_table, &from);
-    if (!status) status = read_table(&from);
+    cz_status status = read_table(&read, path);
     if (!status) status = check_labels(&read, label, count, path);
     if (!status) status = final_width(width, read.width, path, config);
     if (status) goto done;

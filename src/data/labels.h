@@ -1,0 +1,12 @@
+/* The label table as a probe reads it. Private to src/data. */
+#ifndef CZ_LABELS_H
+#define CZ_LABELS_H
+
+#include "czhpc/probe.h"
+
+#define LABELS_PROBE "labels"
+
+/* A cz_probe_walk; the request is the file's path. */
+cz_status labels_probe(cz_bytes *answer, const void *request, size_t size);
+
+#endif
