@@ -46,7 +46,7 @@ def regression_hits(x, donors, split):
 
 def czhpc_hits(folder, split):
     with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [r for r in csv.DictReader(file) if r["split"] == "test"]
     assert [int(r["row"]) for r in rows] == list(np.flatnonzero(split == 2))
     return np.array([r["true"] == r["predicted"] for r in rows])
 

@@ -235,8 +235,8 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
         t->code[h] = calloc(B, sizeof(int32_t));
         t->outcome.best[h] = t->best[h] = calloc(B, sizeof(int32_t));
         t->outcome.loss[h] = t->loss[h] = calloc(B, sizeof(double));
-        t->outcome.probs[h] = cz_matrix(calloc(B * (size_t)s->head[h].classes, size), t->dtype,
-                                        c->batch, s->head[h].classes);
+        t->outcome.logits[h] = cz_matrix(calloc(B * (size_t)s->head[h].classes, size), t->dtype,
+                                         c->batch, s->head[h].classes);
     }
     t->outcome.latent =
         cz_matrix(calloc(B * (size_t)s->latent_dim, size), t->dtype, c->batch, s->latent_dim);
@@ -254,7 +254,7 @@ static void close_trial(trial *t)
         free(t->code[h]);
         free(t->best[h]);
         free(t->loss[h]);
-        free(t->outcome.probs[h].data);
+        free(t->outcome.logits[h].data);
     }
     void *owned[] = {t->w, t->m, t->v, t->g, t->row, t->label, t->cell, t->outcome.latent.data};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
@@ -328,6 +328,25 @@ static double distance_to(hid_t group, const char *name, const void *values, cz_
     return gap;
 }
 
+/* The softmax of logits against a dataset. */
+static double probs_distance(hid_t group, const char *name, cz_tensor logits)
+{
+    size_t classes = (size_t)cz_cols(logits), size = (size_t)cz_rows(logits) * classes;
+    double *p = calloc(size, sizeof *p), sum = 0;
+    for (size_t i = 0; i < size; i++)
+        p[i] = exp(logits.dtype == CZ_F64 ? ((double *)logits.data)[i]
+                                          : (double)((float *)logits.data)[i]);
+    for (size_t i = 0; i < size; i++) {
+        if (i % classes == 0) sum = 0;
+        sum += p[i];
+        if (i % classes + 1 == classes)
+            for (size_t c = 0; c < classes; c++) p[i - c] /= sum;
+    }
+    double gap = distance_to(group, name, p, CZ_F64);
+    free(p);
+    return gap;
+}
+
 /* Latent vector, probabilities and losses against a group of the file. */
 static double outcome_distance(const trial *t, const char *name)
 {
@@ -338,7 +357,7 @@ static double outcome_distance(const trial *t, const char *name)
     for (int h = 0; h < s->head_count; h++) {
         char probs[32];
         snprintf(probs, sizeof probs, "probs.%d", h);
-        worst = fmax(worst, distance_to(group, probs, t->outcome.probs[h].data, t->dtype));
+        worst = fmax(worst, probs_distance(group, probs, t->outcome.logits[h]));
         memcpy(losses + (size_t)h * (size_t)t->c->batch, t->loss[h],
                (size_t)t->c->batch * sizeof *losses);
     }

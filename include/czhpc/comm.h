@@ -47,6 +47,10 @@ cz_status cz_comm_fetch_rows(const cz_comm *comm, void *dst, const int32_t *want
 cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, const int *counts,
                              size_t element_bytes);
 
+/* The same on rank 0 alone; dst is not looked at elsewhere. Collective. */
+cz_status cz_comm_gather(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                         size_t element_bytes);
+
 /* How gradients travel: through one shared window where all ranks are on a node, else in
  * messages. AUTO chooses; the other two are for tests and for odd systems. */
 typedef enum cz_transport {

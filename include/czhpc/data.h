@@ -82,6 +82,11 @@ typedef struct cz_optimum {
 cz_status cz_cells_optimum(cz_optimum *optimum, const cz_cells *cells, const cz_config *config,
                            cz_split part, const cz_comm *comm, cz_pool *pool);
 
+/* class (n), for the caller to free(): the target of the cells row[0 .. n-1] by a linear
+ * discriminant on cells->measure alone, fitted on the training cells; counts as log(1 + count),
+ * a missing measure as the mean of the training cells. Local. CZ_ERR_MEMORY. */
+cz_status cz_quality_classes(int32_t **class, const int32_t *row, int n, const cz_cells *cells);
+
 /* Writes the synthetic cells of a configuration as AnnData (X absent, obsm["geneformer"], obs
  * columns, donor, label, adversary). Collective. CZ_ERR_IO. */
 cz_status cz_synthetic_write(const char *path, const cz_config *config, const cz_comm *comm,

@@ -66,10 +66,10 @@ typedef struct cz_batch {
 
 /* What comes out, the caller's memory. loss and best are needed for every head. */
 typedef struct cz_outcome {
-    double *loss[CZ_MAX_HEADS];    /* (cells) 0 where unknown */
-    int32_t *best[CZ_MAX_HEADS];   /* (cells) predicted class */
-    cz_tensor probs[CZ_MAX_HEADS]; /* (cells, classes) */
-    cz_tensor latent;              /* (cells, latent_dim) pooled vector before the heads */
+    double *loss[CZ_MAX_HEADS];     /* (cells) 0 where unknown */
+    int32_t *best[CZ_MAX_HEADS];    /* (cells) predicted class */
+    cz_tensor logits[CZ_MAX_HEADS]; /* (cells, classes); absent: not wanted */
+    cz_tensor latent;               /* (cells, latent_dim) pooled vector before the heads */
     /* Added to by cz_attention_tally(); NULL: not wanted. */
     int64_t *resampler_attention; /* (latents, tokens) */
     int64_t *fusion_attention;    /* (tokens, tokens of the text) */

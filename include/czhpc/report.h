@@ -2,7 +2,7 @@
 #ifndef CZ_REPORT_H
 #define CZ_REPORT_H
 
-#include "czhpc/train.h"
+#include "czhpc/results.h"
 
 /* A bar on a terminal, a line per epoch elsewhere and in the log. */
 typedef struct cz_progress_bar cz_progress_bar;
@@ -13,27 +13,13 @@ void cz_progress_close(cz_progress_bar *bar);
 void cz_progress_step(void *bar, const cz_step_report *report);
 void cz_progress_epoch(void *bar, const cz_epoch_report *report);
 
-/* One head on the test cells. */
-typedef struct cz_head_result {
-    const char *name;
-    bool adversary;
-    int classes, n; /* test cells of known class */
-    double accuracy, loss, balanced_accuracy;
-    double low, high; /* 95 % interval of the accuracy. Wilson 1927 */
-    double chance;    /* 1 / classes */
-    double majority;  /* accuracy of always naming the commonest training class */
-} cz_head_result;
-
-void cz_head_results(cz_head_result *result, const cz_evaluation *test, const cz_cells *cells);
-
 /* Everything that the summary tells. Strings stay the caller's. */
 typedef struct cz_summary {
     const cz_config *config;
     const cz_cells *cells;
     const cz_model *model;
     cz_training_facts training;
-    cz_head_result head[CZ_MAX_HEADS];
-    int heads;
+    const cz_results *results;
     cz_optimum optimum; /* NAN where unknown */
     const char *backend;
     const char *host;
@@ -51,9 +37,22 @@ cz_status cz_summary_write(const char *path, const cz_summary *summary);
 /* What is known of the cells before training, as the reference prints it. */
 void cz_cells_print(const cz_cells *cells, const cz_config *config);
 
-/* A line a test cell: name, target, prediction, its probability, label. CZ_ERR_IO. */
-cz_status cz_predictions_write(const char *path, const cz_evaluation *test, const cz_cells *cells);
-/* Five of them, evenly spread, for the summary. */
+/* predictions.csv, a line a cell: name, row, split, label, then of the target what it is, what was
+ * predicted, with what probability, and the probability of every class (prob_CLASS); then of each
+ * adversary what it is, what was predicted, with what probability. Quoted after RFC 4180. */
+typedef struct cz_predictions cz_predictions;
+/* CZ_ERR_IO. Close also after an error. */
+cz_status cz_predictions_open(cz_predictions **predictions, const char *path,
+                              const cz_cells *cells);
+/* The line of cell `i` of an evaluation with probabilities. */
+void cz_predictions_add(cz_predictions *predictions, const cz_evaluation *evaluation, int i);
+/* CZ_ERR_IO: what was written did not reach the file. NULL is CZ_OK. */
+cz_status cz_predictions_close(cz_predictions *predictions);
+
+/* class_results.csv, label_results.csv and confusion.csv into a folder. CZ_ERR_IO. */
+cz_status cz_result_tables_write(const char *folder, const cz_results *results,
+                                 const cz_cells *cells);
+/* Five test cells, evenly spread, of an evaluation with probabilities. */
 void cz_samples_print(const cz_evaluation *test, const cz_cells *cells);
 
 /* Draws FOLDER/figures/{training_curves,target_loss,adversary_loss}.{png,pdf} from

@@ -26,7 +26,7 @@ typedef struct cz_bin {
 } cz_bin;
 
 /* One head on the test cells of known class. "Scaled" is after division of the logits by the
- * temperature that fits the validation cells best. Guo et al. 2017. */
+ * temperature between 1/100 and 100 that fits the validation cells best. Guo et al. 2017. */
 typedef struct cz_head_result {
     const char *name;
     bool adversary;
@@ -57,7 +57,8 @@ typedef struct cz_results {
     cz_share *of_label; /* (label classes) */
 } cz_results;
 
-/* From evaluations with probabilities. Free with cz_results_free(). CZ_ERR_MEMORY. */
+/* From evaluations with probabilities; names stay those of `cells`. Free with cz_results_free().
+ * CZ_ERR_MEMORY. */
 cz_status cz_results_make(cz_results *results, const cz_evaluation *test,
                           const cz_evaluation *validation, const cz_cells *cells);
 void cz_results_free(cz_results *results);

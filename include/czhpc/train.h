@@ -72,19 +72,24 @@ cz_status cz_trainer_run(cz_trainer *trainer);
 /* Takes the weights of the best epoch. Collective. */
 cz_status cz_trainer_take_best(cz_trainer *trainer);
 
-/* What a model says of each cell of a split, in the order of the cells; the same bits for any
- * number of ranks and threads. On all ranks. Free with cz_evaluation_free(). */
+/* What a model says of some cells; the same bits for any number of ranks and threads. */
 typedef struct cz_evaluation {
     int n, heads;
     int32_t *row;                  /* (n) index in the cells */
     int32_t *best[CZ_MAX_HEADS];   /* (n) predicted class */
     double *loss[CZ_MAX_HEADS];    /* (n) 0 where the class is unknown */
-    double *confidence;            /* (n) probability of the predicted class of head 0 */
     float *log_prob[CZ_MAX_HEADS]; /* (n, classes) logarithms of the probabilities; on rank 0,
                                     * and only where they were asked for, else NULL */
 } cz_evaluation;
 
-cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, cz_evaluation *evaluation);
+/* Evaluates the cells of a split, in their order, without dropout. What is not on rank 0 alone is
+ * on all ranks. Collective. Free with cz_evaluation_free(). */
+cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, bool probabilities,
+                              cz_evaluation *evaluation);
+/* The same of the n cells that `row` lists, the same on every rank, with probabilities; nothing of
+ * it is kept, so that a caller can walk any number of cells in pieces. Collective. */
+cz_status cz_trainer_evaluate_rows(cz_trainer *trainer, const int32_t *row, int n,
+                                   cz_evaluation *evaluation);
 void cz_evaluation_free(cz_evaluation *evaluation);
 
 /* Where attention goes, without dropout: its mean over heads and over the cells of a split. The

@@ -112,18 +112,22 @@ cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, 
 
 /* Elements of any size as one MPI type, so that counts are elements and fit an int. */
 static cz_status gather_elements(const cz_comm *comm, void *dst, const void *own, const int *counts,
-                                 const int *begin, MPI_Datatype element)
+                                 const int *begin, MPI_Datatype element, bool everywhere)
 {
+    int mine = counts[comm->rank];
     CZ_MPI(MPI_Type_commit, &element);
     cz_status status =
-        cz_comm_result("MPI_Allgatherv", MPI_Allgatherv(own, counts[comm->rank], element, dst,
-                                                        counts, begin, element, comm->mpi));
+        everywhere
+            ? cz_comm_result("MPI_Allgatherv", MPI_Allgatherv(own, mine, element, dst, counts,
+                                                              begin, element, comm->mpi))
+            : cz_comm_result("MPI_Gatherv", MPI_Gatherv(own, mine, element, dst, counts, begin,
+                                                        element, 0, comm->mpi));
     MPI_Type_free(&element);
     return status;
 }
 
-cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, const int *counts,
-                             size_t element_bytes)
+static cz_status gather(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                        size_t element_bytes, bool everywhere)
 {
     int *begin = cz_alloc((size_t)comm->size, sizeof *begin, "the places of gathered elements");
     cz_status status = begin ? CZ_OK : CZ_ERR_MEMORY;
@@ -141,7 +145,19 @@ cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, co
     if (!status)
         status = cz_comm_result("MPI_Type_contiguous",
                                 MPI_Type_contiguous((int)element_bytes, MPI_BYTE, &element));
-    if (!status) status = gather_elements(comm, dst, own, counts, begin, element);
+    if (!status) status = gather_elements(comm, dst, own, counts, begin, element, everywhere);
     free(begin);
     return status;
+}
+
+cz_status cz_comm_gather_all(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                             size_t element_bytes)
+{
+    return gather(comm, dst, own, counts, element_bytes, true);
+}
+
+cz_status cz_comm_gather(const cz_comm *comm, void *dst, const void *own, const int *counts,
+                         size_t element_bytes)
+{
+    return gather(comm, dst, own, counts, element_bytes, false);
 }

@@ -96,9 +96,7 @@ static cz_status write_results(job *j, const cz_evaluation *test, cz_summary *su
 {
     char path[3 * CZ_PATH_MAX];
     const cz_params *params = cz_model_params(j->model);
-    cz_head_results(summary->head, test, &j->cells);
-    snprintf(path, sizeof path, "%s/predictions.csv", j->folder.path);
-    CZ_TRY(cz_predictions_write(path, test, &j->cells));
+    CZ_TRY(cz_result_tables_write(j->folder.path, summary->results, &j->cells));
     snprintf(path, sizeof path, "%s/model.safetensors", j->folder.path);
     CZ_TRY(cz_safetensors_write(path, params->entry, params->count, cz_trainer_weights(j->trainer),
                                 cz_backend_dtype(j->backend), NULL, 0));
@@ -108,21 +106,19 @@ static cz_status write_results(job *j, const cz_evaluation *test, cz_summary *su
     CZ_TRY(cz_summary_write(path, summary));
     cz_summary_print(summary);
     cz_samples_print(test, &j->cells);
-    cz_note("Results      %s: summary.json, predictions.csv, model.safetensors, metrics.jsonl%s",
+    cz_note("Results      %s: summary.json, predictions.csv, class_results.csv,\n             "
+            "label_results.csv, confusion.csv, model.safetensors, metrics.jsonl%s",
             j->folder.path, summary->figures ? ", figures/" : "");
     return CZ_OK;
 }
 
-static cz_status evaluate_and_report(job *j)
+static cz_summary summarise(const job *j, const cz_results *results)
 {
-    cz_evaluation test = {0};
-    CZ_TRY(cz_trainer_take_best(j->trainer));
-    CZ_TRY(cz_trainer_evaluate(j->trainer, CZ_TEST, &test));
     cz_summary summary = {.config = j->config,
                           .cells = &j->cells,
                           .model = j->model,
                           .training = cz_trainer_facts(j->trainer),
-                          .heads = test.heads,
+                          .results = results,
                           .optimum = {NAN, NAN, NAN},
                           .backend = cz_backend_name(j->backend),
                           .host = j->comm->host,
@@ -132,16 +128,38 @@ static cz_status evaluate_and_report(job *j)
                           .first_step_s = NAN};
     if (summary.training.first_step_at > 0)
         summary.first_step_s = summary.training.first_step_at - j->options->started;
-    cz_status status = CZ_OK;
+    return summary;
+}
+
+/* From the evaluations to the files. */
+static cz_status report(job *j, const cz_evaluation *validation, const cz_evaluation *test)
+{
+    char path[3 * CZ_PATH_MAX];
+    cz_results results = {0};
+    snprintf(path, sizeof path, "%s/predictions.csv", j->folder.path);
+    CZ_TRY(write_predictions(path, j->trainer, &j->cells, validation, test, j->comm));
+    cz_summary summary = summarise(j, &results);
     if (j->config->eval.bayes)
-        status =
-            cz_cells_optimum(&summary.optimum, &j->cells, j->config, CZ_TEST, j->comm, j->pool);
-    if (!status) status = peak_memory(&summary.peak_mib, j->comm);
-    if (!status) {
-        if (j->comm->rank == 0) status = write_results(j, &test, &summary);
-        status = cz_comm_agree(j->comm, status);
+        CZ_TRY(cz_cells_optimum(&summary.optimum, &j->cells, j->config, CZ_TEST, j->comm, j->pool));
+    CZ_TRY(peak_memory(&summary.peak_mib, j->comm));
+    cz_status status = CZ_OK;
+    if (j->comm->rank == 0) {
+        status = cz_results_make(&results, test, validation, &j->cells);
+        if (!status) status = write_results(j, test, &summary);
+        cz_results_free(&results);
     }
+    return cz_comm_agree(j->comm, status);
+}
+
+static cz_status evaluate_and_report(job *j)
+{
+    cz_evaluation validation = {0}, test = {0};
+    CZ_TRY(cz_trainer_take_best(j->trainer));
+    cz_status status = cz_trainer_evaluate(j->trainer, CZ_VALIDATION, true, &validation);
+    if (!status) status = cz_trainer_evaluate(j->trainer, CZ_TEST, true, &test);
+    if (!status) status = report(j, &validation, &test);
     cz_evaluation_free(&test);
+    cz_evaluation_free(&validation);
     return status;
 }
 

@@ -39,4 +39,10 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
 cz_status load_labels(cz_tensor *text, const cz_config *config, const cz_cells *cells,
                       const cz_comm *comm);
 
+/* predictions.csv: all cells in their order, from the evaluations of validation and test and, piece
+ * by piece, of the training cells. CZ_ERR_IO. Collective. */
+cz_status write_predictions(const char *path, cz_trainer *trainer, const cz_cells *cells,
+                            const cz_evaluation *validation, const cz_evaluation *test,
+                            const cz_comm *comm);
+
 #endif

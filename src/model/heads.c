@@ -39,12 +39,13 @@ cz_status heads_pass(cz_workspace *ws, const cell_block *b, const cz_outcome *ou
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, cz_row_range(ws->d.z, 0, b->cells)));
     for (int h = 0; h < ws->model->spec.head_count; h++) {
         cz_tensor logits = cz_row_range(ws->head_cache[h].logits, 0, b->cells);
-        cz_tensor probs = outcome->probs[h];
-        if (probs.data) probs = cz_row_range(probs, b->begin, b->cells);
         CZ_TRY(head_forward(ws, b, h));
+        if (outcome->logits[h].data)
+            CZ_TRY(
+                cz_copy(&ws->exec, cz_row_range(outcome->logits[h], b->begin, b->cells), logits));
         CZ_TRY(cz_cross_entropy(&ws->exec, ws->training ? logits : (cz_tensor){0},
-                                outcome->loss[h] + b->begin, outcome->best[h] + b->begin, probs,
-                                logits, b->batch->code[h] + b->begin, h));
+                                outcome->loss[h] + b->begin, outcome->best[h] + b->begin,
+                                (cz_tensor){0}, logits, b->batch->code[h] + b->begin, h));
         if (ws->training) CZ_TRY(head_backward(ws, b, h));
     }
     return CZ_OK;

@@ -61,8 +61,9 @@ static void print_head(const cz_head_result *r)
     cz_note(
         "  %-14s accuracy %5.2f %% [%5.2f, %5.2f]  balanced %5.2f %%  loss %.4f  chance %5.2f %%  "
         "majority %5.2f %%%s",
-        r->name, 100 * r->accuracy, 100 * r->low, 100 * r->high, 100 * r->balanced_accuracy,
-        r->loss, 100 * r->chance, 100 * r->majority, r->adversary ? "  (held out)" : "");
+        r->name, 100 * r->accuracy.value, 100 * r->accuracy.low, 100 * r->accuracy.high,
+        100 * r->balanced_accuracy, r->loss, 100 * r->chance, 100 * r->majority.value,
+        r->adversary ? "  (held out)" : "");
 }
 
 static void print_optimum(const cz_optimum *o)
@@ -96,7 +97,7 @@ void cz_summary_print(const cz_summary *s)
     if (s->config->eval.select == CZ_SELECT_TEST)
         cz_warn("the epoch was chosen by test accuracy (eval.select: test): the test figures are "
                 "optimistic");
-    for (int h = 0; h < s->heads; h++) print_head(&s->head[h]);
+    for (int h = 0; h < s->results->heads; h++) print_head(&s->results->head[h]);
     print_optimum(&s->optimum);
     if (t->steps_here)
         cz_note("Time         %.1f s in all, %.1f s training: %.2f ms a step of %d, %.0f cells/s, "
@@ -114,14 +115,14 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 static json_t *heads_json(const cz_summary *s)
 {
     json_t *all = json_array();
-    for (int h = 0; h < s->heads; h++) {
-        const cz_head_result *r = &s->head[h];
+    for (int h = 0; h < s->results->heads; h++) {
+        const cz_head_result *r = &s->results->head[h];
         json_t *one = json_pack(
             "{s:s, s:s, s:i, s:i, s:o, s:[o,o], s:o, s:o, s:o, s:o}", "name", r->name, "role",
             r->adversary ? "adversary" : "target", "classes", r->classes, "n", r->n, "accuracy",
-            number(r->accuracy), "accuracy_interval", number(r->low), number(r->high),
-            "balanced_accuracy", number(r->balanced_accuracy), "loss", number(r->loss), "chance",
-            number(r->chance), "majority", number(r->majority));
+            number(r->accuracy.value), "accuracy_interval", number(r->accuracy.low),
+            number(r->accuracy.high), "balanced_accuracy", number(r->balanced_accuracy), "loss",
+            number(r->loss), "chance", number(r->chance), "majority", number(r->majority.value));
         if (one && h == 0) {
             json_object_set_new(one, "bayes", number(s->optimum.with_label));
             json_object_set_new(one, "bayes_without_label", number(s->optimum.without_label));

@@ -143,11 +143,7 @@ void cz_trainer_close(cz_trainer *t)
         }
     }
     free(t->worker);
-    for (int part = 0; part < CZ_SPLITS; part++) {
-        free(t->set[part].row);
-        free(t->set[part].counts);
-        row_set_free(&t->set[part].mine);
-    }
+    for (int part = 0; part < CZ_SPLITS; part++) evaluation_set_free(&t->set[part]);
     row_set_free(&t->epoch);
     free(t->train_row);
     free(t->order);
@@ -229,7 +225,7 @@ static cz_status run_steps(cz_trainer *t)
 static cz_status scores_of(cz_trainer *t, cz_split part, cz_scores *scores)
 {
     cz_evaluation evaluation;
-    CZ_TRY(cz_trainer_evaluate(t, part, &evaluation));
+    CZ_TRY(cz_trainer_evaluate(t, part, false, &evaluation));
     *scores = cz_evaluation_scores(&evaluation, t->setup.cells);
     cz_evaluation_free(&evaluation);
     return CZ_OK;

@@ -81,6 +81,7 @@ cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int e
 
 /* The cells of a split, fetched when first asked for: t->set[part]. Collective. */
 cz_status evaluation_prepare(cz_trainer *t, cz_split part);
+void evaluation_set_free(evaluation_set *set);
 
 /* Order and cells of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);

@@ -1,0 +1,46 @@
+#include "csv.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+FILE *csv_create(const char *path)
+{
+    FILE *out = fopen(path, "w");
+    if (!out) cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    return out;
+}
+
+cz_status csv_close(FILE *out, const char *path)
+{
+    int failed = ferror(out);
+    if (fclose(out) || failed)
+        return cz_fail(CZ_ERR_IO, "%s: writing failed: %s", path, strerror(errno));
+    return CZ_OK;
+}
+
+static void write_doubled(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+}
+
+void csv_text(FILE *out, const char *prefix, const char *text, const char *end)
+{
+    const char *special = ",\"\r\n";
+    bool quoted = strpbrk(prefix, special) || strpbrk(text, special);
+    if (quoted) fputc('"', out);
+    write_doubled(out, prefix);
+    write_doubled(out, text);
+    if (quoted) fputc('"', out);
+    fputs(end, out);
+}
+
+void csv_number(FILE *out, double value, const char *end)
+{
+    if (isfinite(value)) fprintf(out, "%.10g", value);
+    fputs(end, out);
+}

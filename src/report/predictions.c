@@ -1,0 +1,117 @@
+/* What the model said of every cell. */
+#include "csv.h"
+#include "czhpc/log.h"
+#include "czhpc/report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cz_predictions {
+    FILE *out;
+    const cz_cells *cells;
+    char path[];
+};
+
+static const char *cell_name(const cz_cells *cells, int row, char *buffer, size_t size)
+{
+    if (cells->cell_name && cells->cell_name[row]) return cells->cell_name[row];
+    snprintf(buffer, size, "%d", row);
+    return buffer;
+}
+
+static const char *class_name(const cz_column *column, int code)
+{
+    return code >= 0 && column->class_name ? column->class_name[code] : "";
+}
+
+static double probability(const cz_evaluation *e, const cz_cells *cells, int head, int i, int class)
+{
+    size_t classes = (size_t)cz_head_column(cells, head)->classes;
+    return exp((double)e->log_prob[head][(size_t)i * classes + (size_t) class]);
+}
+
+static void write_header(FILE *out, const cz_cells *cells)
+{
+    fputs("cell,row,split,label,true,predicted,probability", out);
+    for (int c = 0; c < cells->target.classes; c++) {
+        fputc(',', out);
+        csv_text(out, "prob_", class_name(&cells->target, c), "");
+    }
+    for (int a = 0; a < cells->adversaries; a++) {
+        static const char *const asked[] = {"true_", "predicted_", "probability_"};
+        for (int k = 0; k < 3; k++) {
+            fputc(',', out);
+            csv_text(out, asked[k], cells->adversary[a].name, "");
+        }
+    }
+    fputc('\n', out);
+}
+
+cz_status cz_predictions_open(cz_predictions **opened, const char *path, const cz_cells *cells)
+{
+    size_t size = strlen(path) + 1;
+    cz_predictions *p = cz_alloc(1, sizeof *p + size, "the table of predictions");
+    *opened = p;
+    if (!p) return CZ_ERR_MEMORY;
+    memcpy(p->path, path, size);
+    p->cells = cells;
+    p->out = csv_create(path);
+    if (!p->out) return CZ_ERR_IO;
+    write_header(p->out, cells);
+    return CZ_OK;
+}
+
+static void write_outcome(cz_predictions *p, const cz_evaluation *e, int head, int i)
+{
+    const cz_column *column = cz_head_column(p->cells, head);
+    int best = e->best[head][i];
+    csv_text(p->out, "", class_name(column, column->code[e->row[i]]), ",");
+    csv_text(p->out, "", class_name(column, best), ",");
+    fprintf(p->out, "%.6g", probability(e, p->cells, head, i, best));
+}
+
+void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
+{
+    static const char *const part[CZ_SPLITS] = {"train", "validation", "test"};
+    const cz_cells *cells = p->cells;
+    char number[24];
+    int row = e->row[i];
+    csv_text(p->out, "", cell_name(cells, row, number, sizeof number), ",");
+    fprintf(p->out, "%d,%s,", row, part[cells->split[row]]);
+    csv_text(p->out, "", class_name(&cells->label, cells->label.code[row]), ",");
+    write_outcome(p, e, 0, i);
+    for (int c = 0; c < cells->target.classes; c++)
+        fprintf(p->out, ",%.6g", probability(e, cells, 0, i, c));
+    for (int h = 1; h < e->heads; h++) {
+        fputc(',', p->out);
+        write_outcome(p, e, h, i);
+    }
+    fputc('\n', p->out);
+}
+
+cz_status cz_predictions_close(cz_predictions *p)
+{
+    if (!p) return CZ_OK;
+    cz_status status = p->out ? csv_close(p->out, p->path) : CZ_OK;
+    free(p);
+    return status;
+}
+
+void cz_samples_print(const cz_evaluation *test, const cz_cells *cells)
+{
+    enum { SAMPLES = 5 };
+    if (test->n < 1) return;
+    cz_note("Five test cells");
+    for (int k = 0; k < SAMPLES && k < test->n; k++) {
+        char number[24];
+        int middle = (int)((2 * (int64_t)k + 1) * test->n / SAMPLES / 2);
+        int i = test->n < SAMPLES ? k : middle, row = test->row[i], best = test->best[0][i];
+        cz_note("  %-22s %-34s %s: %s, predicted %s (%.0f %%)%s",
+                cell_name(cells, row, number, sizeof number),
+                class_name(&cells->label, cells->label.code[row]), cells->target.name,
+                class_name(&cells->target, cells->target.code[row]),
+                class_name(&cells->target, best), 100 * probability(test, cells, 0, i, best),
+                best == cells->target.code[row] ? "" : "  wrong");
+    }
+}
