@@ -8,51 +8,68 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, STEPS = 20 };
+enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, STEPS = 20, COPIES = 3 };
 
 static cz_comm world;
 static char folder[256];
 static volatile sig_atomic_t never, stop_now;
 
-static void make_column(cz_column *c, const char *name, int classes, unsigned salt)
+/* The cells: number i repeats original[i]. */
+typedef struct population {
+    int n;
+    int32_t original[COPIES * N];
+} population;
+
+static void make_column(cz_column *c, const population *p, const char *name, int classes,
+                        unsigned salt)
 {
     *c = (cz_column){.classes = classes};
     snprintf(c->name, sizeof c->name, "%s", name);
-    c->code = calloc(N, sizeof *c->code);
+    c->code = calloc((size_t)p->n, sizeof *c->code);
     c->class_name = calloc((size_t)classes, sizeof *c->class_name);
     for (int i = 0; i < classes; i++) {
         char text[32];
         snprintf(text, sizeof text, "%s %d", name, i);
         c->class_name[i] = strdup(text);
     }
-    for (int i = 0; i < N; i++)
-        c->code[i] = (int32_t)(cz_philox(1, (uint32_t)i, 0, salt, 0).v[0] % (unsigned)classes);
+    for (int i = 0; i < p->n; i++) {
+        uint32_t cell = (uint32_t)p->original[i];
+        c->code[i] = (int32_t)(cz_philox(1, cell, 0, salt, 0).v[0] % (unsigned)classes);
+    }
 }
 
 /* Cells whose donor shows in a few dimensions; every rank has its rows. */
-static void make_cells(cz_cells *c, const cz_comm *comm)
+static void make_cells(cz_cells *c, const population *p, const cz_comm *comm)
 {
-    *c = (cz_cells){.n = N, .width = WIDTH, .adversaries = 1};
+    *c = (cz_cells){.n = p->n, .width = WIDTH, .adversaries = 1};
     c->begin = calloc((size_t)comm->size + 1, sizeof *c->begin);
-    for (int r = 0; r <= comm->size; r++) c->begin[r] = (int32_t)((int64_t)N * r / comm->size);
-    make_column(&c->target, "donor", DONORS, 1);
-    make_column(&c->label, "type", TYPES, 2);
-    make_column(&c->adversary[0], "sex", 2, 3);
+    for (int r = 0; r <= comm->size; r++) c->begin[r] = (int32_t)((int64_t)p->n * r / comm->size);
+    make_column(&c->target, p, "donor", DONORS, 1);
+    make_column(&c->label, p, "type", TYPES, 2);
+    make_column(&c->adversary[0], p, "sex", 2, 3);
     c->adversary[0].code[7] = -1;
-    c->split = calloc(N, 1);
-    c->row_hash = calloc(N, sizeof *c->row_hash);
+    c->split = calloc((size_t)p->n, 1);
+    c->row_hash = calloc((size_t)p->n, sizeof *c->row_hash);
     int begin = c->begin[comm->rank], end = c->begin[comm->rank + 1];
     c->x = calloc((size_t)(end - begin + 1) * WIDTH, sizeof *c->x);
-    for (int i = 0; i < N; i++) {
+    for (int i = 0; i < p->n; i++) {
+        int last = p->original[i] % 10;
         c->row_hash[i] = (uint64_t)i;
-        c->split[i] = i % 10 == 8 ? CZ_VALIDATION : i % 10 == 9 ? CZ_TEST : CZ_TRAIN;
+        c->split[i] = last == 8 ? CZ_VALIDATION : last == 9 ? CZ_TEST : CZ_TRAIN;
     }
     for (int i = begin; i < end; i++) {
-        cz_rng rng = cz_rng_open(2, (uint32_t)i, 0, 201, 0);
+        cz_rng rng = cz_rng_open(2, (uint32_t)p->original[i], 0, 201, 0);
         for (int k = 0; k < WIDTH; k++)
             c->x[(i - begin) * WIDTH + k] =
                 (float)(0.7 * cz_rng_normal(&rng) + (k % DONORS == c->target.code[i]));
     }
+}
+
+static population all_once(void)
+{
+    population p = {.n = N};
+    for (int i = 0; i < N; i++) p.original[i] = i;
+    return p;
 }
 
 static cz_config small_config(void)
@@ -85,9 +102,47 @@ static void record(void *context, const cz_step_report *report)
 
 typedef struct result {
     trajectory path;
-    uint64_t weights; /* hash */
+    uint64_t weights;   /* hash */
+    uint64_t attention; /* hash; of the first weights, over the training cells */
+    double row_gap;     /* largest distance from 1 of a row of it */
+    double validation;  /* loss of the target after the last epoch */
     cz_status status;
 } result;
+
+static void record_epoch(void *context, const cz_epoch_report *report)
+{
+    ((result *)context)->validation = report->validation.loss[0];
+}
+
+static void record_step(void *context, const cz_step_report *report)
+{
+    record(&((result *)context)->path, report);
+}
+
+static double row_gap(const double *map, int rows, int cols)
+{
+    double worst = 0;
+    for (int i = 0; i < rows; i++) {
+        double sum = 0;
+        for (int j = 0; j < cols; j++) sum += map[i * cols + j];
+        worst = fmax(worst, fabs(sum - 1));
+    }
+    return worst;
+}
+
+static cz_status look(result *r, cz_trainer *trainer, const cz_comm *comm)
+{
+    cz_attention a;
+    cz_status status = cz_trainer_attention(trainer, CZ_TRAIN, &a);
+    if (status || comm->rank) return status;
+    size_t pool = (size_t)a.latents * (size_t)a.tokens * sizeof(double);
+    size_t cross = (size_t)a.tokens * (size_t)a.text_tokens * sizeof(double);
+    r->attention = cz_hash(cz_hash(0, a.resampler, pool), a.fusion, cross);
+    r->row_gap =
+        fmax(row_gap(a.resampler, a.latents, a.tokens), row_gap(a.fusion, a.tokens, a.text_tokens));
+    cz_attention_free(&a);
+    return CZ_OK;
+}
 
 typedef struct plan {
     const cz_config *config;
@@ -97,6 +152,7 @@ typedef struct plan {
     const char *name;   /* folder of the checkpoints */
     const volatile sig_atomic_t *stop;
     bool resume;
+    const population *cells; /* NULL: all once */
 } plan;
 
 static result train_on(const plan *p, const cz_comm *comm)
@@ -108,7 +164,8 @@ static result train_on(const plan *p, const cz_comm *comm)
     cz_model *model;
     float text[TYPES * 8];
     char checkpoints[300], metrics[320];
-    make_cells(&cells, comm);
+    const population once = all_once();
+    make_cells(&cells, p->cells ? p->cells : &once, comm);
     for (int i = 0; i < TYPES * 8; i++) text[i] = (float)((i * 7) % 11) / 11;
     cz_model_spec spec = {.width = WIDTH,
                           .text_width = 8,
@@ -138,9 +195,10 @@ static result train_on(const plan *p, const cz_comm *comm)
                               .checkpoints = checkpoints,
                               .metrics = metrics,
                               .stop = p->stop,
-                              .observer = {&r.path, record, NULL}};
+                              .observer = {&r, record_step, record_epoch}};
     bool found;
     if (!r.status) r.status = cz_trainer_open(&trainer, &setup);
+    if (!r.status) r.status = look(&r, trainer, comm);
     if (!r.status && p->resume) r.status = cz_trainer_resume(trainer, checkpoints, &found);
     if (!r.status) r.status = cz_trainer_run(trainer);
     if (trainer)
@@ -178,31 +236,100 @@ static double trajectory_gap(const trajectory *a, const trajectory *b)
         if (world.rank == 0) check(__VA_ARGS__);                                                   \
     } while (0)
 
-static void check_fp64(void)
+/* What a configuration can ask of the classes of the target. */
+static const struct variant {
+    const char *what;
+    cz_class_weights weights;
+    cz_sampler sampler;
+} variants[] = {{"cells alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_SHUFFLE},
+                {"classes weighed", CZ_WEIGHTS_BALANCED, CZ_SAMPLER_SHUFFLE},
+                {"classes drawn alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_BALANCED}};
+
+static cz_config config_of(const struct variant *v)
 {
     cz_config config = small_config();
-    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, 1, 1, "f64-one", &never, false};
+    config.train.class_weights = v->weights;
+    config.train.sampler = v->sampler;
+    return config;
+}
+
+static void check_fp64(const struct variant *v)
+{
+    cz_config config = config_of(v);
+    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, 1, 1, "f64-one", &never, false, NULL};
     result one = train_as(&p);
     p.ranks = world.size;
     p.name = "f64-all";
     result all = train_as(&p);
     double gap = trajectory_gap(&all.path, &one.path);
     verdict(!one.status && !all.status && one.path.count == STEPS && gap < TOL_F64_RANKS,
-            "fp64: %d steps on %d ranks and on one differ by %.1e (%s)", STEPS, world.size, gap,
-            cz_error_message());
-    verdict(one.path.loss[STEPS - 1] < one.path.loss[0], "fp64: the loss falls, %.4f to %.4f",
-            one.path.loss[0], one.path.loss[STEPS - 1]);
+            "fp64, %s: %d steps on %d ranks and on one differ by %.1e (%s)", v->what, STEPS,
+            world.size, gap, cz_error_message());
+    verdict(one.path.loss[STEPS - 1] < one.path.loss[0], "fp64, %s: the loss falls, %.4f to %.4f",
+            v->what, one.path.loss[0], one.path.loss[STEPS - 1]);
+    verdict(one.attention && all.attention == one.attention,
+            "fp64: maps of attention have the same bits on %d ranks and on one", world.size);
+    verdict(one.row_gap < TOL_ATTENTION, "fp64: their rows sum to 1 to %.1e", one.row_gap);
+}
+
+/* One step of the whole epoch: weighing the classes is repeating the cells of the smaller. */
+static void check_weights(void)
+{
+    static population once, even;
+    const int copies[DONORS] = {1, 2, 3, 1, 2};
+    cz_column donor;
+    population all = all_once();
+    int count[DONORS] = {0}, least = N;
+    make_column(&donor, &all, "donor", DONORS, 1);
+    for (int i = 0; i < N; i++) count[donor.code[i]] += i % 10 < 8;
+    for (int k = 0; k < DONORS; k++)
+        if (count[k] < least) least = count[k];
+    /* Of each class as many training cells as make `least` of the copies; all others once. */
+    memset(count, 0, sizeof count);
+    once.n = even.n = 0;
+    for (int i = 0; i < N; i++) {
+        int k = donor.code[i], times = 1;
+        if (i % 10 < 8) {
+            times = copies[k];
+            if (++count[k] > least / 6 * 6 / copies[k]) continue;
+        }
+        once.original[once.n++] = i;
+        while (times--) even.original[even.n++] = i;
+    }
+    for (int k = 0; k < DONORS; k++) free(donor.class_name[k]);
+    free(donor.class_name);
+    free(donor.code);
+
+    cz_config config = config_of(&variants[1]);
+    config.model.dropout = config.train.adv_lambda = 0;
+    config.train.batch = COPIES * N;
+    config.train.warmup = 0;
+    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "weighed", &never, false, &once};
+    result weighed = train_as(&p);
+    config.train.class_weights = CZ_WEIGHTS_NONE;
+    p.name = "alike";
+    result alike = train_as(&p);
+    p.name = "repeated";
+    p.cells = &even;
+    result repeated = train_as(&p);
+    double gap = fabs(weighed.validation / repeated.validation - 1);
+    verdict(!weighed.status && !repeated.status && gap < TOL_F64_PYTORCH,
+            "balanced weights train as repeated cells do: validation loss %.6f, apart %.1e (%s)",
+            weighed.validation, gap, cz_error_message());
+    verdict(!alike.status && fabs(alike.validation / repeated.validation - 1) > 1e-3,
+            "and not as cells alike do: %.6f", alike.validation);
 }
 
 /* Divisions of four workers that this many ranks allow. */
-static void check_fp32_bits(cz_level level)
+static void check_fp32_bits(cz_level level, const struct variant *v)
 {
-    cz_config config = small_config();
-    plan p = {&config, CZ_F32, level, 1, 4, "f32-1x4", &never, false};
+    cz_config config = config_of(v);
+    plan p = {&config, CZ_F32, level, 1, 4, "f32-1x4", &never, false, NULL};
     result first = train_as(&p);
-    result again = train_as(&(plan){&config, CZ_F32, level, 1, 4, "f32-again", &never, false});
+    p.name = "f32-again";
+    result again = train_as(&p);
     verdict(!first.status && first.weights == again.weights,
-            "fp32, %s: two runs give the same bits", cz_level_name(level));
+            "fp32, %s, %s: two runs give the same bits", cz_level_name(level), v->what);
     for (int ranks = 2; ranks <= world.size; ranks += 2) {
         for (int messages = 0; messages < 2; messages++) {
             snprintf(config.run.transport, sizeof config.run.transport,
@@ -213,20 +340,24 @@ static void check_fp32_bits(cz_level level)
             p.threads = 4 / ranks;
             p.name = name;
             result other = train_as(&p);
-            verdict(!other.status && other.weights == first.weights,
-                    "fp32, %s: %d x %d workers by %s give the bits of 1 x 4", cz_level_name(level),
-                    ranks, 4 / ranks, config.run.transport);
+            verdict(!other.status && other.weights == first.weights &&
+                        other.attention == first.attention,
+                    "fp32, %s, %s: %d x %d workers by %s give the bits of 1 x 4",
+                    cz_level_name(level), v->what, ranks, 4 / ranks, config.run.transport);
         }
     }
 }
 
 /* Stopped in the middle of epoch 2 and resumed: the weights of an unbroken run. */
-static void check_resume(void)
+static void check_resume(const struct variant *v)
 {
-    cz_config config = small_config();
-    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, "whole", &never, false};
+    char broken[64], whole_name[64];
+    cz_config config = config_of(v);
+    snprintf(whole_name, sizeof whole_name, "whole, %s", v->what);
+    snprintf(broken, sizeof broken, "broken, %s", v->what);
+    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, whole_name, &never, false, NULL};
     result whole = train_as(&p);
-    p.name = "broken";
+    p.name = broken;
     p.stop = &stop_now;
     stop_now = 0;
     result stopped = train_as(&p);
@@ -234,14 +365,15 @@ static void check_resume(void)
     p.stop = &never;
     result resumed = train_as(&p);
     verdict(stopped.status == CZ_STOPPED && !resumed.status && resumed.weights == whole.weights,
-            "stopped in epoch 2 and resumed: the bits of an unbroken run (%s)", cz_error_message());
+            "stopped in epoch 2 and resumed, %s: the bits of an unbroken run (%s)", v->what,
+            cz_error_message());
 }
 
 /* A state of all ranks goes on on one rank. */
 static void check_other_ranks(void)
 {
     cz_config config = small_config();
-    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "moved", &stop_now, false};
+    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "moved", &stop_now, false, NULL};
     stop_now = 0;
     result stopped = train_as(&p);
     p.ranks = 1;
@@ -256,7 +388,7 @@ static void check_divergence(void)
 {
     cz_config config = small_config();
     config.train.lr = 1e30;
-    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, "diverged", &never, false};
+    plan p = {&config, CZ_F32, cz_level_best(), world.size, 1, "diverged", &never, false, NULL};
     result r = train_as(&p);
     verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "train.lr"),
             "a huge learning rate ends as divergence on every rank: %s", cz_error_message());
@@ -275,13 +407,15 @@ int main(int argc, char **argv)
         if (!mkdtemp(folder)) perror(folder);
     }
     MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
-    check_fp64();
+    for (int i = 0; i < 3; i++) check_fp64(&variants[i]);
+    check_weights();
     for (int level = 0; level < CZ_LEVELS; level++) {
-        if (cz_backend_cpu(CZ_F32, (cz_level)level)) check_fp32_bits((cz_level)level);
+        if (cz_backend_cpu(CZ_F32, (cz_level)level)) check_fp32_bits((cz_level)level, variants);
         else if (world.rank == 0)
             check_skip("fp32, %s: this processor lacks it", cz_level_name((cz_level)level));
     }
-    check_resume();
+    for (int i = 1; i < 3; i++) check_fp32_bits(cz_level_best(), &variants[i]);
+    for (int i = 0; i < 3; i++) check_resume(&variants[i]);
     check_other_ranks();
     check_divergence();
     if (world.rank == 0) {

@@ -201,6 +201,29 @@ static void any_batch(const cz_backend *backend)
     free(all.drop->bits);
 }
 
+/* Sums over cells and heads, to the unit, whatever else stands in the sum and in the padding. */
+static void tally(const cz_backend *backend)
+{
+    enum { B = 3, H = 2, Tq = 3, Tk = 5 };
+    op_argument probs = {"probs", IN, 4, {B, H, Tq, Tk}, op_random(B * H * Tq * Tk, 0.1)};
+    int64_t sum[Tq * Tk], expected[Tq * Tk];
+    for (int i = 0; i < Tq * Tk; i++) sum[i] = expected[i] = i;
+    for (int i = 0; i < B * H * Tq * Tk; i++) {
+        probs.value[i] = fabs(probs.value[i]);
+        expected[i % (Tq * Tk)] += llround(ldexp(probs.value[i], CZ_TALLY_BITS));
+    }
+    cz_tensor t = op_tensor(&probs, cz_backend_dtype(backend), 3);
+    cz_exec exec = {backend, &op_step, op_scratch()};
+    cz_status status = cz_attention_tally(&exec, sum, t);
+    check(!status && !memcmp(sum, expected, sizeof sum), "attention: %s adds whole numbers",
+          cz_backend_name(backend));
+    check(cz_attention_tally(&exec, NULL, t) == CZ_ERR_BUG &&
+              cz_attention_tally(&exec, sum, cz_flat(t)) == CZ_ERR_BUG,
+          "attention: no sum, or a matrix, is refused");
+    free(t.data);
+    free(probs.value);
+}
+
 static void refusals(void)
 {
     setting s = {.B = 2, .S = 3, .Tq = 2, .Tk = 2, .F = 4, .H = 2};
@@ -227,9 +250,11 @@ int main(void)
     differences(slots, 0.3, 35); /* more than one block of queries */
     differences(NULL, 0, 35);
     for (int level = 0; level < CZ_LEVELS; level++)
-        if (cz_backend_cpu(CZ_F32, (cz_level)level))
+        if (cz_backend_cpu(CZ_F32, (cz_level)level)) {
             any_batch(cz_backend_cpu(CZ_F32, (cz_level)level));
-        else check_skip("attention: this processor has no %s", cz_level_name((cz_level)level));
+            tally(cz_backend_cpu(CZ_F32, (cz_level)level));
+        } else check_skip("attention: this processor has no %s", cz_level_name((cz_level)level));
+    tally(op_exact());
     refusals();
     return check_done();
 }

@@ -277,6 +277,7 @@ static const bad_file bad_files[] = {
     {"data:\n  source: h5ad\n  h5ad: x\n  variable_genes: 64\n", 4, 19, "more than data.variable"},
     {"data:\n  adversary_keys: [donor_id]\n", 2, 19, "is also data.target_key"},
     {"eval:\n  select: test\n", 2, 11, "needs eval.test_every_epoch: true"},
+    {"train:\n  sampler: balanced\n  class_weights: balanced\n", 3, 18, "set one of them"},
 };
 
 static void check_bad_files(void)

@@ -1,4 +1,5 @@
-/* Softmax cross-entropy: levels, definition, gradient, ties, large logits, unknown classes. */
+/* Softmax cross-entropy: levels, definition, gradient, ties, large logits, unknown classes,
+ * weights. */
 #include "op_check.h"
 
 typedef struct setting {
@@ -40,6 +41,13 @@ static double largest_of(const double *x, int C)
     return top;
 }
 
+/* Of class `code` under head 2, which has weights here; those of the others are absent. */
+static const double weights[] = {0.5, 2, 0, 1.25, 3, 7, 0.1, 1};
+static double weight_of(const setting *s, int code)
+{
+    return s->head == 2 && op_step.class_weight[2].data ? weights[code % 8] : 1;
+}
+
 /* Everything from the definition, with long double inside. */
 static bool defined(const setting *s, const op_case *o, double **got, int C, double tolerance)
 {
@@ -55,12 +63,22 @@ static bool defined(const setting *s, const op_case *o, double **got, int C, dou
         good = good && s->best[b] == best && fabs(s->loss[b] - loss) <= tolerance * (1 + loss);
         for (int c = 0; c < C; c++) {
             double p = (double)(expl((long double)x[c] - top) / sum);
-            double d = s->code[b] < 0 ? 0 : (p - (c == s->code[b])) * op_step.scale[s->head];
+            double d = s->code[b] < 0 ? 0
+                                      : (p - (c == s->code[b])) * op_step.scale[s->head] *
+                                            weight_of(s, s->code[b]);
             if (s->wants_probs) good = good && fabs(got[PROBS][b * C + c] - p) <= tolerance;
             if (s->wants_gradient) good = good && fabs(got[DLOGITS][b * C + c] - d) <= tolerance;
         }
     }
     return good;
+}
+
+/* Gives head 2 the weights of C classes; 0: none. */
+static void weigh(int C)
+{
+    static double all[1024];
+    for (int c = 0; c < C; c++) all[c] = weights[c % 8];
+    op_step.class_weight[2] = C ? cz_vector(all, CZ_F64, C) : (cz_tensor){0};
 }
 
 static void levels(void)
@@ -70,8 +88,9 @@ static void levels(void)
     bool good = true, right = true;
     int cases = 0;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-        for (int variant = 0; variant < 4; variant++, cases++) {
+        for (int variant = 0; variant < 8; variant++, cases++) {
             int B = shape[i][0], C = shape[i][1];
+            weigh(variant & 4 ? C : 0);
             int32_t code[64];
             for (int b = 0; b < B; b++) code[b] = b % 5 == 3 ? -1 : (b * 7 + 1) % C;
             setting s = {code, B, 2, variant & 1, variant & 2, {0}, {0}};
@@ -94,13 +113,14 @@ static void levels(void)
     check(right, "cross-entropy: loss, best class, probabilities and gradient as defined");
 }
 
-static void differences(void)
+static void differences(bool weighted)
 {
-    enum { B = 6, C = 5 };
+    enum { B = 6, C = 5, HEAD = 2 };
     const int32_t code[B] = {0, 4, -1, 2, 2, 1};
     const double h = 1e-5;
-    setting s = {code, B, 3, true, true, {0}, {0}};
+    setting s = {code, B, HEAD, true, true, {0}, {0}};
     op_case o = loss_case(&s, C);
+    weigh(weighted ? C : 0);
     double *got[MOST_ARGUMENTS], *moved[MOST_ARGUMENTS], worst = 0;
     op_run(&o, op_exact(), 0, got);
     for (int e = 0; e < B * C; e++) {
@@ -108,13 +128,17 @@ static void differences(void)
         for (int side = 0; side < 2; side++) {
             *x = side ? kept - h : kept + h;
             op_run(&o, op_exact(), 0, moved);
-            for (int b = 0; b < B; b++) sum[side] += s.loss[b] * op_step.scale[3];
+            for (int b = 0; b < B; b++)
+                if (code[b] >= 0)
+                    sum[side] += s.loss[b] * op_step.scale[HEAD] * weight_of(&s, code[b]);
             op_free_result(&o, moved);
         }
         *x = kept;
         worst = fmax(worst, fabs((sum[0] - sum[1]) / (2 * h) - got[DLOGITS][e]));
     }
-    check(worst < TOL_FINITE_DIFFERENCE, "cross-entropy: dlogits by differences: %.1e", worst);
+    check(worst < TOL_FINITE_DIFFERENCE, "cross-entropy: dlogits by differences, %s: %.1e",
+          weighted ? "classes weighed" : "all classes alike", worst);
+    weigh(0);
     op_free_result(&o, got);
     op_free(&o);
 }
@@ -167,6 +191,12 @@ static void refusals(void)
     cz_error_clear();
     check(call(&exec, t, &s) == CZ_ERR_BUG, "cross-entropy: class 4 of 4 is refused: %s",
           cz_error_message());
+    s.head = 2;
+    weigh(3);
+    cz_error_clear();
+    check(call(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "class_weight"),
+          "cross-entropy: weights of 3 classes for 4 are refused: %s", cz_error_message());
+    weigh(0);
     for (int i = 0; i < 3; i++) free(t[i].data);
     op_free(&o);
 }
@@ -175,7 +205,8 @@ int main(void)
 {
     for (int h = 0; h < CZ_MAX_HEADS; h++) op_step.scale[h] = 1.0 / (3 + h);
     levels();
-    differences();
+    differences(false);
+    differences(true);
     extremes(op_exact());
     for (int level = 0; level < CZ_LEVELS; level++)
         if (cz_backend_cpu(CZ_F32, (cz_level)level))

@@ -107,6 +107,14 @@ cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes
  * (seed, phase, epoch). Local. */
 void cz_epoch_order(int32_t *order, int n, int64_t seed, uint32_t phase, int epoch);
 
+/* The order of an epoch that draws the classes alike: order[i] of 0 .. n-1, where k of the
+ * classes of code (n; -1 = none, never drawn) have cells. Each k draws in a row take one cell of
+ * each class, in an order of their own; a class goes through all its cells before one comes again,
+ * in another order each time. A pure function of (code, seed, phase, epoch). Local.
+ * CZ_ERR_MEMORY; CZ_ERR_INPUT: no cell has a class. */
+cz_status cz_epoch_order_balanced(int32_t *order, int n, const int32_t *code, int classes,
+                                  int64_t seed, uint32_t phase, int epoch);
+
 /* Vectors of labels, out of an HDF5 file with `labels` (strings) and `vectors` (rows, width).
  * vectors (count, *width) is allocated for the caller to free(); row i is that of label[i],
  * padded with zeros to config's text.width. CZ_ERR_INPUT: a label without a vector (all such

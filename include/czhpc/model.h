@@ -59,7 +59,7 @@ typedef struct cz_batch {
     int cells;
     cz_tensor x;                       /* (M, width) fp32, the rows that `row` points into */
     const int32_t *row;                /* (cells) */
-    const uint32_t *cell;              /* (cells) index in the whole data set, for masks */
+    const uint32_t *cell;              /* (cells) what masks go by: index in the whole data set */
     const int32_t *label;              /* (cells) class of the label column; unused without text */
     const int32_t *code[CZ_MAX_HEADS]; /* (cells) class per head, -1 unknown */
 } cz_batch;

@@ -50,7 +50,7 @@ typedef struct cz_exec {
 typedef struct cz_dropout {
     unsigned site;
     double p;
-    const uint32_t *cell; /* (B) index of each cell in the whole data set */
+    const uint32_t *cell; /* (B) number of each cell, the same on any division of the batch */
     uint8_t *bits;        /* (B, cz_mask_bytes(elements)); bit e % 8 of byte e / 8: kept.
                            * Written by forward, read by backward; the caller's. */
 } cz_dropout;

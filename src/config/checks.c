@@ -139,11 +139,21 @@ static cz_status check_run(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+static cz_status check_train(const checker *c, const cz_config *k)
+{
+    if (k->train.class_weights == CZ_WEIGHTS_BALANCED && k->train.sampler == CZ_SAMPLER_BALANCED)
+        REFUSE("train.class_weights", "train.sampler",
+               "train.class_weights and train.sampler are both balanced: rare classes would count "
+               "twice over; set one of them to its default");
+    return CZ_OK;
+}
+
 cz_status cz_config_check(const cz_config *config, const cz_origin *origin, const char *path)
 {
     checker c = {origin, path};
     CZ_TRY(check_run(&c, config));
     CZ_TRY(check_data(&c, config));
     CZ_TRY(check_split(&c, config));
+    CZ_TRY(check_train(&c, config));
     return check_shapes(&c, config);
 }

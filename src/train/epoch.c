@@ -11,12 +11,37 @@ static int batch_cells(const cz_trainer *t, int step)
     return left < batch ? left : batch;
 }
 
+/* The cells of the epoch in their order, by place in train_row. */
+static cz_status draw_order(cz_trainer *t)
+{
+    const cz_config *config = t->setup.config;
+    int64_t seed = config->run.seed;
+    if (config->train.sampler == CZ_SAMPLER_BALANCED)
+        return cz_epoch_order_balanced(t->order, t->train_count, t->train_code,
+                                       t->setup.cells->target.classes, seed, t->step.phase,
+                                       t->progress.epoch);
+    cz_epoch_order(t->order, t->train_count, seed, t->step.phase, t->progress.epoch);
+    return CZ_OK;
+}
+
+/* A cell that is drawn twice in a step has two masks: they go by the place in the epoch. */
+static void address_masks(cz_trainer *t)
+{
+    int rank_first = t->setup.comm->rank * t->threads, batch = t->setup.config->train.batch;
+    if (t->setup.config->train.sampler != CZ_SAMPLER_BALANCED) return;
+    for (int s = 0; s < t->steps; s++) {
+        int first = s * batch + worker_begin(batch_cells(t, s), rank_first, t->workers);
+        for (int i = t->step_begin[s]; i < t->step_begin[s + 1]; i++)
+            t->epoch.cell[i] = (uint32_t)(first + i - t->step_begin[s]);
+    }
+}
+
 /* Every rank knows the whole order; it fetches the cells that its workers will take. */
 cz_status epoch_prepare(cz_trainer *t)
 {
     const cz_config *config = t->setup.config;
     int rank = t->setup.comm->rank, batch = config->train.batch, count = 0;
-    cz_epoch_order(t->order, t->train_count, config->run.seed, t->step.phase, t->progress.epoch);
+    CZ_TRY(cz_comm_agree(t->setup.comm, draw_order(t)));
     for (int i = 0; i < t->train_count; i++) t->order[i] = t->train_row[t->order[i]];
 
     for (int s = 0; s < t->steps; s++) {
@@ -33,7 +58,9 @@ cz_status epoch_prepare(cz_trainer *t)
                (size_t)(t->step_begin[s + 1] - t->step_begin[s]) * sizeof *t->order);
     }
     CZ_TRY(cz_comm_agree(t->setup.comm, status));
-    return row_set_fill(&t->epoch, t);
+    CZ_TRY(row_set_fill(&t->epoch, t));
+    address_masks(t);
+    return CZ_OK;
 }
 
 double epoch_lr(const cz_trainer *t, int64_t step)
@@ -57,9 +84,11 @@ static void set_step(cz_trainer *t, int step)
     const int32_t *row = t->order + (size_t)step * (size_t)config->train.batch;
     for (int h = 0; h < t->heads; h++) {
         const int32_t *code = cz_head_column(t->setup.cells, h)->code;
-        int known = 0;
-        for (int i = 0; i < cells; i++) known += code[row[i]] >= 0;
-        t->step.scale[h] = known ? 1.0 / known : 0;
+        const double *weight = t->step.class_weight[h].data;
+        double known = 0;
+        for (int i = 0; i < cells; i++)
+            if (code[row[i]] >= 0) known += weight ? weight[code[row[i]]] : 1;
+        t->step.scale[h] = known > 0 ? 1 / known : 0;
     }
 }
 

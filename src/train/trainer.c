@@ -76,11 +76,32 @@ static cz_status list_training_cells(cz_trainer *t)
                        cells->facts.source, cells->n, t->train_count,
                        count_split(cells, CZ_VALIDATION));
     t->train_row = cz_alloc((size_t)t->train_count, sizeof *t->train_row, "the order of cells");
+    t->train_code = cz_alloc((size_t)t->train_count, sizeof *t->train_code, "the order of cells");
     t->order = cz_alloc((size_t)t->train_count, sizeof *t->order, "the order of cells");
     t->step_begin = cz_alloc((size_t)t->steps + 1, sizeof *t->step_begin, "the order of cells");
-    if (!t->train_row || !t->order || !t->step_begin) return CZ_ERR_MEMORY;
-    for (int i = 0, k = 0; i < cells->n; i++)
-        if (cells->split[i] == CZ_TRAIN) t->train_row[k++] = i;
+    if (!t->train_row || !t->train_code || !t->order || !t->step_begin) return CZ_ERR_MEMORY;
+    for (int i = 0, k = 0; i < cells->n; i++) {
+        if (cells->split[i] != CZ_TRAIN) continue;
+        t->train_row[k] = i;
+        t->train_code[k++] = cells->target.code[i];
+    }
+    return CZ_OK;
+}
+
+/* N / (K N_k) for N training cells in K classes, N_k of class k; 0 for a class without. */
+static cz_status weigh_classes(cz_trainer *t)
+{
+    int classes = t->setup.cells->target.classes, known = 0, present = 0;
+    if (t->setup.config->train.class_weights == CZ_WEIGHTS_NONE) return CZ_OK;
+    double *weight = cz_alloc((size_t)classes, sizeof *weight, "the weights of the classes");
+    t->class_weight = weight;
+    if (!weight) return CZ_ERR_MEMORY;
+    for (int i = 0; i < t->train_count; i++)
+        if (t->train_code[i] >= 0) weight[t->train_code[i]]++, known++;
+    for (int k = 0; k < classes; k++) present += weight[k] > 0;
+    for (int k = 0; k < classes; k++)
+        if (weight[k] > 0) weight[k] = known / (present * weight[k]);
+    t->step.class_weight[0] = cz_vector(weight, CZ_F64, classes);
     return CZ_OK;
 }
 
@@ -91,6 +112,7 @@ static cz_status open_local(cz_trainer *t)
     t->data_hash = hash_cells(t->setup.cells);
     CZ_TRY(print_config(t));
     CZ_TRY(list_training_cells(t));
+    CZ_TRY(weigh_classes(t));
     t->worker = cz_alloc((size_t)t->threads, sizeof *t->worker, "the workers");
     if (!t->worker) return CZ_ERR_MEMORY;
     for (int i = 0; i < t->threads; i++) CZ_TRY(open_worker(t, &t->worker[i]));
@@ -146,6 +168,8 @@ void cz_trainer_close(cz_trainer *t)
     for (int part = 0; part < CZ_SPLITS; part++) evaluation_set_free(&t->set[part]);
     row_set_free(&t->epoch);
     free(t->train_row);
+    free(t->train_code);
+    free(t->class_weight);
     free(t->order);
     free(t->step_begin);
     free(t->config_text);

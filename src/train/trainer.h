@@ -12,7 +12,8 @@ typedef struct row_set {
     float *x;       /* (count, width) */
     int32_t *row;   /* (count) index in the cells */
     int32_t *place; /* (count) 0, 1, 2, ...: rows of x */
-    uint32_t *cell; /* (count) row, as masks want it */
+    uint32_t *cell; /* (count) what masks go by: the row, or the place in an epoch that may
+                     * draw a row twice */
     int32_t *label; /* (count) */
     int32_t *code[CZ_MAX_HEADS];
 } row_set;
@@ -43,10 +44,12 @@ struct cz_trainer {
     worker *worker; /* (threads) */
 
     int train_count;
-    int32_t *train_row; /* (train_count) cells of the training split */
-    int32_t *order;     /* (train_count) rows in the order of this epoch */
-    row_set epoch;      /* this rank's cells of the epoch, step after step */
-    int *step_begin;    /* (steps + 1) first cell of each step in `epoch` */
+    int32_t *train_row;   /* (train_count) cells of the training split */
+    int32_t *train_code;  /* (train_count) their classes of the target */
+    double *class_weight; /* (classes of the target) of its loss, NULL: all 1 */
+    int32_t *order;       /* (train_count) rows in the order of this epoch */
+    row_set epoch;        /* this rank's cells of the epoch, step after step */
+    int *step_begin;      /* (steps + 1) first cell of each step in `epoch` */
     int steps;
     evaluation_set set[CZ_SPLITS];
 
