@@ -15,9 +15,11 @@ typedef struct cell_table {
     char **cell_name;             /* (n) on rank 0, NULL elsewhere */
 } cell_table;
 
-/* Takes columns, measures and names out of the plans, one for each file. Local; the same on
- * every rank but for the names. Free with cell_table_free(). */
-cz_status cell_table_make(cell_table *table, h5ad_plan *plans, int files);
+/* Takes columns, measures and names out of the plans, one for each file, all of the same
+ * `request` but for its path. Local; the same on every rank but for the names. Free with
+ * cell_table_free(). CZ_ERR_INPUT: more cells than an int counts. */
+cz_status cell_table_make(cell_table *table, h5ad_plan *plans, int files,
+                          const h5ad_request *request);
 void cell_table_free(cell_table *table);
 
 /* The column of a key, NULL if it was not asked for. */
