@@ -104,7 +104,7 @@ static cz_status pool_backward(bench *b)
 
 static cz_status cross_entropy(bench *b)
 {
-    return cz_cross_entropy(&b->exec, matrix(b->y, b->B, CLASSES), b->loss, b->best, (cz_tensor){0},
+    return cz_cross_entropy(&b->exec, matrix(b->y, b->B, CLASSES), b->loss, b->best,
                             matrix(b->x, b->B, CLASSES), b->code, 0);
 }
 

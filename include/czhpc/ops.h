@@ -153,9 +153,9 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
  *           step->class_weight[head] where there is one; may be logits; absent: not wanted
  *   loss    (B) double, set: -log p of the true class, 0 where unknown
  *   best    (B) set: index of the largest logit (the first of equals)
- *   probs   (B, C) set: softmax; absent: not wanted. logits (B, C) */
+ *   logits  (B, C) */
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
-                           cz_tensor probs, cz_tensor logits, const int32_t *code, int head);
+                           cz_tensor logits, const int32_t *code, int head);
 
 /* y[n] = x[index[n]], converted to y's type: y (N, C), x (M, C) fp32, index in 0 .. M-1. */
 cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index);

@@ -44,8 +44,8 @@ cz_status heads_pass(cz_workspace *ws, const cell_block *b, const cz_outcome *ou
             CZ_TRY(
                 cz_copy(&ws->exec, cz_row_range(outcome->logits[h], b->begin, b->cells), logits));
         CZ_TRY(cz_cross_entropy(&ws->exec, ws->training ? logits : (cz_tensor){0},
-                                outcome->loss[h] + b->begin, outcome->best[h] + b->begin,
-                                (cz_tensor){0}, logits, b->batch->code[h] + b->begin, h));
+                                outcome->loss[h] + b->begin, outcome->best[h] + b->begin, logits,
+                                b->batch->code[h] + b->begin, h));
         if (ws->training) CZ_TRY(head_backward(ws, b, h));
     }
     return CZ_OK;

@@ -39,7 +39,7 @@ static real cell_scale(const cz_step *step, int head, int code)
 }
 
 cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
-                           cz_tensor probs, cz_tensor logits, const int32_t *code, int head)
+                           cz_tensor logits, const int32_t *code, int head)
 {
     int B = cz_rows(logits), C = cz_cols(logits);
     size_t kept = exec->scratch->used;
@@ -57,7 +57,6 @@ cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32
         double top = (double)x[best[b]];
         real sum = exponentials(e, x, C, x[best[b]]);
         loss[b] = code[b] < 0 ? 0 : log((double)sum) - ((double)x[code[b]] - top);
-        if (probs.data) scale_row(tensor_row(probs, b), e, C, 1 / sum);
         if (!dlogits.data) continue;
         real *d = tensor_row(dlogits, b);
         if (code[b] < 0) {

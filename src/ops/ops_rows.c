@@ -113,18 +113,17 @@ static cz_status class_weight_fits(const cz_fit *to_logits, const cz_step *step,
 }
 
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
-                           cz_tensor probs, cz_tensor logits, const int32_t *code, int head)
+                           cz_tensor logits, const int32_t *code, int head)
 {
     cz_fit to_logits = {"cross_entropy", "logits", logits, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_logits, 2));
     int B = cz_rows(logits), C = cz_cols(logits);
     if (dlogits.data) CZ_TRY(cz_fit_matrix(&to_logits, "dlogits", dlogits, B, C));
-    if (probs.data) CZ_TRY(cz_fit_matrix(&to_logits, "probs", probs, B, C));
     if (dlogits.data) CZ_TRY(class_weight_fits(&to_logits, exec->step, head));
     if (head < 0 || head >= CZ_MAX_HEADS || (B && (C < 1 || !loss || !best || !code)))
         return cz_fail(CZ_ERR_BUG, "cz_cross_entropy: head %d of %d, %d cells, %d classes", head,
                        CZ_MAX_HEADS, B, C);
-    return exec->backend->cross_entropy(exec, dlogits, loss, best, probs, logits, code, head);
+    return exec->backend->cross_entropy(exec, dlogits, loss, best, logits, code, head);
 }
 
 cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
