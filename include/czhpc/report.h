@@ -37,6 +37,9 @@ cz_status cz_summary_write(const char *path, const cz_summary *summary);
 /* What is known of the cells before training, as the reference prints it. */
 void cz_cells_print(const cz_cells *cells, const cz_config *config);
 
+/* split.csv, a line a cell: name and train, validation or test. CZ_ERR_IO. */
+cz_status cz_split_write(const char *path, const cz_cells *cells);
+
 /* predictions.csv, a line a cell: name, row, split, label, then of the target what it is, what was
  * predicted, with what probability, and the probability of every class (prob_CLASS); then of each
  * adversary what it is, what was predicted, with what probability. Quoted after RFC 4180. */

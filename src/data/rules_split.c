@@ -138,49 +138,62 @@ static cz_status check_parts(const cz_cells *cells, const cz_config *config)
     return CZ_OK;
 }
 
-/* Marks the classes that lack a part, or with `untrained` those that lack training cells. */
-static int mark_classes(uint8_t *marked, const int *count, int classes, bool untrained)
+/* Cells of a class in each part. */
+typedef bool class_test(const int cells[CZ_SPLITS]);
+
+static bool is_untrained(const int cells[CZ_SPLITS]) { return !cells[CZ_TRAIN]; }
+
+static bool is_untested(const int cells[CZ_SPLITS]) { return cells[CZ_TRAIN] && !cells[CZ_TEST]; }
+
+static bool is_small(const int cells[CZ_SPLITS])
+{
+    return cells[CZ_TRAIN] && !(cells[CZ_VALIDATION] && cells[CZ_TEST]);
+}
+
+static bool is_single(const int cells[CZ_SPLITS])
+{
+    return cells[CZ_TRAIN] + cells[CZ_VALIDATION] + cells[CZ_TEST] == 1;
+}
+
+/* Classes of the target that a test picks: their names and test cells. Returns how many. */
+static int pick(char names[RULES_NAMES], int *tested, uint8_t *marked, class_test *test,
+                const cz_column *target, const int *count)
 {
     int found = 0;
-    for (int k = 0; k < classes; k++, count += CZ_SPLITS) {
-        bool all = count[CZ_TRAIN] && count[CZ_VALIDATION] && count[CZ_TEST];
-        marked[k] = untrained ? !count[CZ_TRAIN] : count[CZ_TRAIN] && !all;
+    *tested = 0;
+    for (int k = 0; k < target->classes; k++, count += CZ_SPLITS) {
+        marked[k] = test(count);
         found += marked[k];
+        if (marked[k]) *tested += count[CZ_TEST];
     }
+    rules_name(names, target, marked);
     return found;
 }
 
-static void say_classes(cz_cells *cells, uint8_t *marked, const int *count)
+/* Whole groups need not reach every part; a class cut cell by cell fails to when it is small. */
+static void say_classes(cz_cells *cells, uint8_t *marked, const int *count, bool by_cells)
 {
     const cz_column *target = &cells->target;
+    cz_data_facts *facts = &cells->facts;
+    const char *name = target->name;
     char names[RULES_NAMES];
-    int found = mark_classes(marked, count, target->classes, true), tested = 0, single = 0;
-    if (found) {
-        for (int k = 0; k < target->classes; k++)
-            tested += marked[k] ? count[k * CZ_SPLITS + CZ_TEST] : 0;
-        rules_name(names, target, marked);
-        rules_say(&cells->facts, "untrained classes", found,
+    int tested, found, all = target->classes;
+    if ((found = pick(names, &tested, marked, is_untrained, target, count)))
+        rules_say(facts, "untrained classes", found,
                   "%d of %d classes of %s have no training cell; their %d test cells cannot be "
                   "named rightly: %s",
-                  found, target->classes, target->name, tested, names);
-    }
-    found = mark_classes(marked, count, target->classes, false);
-    if (found) {
-        rules_name(names, target, marked);
-        rules_say(&cells->facts, "small classes", found,
-                  "%d of %d classes of %s have no cells in validation or test: %s", found,
-                  target->classes, target->name, names);
-    }
-    for (int k = 0; k < target->classes; k++) {
-        const int *of = count + (size_t)k * CZ_SPLITS;
-        marked[k] = of[CZ_TRAIN] + of[CZ_VALIDATION] + of[CZ_TEST] == 1;
-        single += marked[k];
-    }
-    if (!single) return;
-    rules_name(names, target, marked);
-    rules_say(&cells->facts, "single cells", single,
-              "%d of %d classes of %s have one cell each; data.min_cells leaves them out: %s",
-              single, target->classes, target->name, names);
+                  found, all, name, tested, names);
+    if (by_cells && (found = pick(names, &tested, marked, is_small, target, count)))
+        rules_say(facts, "small classes", found,
+                  "%d of %d classes of %s are too small for all three parts: %s", found, all, name,
+                  names);
+    if (!by_cells && (found = pick(names, &tested, marked, is_untested, target, count)))
+        rules_say(facts, "untested classes", found, "%d of %d classes of %s have no test cell: %s",
+                  found, all, name, names);
+    if ((found = pick(names, &tested, marked, is_single, target, count)))
+        rules_say(facts, "single cells", found,
+                  "%d of %d classes of %s have one cell each; data.min_cells leaves them out: %s",
+                  found, all, name, names);
 }
 
 typedef struct hashed {
@@ -220,13 +233,16 @@ static cz_status say_torn(cz_cells *cells)
 cz_status rules_of_parts(cz_cells *cells, const cz_config *config)
 {
     const cz_column *target = &cells->target;
+    const char *key;
+    cz_split_method method = cz_config_split(config, &key);
     CZ_TRY(check_parts(cells, config));
     int *count = cz_alloc((size_t)target->classes * CZ_SPLITS, sizeof *count, "the parts' classes");
     uint8_t *marked = cz_alloc((size_t)target->classes, 1, "the parts' classes");
     cz_status status = count && marked ? CZ_OK : CZ_ERR_MEMORY;
     for (int i = 0; i < cells->n && !status; i++)
         count[(size_t)target->code[i] * CZ_SPLITS + cells->split[i]]++;
-    if (!status) say_classes(cells, marked, count);
+    if (!status)
+        say_classes(cells, marked, count, method != CZ_SPLIT_GROUP && method != CZ_SPLIT_COLUMN);
     free(count);
     free(marked);
     return status ? status : say_torn(cells);

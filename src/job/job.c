@@ -174,14 +174,21 @@ static void close_job(job *j)
     run_folder_close(&j->folder);
 }
 
+/* What is known before training. */
+static cz_status write_start(const job *j)
+{
+    char path[3 * CZ_PATH_MAX];
+    CZ_TRY(run_folder_describe(&j->folder, j->options, j->comm, cz_backend_name(j->backend),
+                               j->threads));
+    snprintf(path, sizeof path, "%s/split.csv", j->folder.path);
+    return cz_split_write(path, &j->cells);
+}
+
 static cz_status run_phases(job *j)
 {
     CZ_TRY(load(j));
     introduce(j);
-    cz_status status = CZ_OK;
-    if (j->comm->rank == 0)
-        status = run_folder_describe(&j->folder, j->options, j->comm, cz_backend_name(j->backend),
-                                     j->threads);
+    cz_status status = j->comm->rank == 0 ? write_start(j) : CZ_OK;
     CZ_TRY(cz_comm_agree(j->comm, status));
     CZ_TRY(train(j));
     return evaluate_and_report(j);

@@ -1,7 +1,7 @@
 /* What the model said of every cell. */
+#include "cells.h"
 #include "csv.h"
 #include "czhpc/log.h"
-#include "czhpc/report.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,13 +12,6 @@ struct cz_predictions {
     const cz_cells *cells;
     char path[];
 };
-
-static const char *cell_name(const cz_cells *cells, int row, char *buffer, size_t size)
-{
-    if (cells->cell_name && cells->cell_name[row]) return cells->cell_name[row];
-    snprintf(buffer, size, "%d", row);
-    return buffer;
-}
 
 static const char *class_name(const cz_column *column, int code)
 {
@@ -73,12 +66,11 @@ static void write_outcome(cz_predictions *p, const cz_evaluation *e, int head, i
 
 void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
 {
-    static const char *const part[CZ_SPLITS] = {"train", "validation", "test"};
     const cz_cells *cells = p->cells;
     char number[24];
     int row = e->row[i];
     csv_text(p->out, "", cell_name(cells, row, number, sizeof number), ",");
-    fprintf(p->out, "%d,%s,", row, part[cells->split[row]]);
+    fprintf(p->out, "%d,%s,", row, split_name(cells->split[row]));
     csv_text(p->out, "", class_name(&cells->label, cells->label.code[row]), ",");
     write_outcome(p, e, 0, i);
     for (int c = 0; c < cells->target.classes; c++)

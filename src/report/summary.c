@@ -1,56 +1,12 @@
 /* The readable summary, and summary.json. */
+#include "cells.h"
+
 #include "czhpc/log.h"
-#include "czhpc/report.h"
 #include "czhpc/version.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int split_count(const cz_cells *cells, cz_split part)
-{
-    int count = 0;
-    for (int i = 0; i < cells->n; i++) count += cells->split[i] == part;
-    return count;
-}
-
-static void print_column(const cz_column *column, const cz_cells *cells)
-{
-    enum { SHOWN = 20 };
-    int *count = calloc((size_t)column->classes + 1, sizeof *count);
-    if (!count) return;
-    for (int i = 0; i < cells->n; i++)
-        count[column->code[i] < 0 ? column->classes : column->code[i]]++;
-    cz_log("%s: %d classes", column->name, column->classes);
-    for (int c = 0; c < column->classes && c < SHOWN; c++)
-        cz_log("  %7d  %s", count[c], column->class_name[c]);
-    if (column->classes > SHOWN) cz_log("  and %d more", column->classes - SHOWN);
-    if (count[column->classes]) cz_log("  %7d  unknown", count[column->classes]);
-    free(count);
-}
-
-void cz_cells_print(const cz_cells *cells, const cz_config *config)
-{
-    const cz_data_facts *f = &cells->facts;
-    cz_note("Cells        %d from %s", cells->n, f->source);
-    cz_note("Features     %s", f->features);
-    cz_note("%-12s %d classes", cells->target.name, cells->target.classes);
-    cz_note("%-12s %d classes%s", cells->label.name, cells->label.classes,
-            config->model.text ? "" : " (not used: text is disabled)");
-    for (int a = 0; a < cells->adversaries; a++)
-        cz_note("%-12s %d classes, held out; unknown in %d cells", cells->adversary[a].name,
-                cells->adversary[a].classes, f->unknown[a]);
-    cz_note("Split        %d train, %d validation, %d test", split_count(cells, CZ_TRAIN),
-            split_count(cells, CZ_VALIDATION), split_count(cells, CZ_TEST));
-    if (f->dropped) cz_note("Left out     %d of %d cells for missing values", f->dropped, f->read);
-    if (f->duplicates)
-        cz_note("Duplicates   %d cells equal another; equal cells share a part of the split",
-                f->duplicates);
-    print_column(&cells->target, cells);
-    print_column(&cells->label, cells);
-    for (int a = 0; a < cells->adversaries; a++) print_column(&cells->adversary[a], cells);
-}
 
 static void print_head(const cz_head_result *r)
 {
@@ -161,7 +117,7 @@ cz_status cz_summary_write(const char *path, const cz_summary *s)
     const cz_training_facts *t = &s->training;
     json_t *j = json_pack(
         "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, "
-        "s:s, s:{s:o}, s:o}",
+        "s:s, s:o, s:{s:o}, s:o}",
         "czhpc", CZ_VERSION, "cells", c->n, "classes", c->target.classes, "split", "train",
         split_count(c, CZ_TRAIN), "validation", split_count(c, CZ_VALIDATION), "test",
         split_count(c, CZ_TEST), "labels", c->label.classes, "parameters",
@@ -169,8 +125,8 @@ cz_status cz_summary_write(const char *path, const cz_summary *s)
         "device", "cpu", "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
         s->threads, "transport", t->transport, "epochs_run", t->epochs_run, "best_epoch",
         t->best_epoch, "selected_by",
-        s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "test", "heads",
-        heads_json(s), "timing", timing_json(s));
+        s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "data", data_json(c),
+        "test", "heads", heads_json(s), "timing", timing_json(s));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(j);
     if (!text) return cz_fail(CZ_ERR_MEMORY, "no memory for the summary, or a name is not UTF-8");
