@@ -70,7 +70,6 @@ static void check_refused_forms(void)
         {FORMS, "X", "", "donor", "there is no column 'donor'; there are: "},
         {FORMS, "X", "", "cell_type/codes", "there is no column"},
         {FORMS, "X", "", "donor_id+nowhere", "there is no column 'nowhere'"},
-        {FORMS, "X", "", "score", "floating-point"},
         {FORMS, "X", "", "gaps", "1 have no gaps"},
         {FORMS, "X", "", "nothing", "30 have no nothing"},
         {FORMS, "X", "gaps", "donor_id", "2 no obsm/gaps"},

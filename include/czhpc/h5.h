@@ -60,6 +60,8 @@ cz_status cz_h5_read_double(hid_t at, const char *name, double *value);
 /* All strings of a dataset of at most one dimension, fixed or variable in length, a NULL one
  * as "": `*strings` (count) is freed by cz_h5_free_strings(). CZ_ERR_INPUT. */
 cz_status cz_h5_read_strings(hid_t dataset, char ***strings, size_t *count);
+/* The same of an attribute; one without values has none, whatever its type. CZ_ERR_INPUT. */
+cz_status cz_h5_read_strings_attribute(hid_t at, const char *name, char ***strings, size_t *count);
 void cz_h5_free_strings(char **strings, size_t count);
 
 #endif

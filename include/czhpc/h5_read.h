@@ -38,8 +38,9 @@ cz_status cz_h5_integers_attribute(int64_t *values, int count, hid_t file, const
  * be packed in. Visits all that HDF5 needs to find its values. Local. */
 cz_status cz_h5_layout(hsize_t *dim, H5T_class_t *class, hid_t file, const char *place, int rank);
 
-/* A whole dataset of one axis as texts: strings of fixed or variable length, integers, or
- * booleans (False, True). CZ_ERR_INPUT: other values, or text that is not UTF-8. Free with
+/* A whole dataset of one axis as texts: strings of fixed or variable length, integers, numbers
+ * as Python prints them (cz_text_float()), or booleans (False, True). CZ_ERR_INPUT: other
+ * values, or text that is not UTF-8. Free with
  * cz_h5_free_strings(). Local. */
 cz_status cz_h5_texts(char ***texts, int *count, hid_t file, const char *place);
 

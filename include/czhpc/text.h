@@ -24,4 +24,8 @@ size_t cz_text_utf8(const char *text, size_t size);
 enum { CZ_NUMBER_MAX = 32 };
 void cz_text_number(char number[CZ_NUMBER_MAX], double value);
 
+/* A number of 53, 24 or 11 binary digits (float64, float32, float16) as Python prints it: the
+ * shortest decimal that reads back to the same, "0.1", "1.0", "1e+16", "nan". Local. */
+void cz_text_float(char number[CZ_NUMBER_MAX], double value, int bits);
+
 #endif

@@ -98,3 +98,29 @@ void cz_text_number(char number[CZ_NUMBER_MAX], double value)
         if (strtod(number, NULL) == value) return;
     }
 }
+
+/* The nearest number of so many binary digits; of 11 and 24 the smallest exponents, too. */
+static double nearest(double value, int bits)
+{
+    int exponent, least = bits == 11 ? -13 : bits == 24 ? -125 : -1021;
+    frexp(value, &exponent);
+    double quantum = ldexp(1.0, (exponent > least ? exponent : least) - bits);
+    return rint(value / quantum) * quantum;
+}
+
+void cz_text_float(char number[CZ_NUMBER_MAX], double value, int bits)
+{
+    char digits[CZ_NUMBER_MAX];
+    if (!isfinite(value)) {
+        snprintf(number, CZ_NUMBER_MAX, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+        return;
+    }
+    int after = 0; /* digits after the first */
+    for (; after < 17; after++) {
+        snprintf(digits, sizeof digits, "%.*e", after, value);
+        if (nearest(strtod(digits, NULL), bits) == value) break;
+    }
+    int power = atoi(strchr(digits, 'e') + 1);
+    if (power < -4 || power >= 16) snprintf(number, CZ_NUMBER_MAX, "%s", digits);
+    else snprintf(number, CZ_NUMBER_MAX, "%.*f", after > power ? after - power : 1, value);
+}

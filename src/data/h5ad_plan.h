@@ -6,9 +6,9 @@
 #include "czhpc/bytes.h"
 #include "czhpc/data.h"
 
-/* Keys that one configuration can name: parts of the target, label, adversaries, filters,
- * split, batch. */
-enum { H5AD_COLUMNS_MAX = 2 * CZ_KEYS_MAX + CZ_TEXTS_MAX + 4 };
+/* Keys that one configuration can name: target, label, adversaries, split, batch, which can be
+ * joined ("A+B"), and filters. */
+enum { H5AD_COLUMNS_MAX = 3 * (CZ_KEYS_MAX + 4) + CZ_TEXTS_MAX };
 
 /* What a job asks of each of its files. Plain bytes: the probe gets it as it stands. */
 typedef struct h5ad_request {
@@ -49,8 +49,8 @@ typedef struct h5ad_plan {
     int columns, measures;
     cz_column column[H5AD_COLUMNS_MAX]; /* (n) texts as the file has them, -1 = missing */
     double *measure[CZ_KEYS_MAX];       /* (n) NAN = missing */
-    char **cell_name;                   /* (n) */
-    char **gene;                        /* (matrix.columns) of counts, else NULL */
+    char **cell_name;                   /* (n) "" = missing */
+    char **gene;                        /* (matrix.columns) of counts, else NULL; "" = missing */
 } h5ad_plan;
 
 /* Finds the plan: checks the structure of all that will be read, and reads names and columns.

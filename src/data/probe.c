@@ -1,9 +1,11 @@
 /* What this program can be started anew for. */
 #include "czhpc/data.h"
+#include "h5ad_plan.h"
 #include "labels.h"
 
 static const cz_probe probes[] = {
     {LABELS_PROBE, labels_probe},
+    {"h5ad", h5ad_probe},
 };
 
 void cz_data_serve_probe(int argc, char **argv)

@@ -147,39 +147,34 @@ static cz_status copy_strings(char **strings, const char *packed, char *const *v
     return CZ_OK;
 }
 
-cz_status cz_h5_read_strings(hid_t dataset, char ***strings, size_t *count)
+/* The n strings of a dataset or an attribute. */
+static cz_status read_all_strings(hid_t from, hid_t space, size_t n, char ***strings, size_t *count)
 {
-    int rank;
-    hsize_t n = 1;
     size_t fixed = 0;
     void *read = NULL;
     bool filled = false;
     cz_status status = CZ_OK;
-    hid_t type = H5I_INVALID_HID, memory = H5I_INVALID_HID, space = H5I_INVALID_HID;
-    *strings = NULL;
-    *count = 0;
-
-    CZ_TRY(cz_h5_shape(dataset, 1, &rank, &n));
-    if (rank < 0) n = 0;
-    if ((type = H5Dget_type(dataset)) < 0 || H5Tget_class(type) != H5T_STRING) {
-        status = cz_h5_fail(CZ_ERR_INPUT, dataset, NULL, "does not hold strings");
+    bool attribute = H5Iget_type(from) == H5I_ATTR;
+    hid_t type = attribute ? H5Aget_type(from) : H5Dget_type(from), memory = H5I_INVALID_HID;
+    if (type < 0 || H5Tget_class(type) != H5T_STRING) {
+        status = cz_h5_fail(CZ_ERR_INPUT, from, NULL, "does not hold strings");
         goto done;
     }
     memory = memory_string(type, &fixed);
-    space = H5Dget_space(dataset);
-    read = cz_alloc((size_t)n, fixed ? fixed : sizeof(char *), "strings of a file");
-    *strings = cz_alloc((size_t)n, sizeof(char *), "strings of a file");
+    read = cz_alloc(n, fixed ? fixed : sizeof(char *), "strings of a file");
+    *strings = cz_alloc(n, sizeof(char *), "strings of a file");
     if (!read || !*strings) {
         status = CZ_ERR_MEMORY;
         goto done;
     }
-    *count = (size_t)n;
-    if (n > 0 && H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, read) < 0) {
-        status = cz_h5_fail(CZ_ERR_INPUT, dataset, NULL, "cannot be read");
+    *count = n;
+    if (n > 0 && (attribute ? H5Aread(from, memory, read)
+                            : H5Dread(from, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, read)) < 0) {
+        status = cz_h5_fail(CZ_ERR_INPUT, from, NULL, "cannot be read");
         goto done;
     }
     filled = n > 0 && !fixed;
-    status = copy_strings(*strings, read, read, fixed, *count);
+    status = copy_strings(*strings, read, read, fixed, n);
 
 done:
     if (filled) H5Dvlen_reclaim(memory, space, H5P_DEFAULT, read);
@@ -189,9 +184,40 @@ done:
         *strings = NULL;
         *count = 0;
     }
-    cz_h5_close(&space);
     cz_h5_close(&memory);
     cz_h5_close(&type);
+    return status;
+}
+
+cz_status cz_h5_read_strings(hid_t dataset, char ***strings, size_t *count)
+{
+    int rank;
+    hsize_t n = 1;
+    *strings = NULL;
+    *count = 0;
+    CZ_TRY(cz_h5_shape(dataset, 1, &rank, &n));
+    hid_t space = H5Dget_space(dataset);
+    cz_status status = read_all_strings(dataset, space, rank < 0 ? 0 : (size_t)n, strings, count);
+    cz_h5_close(&space);
+    return status;
+}
+
+cz_status cz_h5_read_strings_attribute(hid_t at, const char *name, char ***strings, size_t *count)
+{
+    *strings = NULL;
+    *count = 0;
+    if (!cz_h5_has_attribute(at, name))
+        return cz_h5_fail(CZ_ERR_INPUT, at, name, "attribute is missing");
+    hid_t attribute = H5Aopen(at, name, H5P_DEFAULT);
+    hid_t space = attribute < 0 ? H5I_INVALID_HID : H5Aget_space(attribute);
+    cz_status status = CZ_OK;
+    if (space < 0) status = cz_h5_fail(CZ_ERR_INPUT, at, name, "attribute cannot be read");
+    else if (H5Sget_simple_extent_type(space) != H5S_NULL &&
+             H5Sget_simple_extent_npoints(space) > 0)
+        status = read_all_strings(attribute, space, (size_t)H5Sget_simple_extent_npoints(space),
+                                  strings, count);
+    cz_h5_close(&space);
+    cz_h5_close(&attribute);
     return status;
 }
 
