@@ -44,6 +44,9 @@
 /* Posterior of synthetic cells from 24 effects against the whole covariance: exponents are
  * differences of squares of some thousands, known to 1e-16 of themselves. */
 #define TOL_POSTERIOR 1e-11
+/* Scores of predictions against scikit-learn and SciPy, relative to at least 1: sums of some
+ * hundred terms in another order, and a root found to 1e-15. */
+#define TOL_METRICS 1e-9
 
 /* The same through the whole model: rounding of a loss of about 5 over 2 h, relative to gradients
  * from 1e-3 up. */

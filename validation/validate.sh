@@ -52,5 +52,11 @@ reference_size() {
 }
 run 'the model of the reference size' reference_size
 
+other_cells() {
+    tools/python.sh validation/make_metrics.py "$work" --seed $RANDOM &&
+        "$build/validation/test_metrics" "$work/metrics.json"
+}
+run 'the figures of other cells' other_cells
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -28,7 +28,7 @@ static void fill_column(float *x, const cz_cells *cells, int m)
     double sum = 0, known = 0;
     for (int i = 0; i < cells->n; i++) {
         double value = (double)cells->measure[(size_t)i * width + (size_t)m];
-        if (count) value = log1p(fmax(value, 0));
+        if (count) value = log1p(value < 0 ? 0 : value); /* a NaN stays one */
         x[(size_t)i * width + (size_t)m] = isfinite(value) ? (float)value : NAN;
         if (cells->split[i] != CZ_TRAIN || !isfinite(value)) continue;
         sum += (double)(float)value;
