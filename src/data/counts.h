@@ -8,12 +8,15 @@
 
 #include "czhpc/data.h"
 
-/* Rows of this rank, compressed: entries begin[i] .. begin[i+1]-1 belong to row i. */
+/* Rows of this rank, compressed: entries begin[i] .. begin[i+1]-1 belong to row i. Counts can be
+ * narrowed to the genes of a model: then the other genes' entries and their memory are gone,
+ * genes are numbered by their place in the model, and factor normalises what is left. */
 typedef struct cz_csr {
     int rows, genes;
     int64_t *begin; /* (rows + 1), begin[0] = 0 */
     int32_t *gene;  /* (begin[rows]) ascending within a row, each once */
     float *count;   /* (begin[rows]) */
+    double *factor; /* (rows) target_sum / the row's counts of all genes; NULL: not narrowed */
 } cz_csr;
 
 void cz_csr_free(cz_csr *counts);
@@ -43,18 +46,24 @@ cz_status cz_counts_check(const cz_csr *counts, int first, const char *source);
 
 /* Fits on the rows whose train[i] is not 0: the most variable genes ("seurat" dispersions:
  * Satija et al. 2015, as scanpy.pp.highly_variable_genes computes them), their means, and the
- * leading `components` right singular vectors (Halko, Martinsson & Tropp 2011, algorithms 4.4
- * and 5.3, as subspace iteration on the genes' side). Fewer components than asked are fitted
- * where cells or genes are too few. Normalisation divides by the sum over all genes of the
- * file. gene_name is left NULL. Collective over `comm`; the same model on every rank.
- * CZ_ERR_INPUT: fewer than 2 training cells, or nothing varies. */
-cz_status cz_counts_fit(cz_counts_model *model, const cz_csr *counts, const uint8_t *train,
+ * leading `components` right singular vectors: of up to 4,096 genes from all products of two
+ * genes, to rounding; of more by Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3, as
+ * subspace iteration on the genes' side. Fewer components than asked are fitted where cells or
+ * genes are too few. Normalisation divides by the sum over all genes of the file. `counts`, not
+ * narrowed before, are narrowed to the model's genes. gene_name is left NULL. Collective over
+ * `comm`; the same model on every rank. CZ_ERR_INPUT: fewer than 2 training cells, or nothing
+ * varies. */
+cz_status cz_counts_fit(cz_counts_model *model, cz_csr *counts, const uint8_t *train,
                         double target_sum, int variable_genes, int components, int64_t seed,
                         const cz_comm *comm, cz_pool *pool);
 
 /* x (rows, width): x[i, k] = sum_g (log1p(normalised[i, g]) - mean[g]) loading[k, g] / scale;
- * columns from model->components on are 0. Local. */
-cz_status cz_counts_project(float *x, int width, const cz_counts_model *model, const cz_csr *counts,
+ * columns from model->components on are 0. `counts` of all genes are narrowed. Local. */
+cz_status cz_counts_project(float *x, int width, const cz_counts_model *model, cz_csr *counts,
                             cz_pool *pool);
+
+/* Bytes that fitting and projecting take beside the counts and x, at their peak: `genes` of the
+ * file, `selected` of them, on a rank of `threads`. Local. */
+size_t cz_counts_bytes(int rows, int genes, int selected, int components, int threads);
 
 #endif

@@ -1,57 +1,78 @@
-/* What the files of counts share. */
+/* What the files of counts share. In all of them "logs" are log1p of normalised counts, worked
+ * out where they are needed from narrowed counts: they would take twice the memory. */
 #ifndef CZ_COUNTS_PRIVATE_H
 #define CZ_COUNTS_PRIVATE_H
 
 #include "counts.h"
 
-/* Rows of some genes, as log1p of normalised counts. */
-typedef struct log_matrix {
-    int rows, genes;
-    int64_t *begin; /* (rows + 1) */
-    int32_t *gene;  /* 0 .. genes-1 */
-    double *value;
-} log_matrix;
+/* factor[i] = target_sum / the row's counts, 0 for a row without. Local. */
+cz_status counts_normalise(cz_csr *counts, double target_sum);
 
-void log_matrix_free(log_matrix *logs);
+/* Keeps `selected` of the genes (`gene`, ascending) of normalised counts. Local. */
+cz_status counts_narrow(cz_csr *counts, const int32_t *gene, int selected);
 
-/* Normalises to `target_sum`, keeps `genes` of the file's genes (`gene`, ascending), takes
- * log1p. Local; threads share the rows. */
-cz_status log_matrix_make(log_matrix *logs, const cz_csr *counts, const int32_t *gene, int genes,
-                          double target_sum, cz_pool *pool);
+/* Mean and variance (N - 1) of each gene's normalised counts over the training rows of all
+ * ranks: (genes) out, the same bits for any number of ranks. `cells`: training rows of all
+ * ranks. Collective. */
+cz_status gene_moments(double *mean, double *variance, const cz_csr *counts, const uint8_t *train,
+                       int64_t cells, const cz_comm *comm, cz_pool *pool);
 
-/* target_sum / the row's counts, 0 for a row without counts. (rows), the caller frees. */
-double *row_factors(const cz_csr *counts, double target_sum);
-
-/* Entries of some rows: count * factor of the row where counts are given, else `log`. */
-typedef struct gene_values {
-    int rows, genes;
-    const int64_t *begin;
-    const int32_t *gene;
-    const float *count;
-    const double *factor; /* (rows), with `count` */
-    const double *log;    /* where `count` is NULL */
-    const uint8_t *train; /* (rows) */
-} gene_values;
-
-/* Mean and variance (N - 1) of each gene over the training rows of all ranks: (genes) out, the
- * same bits for any number of ranks. `cells`: training rows of all ranks. Collective. */
-cz_status gene_moments(double *mean, double *variance, const gene_values *values, int64_t cells,
-                       const cz_comm *comm);
+/* mean (genes) of the logs over the training rows of all ranks; *total: the sum of squares of
+ * the logs less their means; largest: no log is larger. Collective. */
+cz_status log_means(double *mean, double *total, const cz_csr *counts, const uint8_t *train,
+                    int64_t cells, double largest, const cz_comm *comm, cz_pool *pool);
 
 /* The `want` most variable of `genes` genes, ascending, by Seurat's normalised dispersion of
  * mean and variance (genes). selected (want) out. Local. */
 cz_status variable_genes(int32_t *selected, int want, const double *mean, const double *variance,
                          int genes);
 
-/* Leading right singular vectors of the training rows less `mean`: fills components, loading,
- * singular of `model`, whose components say how many are wanted. total: the sum of squares of
- * the centred training rows; cells: how many of them all ranks hold. Collective. */
-cz_status counts_svd(cz_counts_model *model, const log_matrix *logs, const uint8_t *train,
-                     double total, int64_t cells, int64_t seed, const cz_comm *comm, cz_pool *pool);
+/* The logs of rows begin .. end-1, one after another: value[0] is that of entry
+ * counts->begin[begin]. Local. */
+void log_values(double *value, const cz_csr *counts, int begin, int end);
 
-/* x (rows, width): the K first columns become (row - mean) . w[k], w (K, genes). Local. */
-cz_status log_matrix_times(float *x, int width, const log_matrix *logs, const double *mean,
-                           const double *w, int K, cz_pool *pool);
+/* Rows whose logs are worked on together: the end, at most `end`, of those from `begin` on that
+ * have no more than LOG_BLOCK entries (one row at least, so room for LOG_BLOCK + genes). */
+enum { LOG_BLOCK = 32768 };
+int log_block_end(const cz_csr *counts, int begin, int end);
+
+/* What the two ways to the components are given. */
+typedef struct svd_input {
+    const cz_csr *counts;
+    const uint8_t *train;
+    const double *mean; /* (genes) */
+    double total;       /* sum of squares of the centred training rows */
+    double largest;     /* no log is larger */
+    int64_t cells;      /* training rows of all ranks */
+    int64_t seed;
+    const cz_comm *comm;
+    cz_pool *pool;
+} svd_input;
+
+/* Leading right singular vectors of the logs of the training rows less their means: fills
+ * loading (K, genes) and singular (K) of `model`, both allocated, whose components and selected
+ * say K and genes. By the Gram matrix of the genes: exact, genes^2 memory. Collective. */
+enum { GRAM_GENES = 4096 };
+cz_status svd_by_gram(cz_counts_model *model, const svd_input *input);
+/* The same by subspace iteration over the rows, for any number of genes. Collective. */
+cz_status svd_by_iteration(cz_counts_model *model, const svd_input *input);
+
+/* What both end with, on rank 0: turns eigenvectors in model->loading, with their eigenvalues
+ * lambda (K), ascending, into descending singular vectors of fixed sign. Local. */
+void take_components(cz_counts_model *model, const double *lambda);
+/* Rank 0's status and components to all. Collective. */
+cz_status share_components(cz_counts_model *model, cz_status status, const cz_comm *comm);
+
+/* x (rows, width): the K first columns become (logs - mean) . w[k], w (K, genes). Local. */
+cz_status log_times(float *x, int width, const cz_csr *counts, const double *mean, const double *w,
+                    int K, cz_pool *pool);
+
+/* z (K, genes) = A' A w over the training rows of this rank, A the logs less their means; terms
+ * are rounded to `grid`. Local. */
+cz_status log_square_times(double *z, const svd_input *input, const double *w, int K, double grid);
+
+/* Sums (size) over all ranks, on all. Collective. */
+cz_status sum_over_ranks(double *sum, size_t size, const cz_comm *comm);
 
 /* Sums whose bits do not depend on their order (Demmel & Nguyen 2013): every term is rounded
  * to a multiple of one unit, so small that `bound` holds 2^51 of them; then partial sums no

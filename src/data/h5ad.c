@@ -220,7 +220,7 @@ static void say_padding(cz_cells *cells, int width)
                  cells->width - width);
 }
 
-static cz_status features_from_counts(cz_cells *cells, const shard *mine, const old_plan *plan,
+static cz_status features_from_counts(cz_cells *cells, shard *mine, const old_plan *plan,
                                       const cz_config *config, const cz_comm *comm, cz_pool *pool)
 {
     cz_counts_model model = {0};
