@@ -146,7 +146,7 @@ static void list_columns(char list[H5AD_LIST_MAX], const h5ad_frame *frame)
 }
 
 cz_status h5ad_frame_find(char place[H5AD_PLACE_MAX], const h5ad_frame *frame, hid_t file,
-                          const char *key)
+                          const char *key, const char *remedy)
 {
     bool known = !strcmp(key, frame->index);
     for (int c = 0; c < frame->columns && !known; c++) known = !strcmp(key, frame->column[c]);
@@ -154,7 +154,7 @@ cz_status h5ad_frame_find(char place[H5AD_PLACE_MAX], const h5ad_frame *frame, h
     char list[H5AD_LIST_MAX];
     list_columns(list, frame);
     const char *near = cz_text_nearest(key, (const char *const *)frame->column, frame->columns);
-    return cz_h5_fail(CZ_ERR_INPUT, file, frame->place,
-                      "there is no column '%s'%s%s%s; there are: %s", key,
-                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", list);
+    return cz_h5_fail(
+        CZ_ERR_INPUT, file, frame->place, "there is no column '%s'%s%s%s; there are: %s%s", key,
+        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", list, remedy);
 }

@@ -30,9 +30,9 @@ typedef struct h5ad_frame {
 } h5ad_frame;
 cz_status h5ad_frame_open(h5ad_frame *frame, hid_t file, const char *place);
 void h5ad_frame_free(h5ad_frame *frame);
-/* The place of column `key`. CZ_ERR_INPUT: there is none; names those there are. */
+/* The place of column `key`. CZ_ERR_INPUT: there is none; names those there are, then `remedy`. */
 cz_status h5ad_frame_find(char place[H5AD_PLACE_MAX], const h5ad_frame *frame, hid_t file,
-                          const char *key);
+                          const char *key, const char *remedy);
 
 /* The entries of one axis at `place`: a dataset, or a group of values and mask. */
 cz_status h5ad_entries(hsize_t *entries, hid_t file, const char *place);

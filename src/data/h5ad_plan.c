@@ -39,8 +39,10 @@ void h5ad_request_make(h5ad_request *request, const cz_config *config, int index
     cz_text_copy(request->gene_key, sizeof request->gene_key, config->data.gene_key);
     ask_columns(request, config->data.target_key);
     ask_columns(request, config->data.label_key);
+    int needed = request->columns;
     for (int a = 0; a < config->data.adversary_keys.count; a++)
         ask_columns(request, config->data.adversary_keys.name[a]);
+    for (int c = needed; c < request->columns; c++) request->adversary[c] = true;
     for (int f = 0; f < config->data.filter.count; f++) {
         cz_filter filter;
         if (!cz_config_filter(&filter, config->data.filter.text[f]))
@@ -152,7 +154,7 @@ static cz_status find_genes(h5ad_plan *plan, hid_t file, const char *frame_place
     if (frame.rows != plan->matrix.columns)
         status = cz_h5_fail(CZ_ERR_INPUT, file, frame_place, "names %d genes, the matrix has %d",
                             frame.rows, plan->matrix.columns);
-    if (!status) status = h5ad_frame_find(place, &frame, file, *key ? key : frame.index);
+    if (!status) status = h5ad_frame_find(place, &frame, file, *key ? key : frame.index, "");
     if (!status) status = h5ad_names_read(&plan->gene, file, place, frame.rows);
     h5ad_frame_free(&frame);
     return status;
@@ -165,11 +167,13 @@ static cz_status find_columns(h5ad_plan *plan, const h5ad_frame *obs, hid_t file
     for (int c = 0; c < request->columns; c++) {
         cz_column *column = &plan->column[plan->columns++];
         memcpy(column->name, request->column[c], sizeof column->name);
-        CZ_TRY(h5ad_frame_find(place, obs, file, request->column[c]));
+        CZ_TRY(h5ad_frame_find(
+            place, obs, file, request->column[c],
+            request->adversary[c] ? "; data.adversary_keys=[] trains without an adversary" : ""));
         CZ_TRY(h5ad_column_read(column, file, place, plan->n));
     }
     for (int m = 0; m < request->measures; m++) {
-        CZ_TRY(h5ad_frame_find(place, obs, file, request->measure[m]));
+        CZ_TRY(h5ad_frame_find(place, obs, file, request->measure[m], ""));
         double *measure = cz_alloc((size_t)plan->n, sizeof *measure, "a column of numbers");
         if (!measure) return CZ_ERR_MEMORY;
         plan->measure[plan->measures++] = measure;

@@ -19,6 +19,7 @@ typedef struct h5ad_request {
     char gene_key[CZ_NAME_MAX]; /* column of var; "" = its index */
     int columns;
     char column[H5AD_COLUMNS_MAX][CZ_NAME_MAX]; /* of obs, as texts */
+    bool adversary[H5AD_COLUMNS_MAX];           /* a job can do without */
     int measures;
     char measure[CZ_KEYS_MAX][CZ_NAME_MAX]; /* of obs, as numbers */
 } h5ad_request;

@@ -250,6 +250,9 @@ cz_status cz_generator_column(cz_column *column, const cz_generator *g, const ch
         return cz_column_fill(column, name, g->type, g->n, cz_synthetic_type_name, CZ_TYPES);
     return cz_fail(CZ_ERR_CONFIG,
                    "%s names '%s', but synthetic cells have only the columns donor_id, cell_type, "
-                   "sex and library_id",
-                   key, name);
+                   "sex and library_id%s",
+                   key, name,
+                   strcmp(key, "data.adversary_keys")
+                       ? ""
+                       : "; data.adversary_keys=[] trains without an adversary");
 }
