@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* wanted (rows of this rank): the cells of `part`. The caller frees. */
+/* wanted (rows of this rank): the cells of `part` whose target is known. The caller frees. */
 static uint8_t *choose(const cz_cells *cells, cz_split part, int first, int rows)
 {
     uint8_t *wanted = cz_alloc((size_t)rows, 1, "the cells to classify");
-    for (int i = 0; i < rows && wanted; i++) wanted[i] = cells->split[first + i] == part;
+    for (int i = 0; i < rows && wanted; i++)
+        wanted[i] = cells->split[first + i] == part && cells->target.code[first + i] >= 0;
     return wanted;
 }
 

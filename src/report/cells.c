@@ -2,6 +2,7 @@
 
 #include "csv.h"
 #include "czhpc/log.h"
+#include "words.h"
 
 #include <stdlib.h>
 
@@ -67,11 +68,11 @@ json_t *data_json(const cz_cells *cells)
     const cz_data_facts *f = &cells->facts;
     json_t *rules = json_array();
     for (int r = 0; r < f->rules; r++)
-        json_array_append_new(rules,
-                              json_pack("{s:s, s:I, s:s}", "name", f->rule[r].name, "count",
-                                        (json_int_t)f->rule[r].count, "text", f->rule[r].text));
-    return json_pack("{s:i, s:i, s:s, s:o}", "read", f->read, "left_out", f->dropped, "features",
-                     f->features, "rules", rules);
+        json_array_append_new(rules, json_pack("{s:s, s:I, s:o}", "name", f->rule[r].name, "count",
+                                               (json_int_t)f->rule[r].count, "text",
+                                               text_json(f->rule[r].text)));
+    return json_pack("{s:i, s:i, s:o, s:o}", "read", f->read, "left_out", f->dropped, "features",
+                     text_json(f->features), "rules", rules);
 }
 
 cz_status cz_split_write(const char *path, const cz_cells *cells)

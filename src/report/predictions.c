@@ -1,6 +1,8 @@
 /* What the model said of every cell. */
 #include "cells.h"
 #include "csv.h"
+#include "words.h"
+
 #include "czhpc/log.h"
 
 #include <math.h>
@@ -93,17 +95,20 @@ cz_status cz_predictions_close(cz_predictions *p)
 void cz_samples_print(const cz_evaluation *test, const cz_cells *cells)
 {
     enum { SAMPLES = 5 };
+    char number[24], text[4][SHOWN_MAX];
     if (test->n < 1) return;
     cz_note("Five test cells");
+    cz_note("  %-20s %-28s %-16s %-16s %6s", "cell", shown(text[0], cells->label.name, 28),
+            shown(text[1], cells->target.name, 16), "predicted", "%");
     for (int k = 0; k < SAMPLES && k < test->n; k++) {
-        char number[24];
         int middle = (int)((2 * (int64_t)k + 1) * test->n / SAMPLES / 2);
         int i = test->n < SAMPLES ? k : middle, row = test->row[i], best = test->best[0][i];
-        cz_note("  %-22s %-34s %s: %s, predicted %s (%.0f %%)%s",
-                cell_name(cells, row, number, sizeof number),
-                class_name(&cells->label, cells->label.code[row]), cells->target.name,
-                class_name(&cells->target, cells->target.code[row]),
-                class_name(&cells->target, best), 100 * probability(test, cells, 0, i, best),
+        cz_note("  %s %s %s %s %6.1f%s",
+                shown(text[0], cell_name(cells, row, number, sizeof number), 20),
+                shown(text[1], class_name(&cells->label, cells->label.code[row]), 28),
+                shown(text[2], class_name(&cells->target, cells->target.code[row]), 16),
+                shown(text[3], class_name(&cells->target, best), 16),
+                100 * probability(test, cells, 0, i, best),
                 best == cells->target.code[row] ? "" : "  wrong");
     }
 }

@@ -1,5 +1,7 @@
 /* The readable summary, and summary.json. */
+#include "summary.h"
 #include "cells.h"
+#include "words.h"
 
 #include "czhpc/log.h"
 #include "czhpc/version.h"
@@ -7,29 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void print_head(const cz_head_result *r)
-{
-    if (!r->n) {
-        cz_note("  %-14s unknown in every test cell", r->name);
-        return;
-    }
-    cz_note(
-        "  %-14s accuracy %5.2f %% [%5.2f, %5.2f]  balanced %5.2f %%  loss %.4f  chance %5.2f %%  "
-        "majority %5.2f %%%s",
-        r->name, 100 * r->accuracy.value, 100 * r->accuracy.low, 100 * r->accuracy.high,
-        100 * r->balanced_accuracy, r->loss, 100 * r->chance, 100 * r->majority.value,
-        r->adversary ? "  (held out)" : "");
-}
-
-static void print_optimum(const cz_optimum *o)
-{
-    if (!isnan(o->discriminant))
-        cz_note("  linear discriminant on features and label %5.2f %%", 100 * o->discriminant);
-    if (!isnan(o->with_label))
-        cz_note("  best possible %5.2f %% with the label, %5.2f %% without", 100 * o->with_label,
-                100 * o->without_label);
-}
 
 static double ms_per_step(const cz_summary *s)
 {
@@ -53,61 +32,39 @@ void cz_summary_print(const cz_summary *s)
     if (s->config->eval.select == CZ_SELECT_TEST)
         cz_warn("the epoch was chosen by test accuracy (eval.select: test): the test figures are "
                 "optimistic");
-    for (int h = 0; h < s->results->heads; h++) print_head(&s->results->head[h]);
-    print_optimum(&s->optimum);
+    test_print(s);
+    cz_note("Time         %.1f s in all, %.1f s of it training", s->total_s, t->step_seconds);
     if (t->steps_here)
-        cz_note("Time         %.1f s in all, %.1f s training: %.2f ms a step of %d, %.0f cells/s, "
-                "%.1f GFLOP/s; %.1f %% of it waiting for or exchanging gradients",
-                s->total_s, t->step_seconds, ms_per_step(s), s->config->train.batch, cells_per_s(s),
-                t->flops * s->ranks / t->step_seconds / 1e9,
-                100 * t->exposed_seconds / t->step_seconds);
+        cz_note(
+            "Training     %.2f ms a step of %d, %.0f cells/s, %.1f GFLOP/s; %.1f %% of it waiting "
+            "for gradients",
+            ms_per_step(s), s->config->train.batch, cells_per_s(s),
+            t->flops * s->ranks / t->step_seconds / 1e9,
+            100 * t->exposed_seconds / t->step_seconds);
     cz_note("On           %d rank%s x %d thread%s, %s; at most %.0f MiB a rank", s->ranks,
             s->ranks == 1 ? "" : "s", s->threads, s->threads == 1 ? "" : "s", s->backend,
             s->peak_mib);
-}
-
-static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
-
-static json_t *heads_json(const cz_summary *s)
-{
-    json_t *all = json_array();
-    for (int h = 0; h < s->results->heads; h++) {
-        const cz_head_result *r = &s->results->head[h];
-        json_t *one = json_pack(
-            "{s:s, s:s, s:i, s:i, s:o, s:[o,o], s:o, s:o, s:o, s:o}", "name", r->name, "role",
-            r->adversary ? "adversary" : "target", "classes", r->classes, "n", r->n, "accuracy",
-            number(r->accuracy.value), "accuracy_interval", number(r->accuracy.low),
-            number(r->accuracy.high), "balanced_accuracy", number(r->balanced_accuracy), "loss",
-            number(r->loss), "chance", number(r->chance), "majority", number(r->majority.value));
-        if (one && h == 0) {
-            json_object_set_new(one, "bayes", number(s->optimum.with_label));
-            json_object_set_new(one, "bayes_without_label", number(s->optimum.without_label));
-            json_object_set_new(one, "linear_discriminant", number(s->optimum.discriminant));
-        }
-        json_array_append_new(all, one);
-    }
-    return all;
 }
 
 static json_t *timing_json(const cz_summary *s)
 {
     const cz_training_facts *t = &s->training;
     json_t *j = json_object();
-    json_object_set_new(j, "total_s", number(s->total_s));
-    json_object_set_new(j, "load_s", number(s->load_s));
-    json_object_set_new(j, "start_to_first_step_s", number(s->first_step_s));
-    json_object_set_new(j, "train_s", number(t->step_seconds));
+    json_object_set_new(j, "total_s", number_json(s->total_s));
+    json_object_set_new(j, "load_s", number_json(s->load_s));
+    json_object_set_new(j, "start_to_first_step_s", number_json(s->first_step_s));
+    json_object_set_new(j, "train_s", number_json(t->step_seconds));
     json_object_set_new(j, "steps", json_integer((json_int_t)t->steps_here));
-    json_object_set_new(j, "ms_per_step", number(ms_per_step(s)));
-    json_object_set_new(j, "cells_per_s", number(cells_per_s(s)));
+    json_object_set_new(j, "ms_per_step", number_json(ms_per_step(s)));
+    json_object_set_new(j, "cells_per_s", number_json(cells_per_s(s)));
     json_object_set_new(
         j, "gflop_per_step",
-        number(t->steps_here ? t->flops * s->ranks / (double)t->steps_here / 1e9 : NAN));
-    json_object_set_new(j, "exposed_reduction_s", number(t->exposed_seconds));
-    json_object_set_new(j, "evaluate_s", number(t->evaluate_seconds));
-    json_object_set_new(j, "checkpoint_s", number(t->checkpoint_seconds));
-    json_object_set_new(j, "fetch_s", number(t->fetch_seconds));
-    json_object_set_new(j, "peak_mib_per_rank", number(s->peak_mib));
+        number_json(t->steps_here ? t->flops * s->ranks / (double)t->steps_here / 1e9 : NAN));
+    json_object_set_new(j, "exposed_reduction_s", number_json(t->exposed_seconds));
+    json_object_set_new(j, "evaluate_s", number_json(t->evaluate_seconds));
+    json_object_set_new(j, "checkpoint_s", number_json(t->checkpoint_seconds));
+    json_object_set_new(j, "fetch_s", number_json(t->fetch_seconds));
+    json_object_set_new(j, "peak_mib_per_rank", number_json(s->peak_mib));
     return j;
 }
 
@@ -116,20 +73,20 @@ cz_status cz_summary_write(const char *path, const cz_summary *s)
     const cz_cells *c = s->cells;
     const cz_training_facts *t = &s->training;
     json_t *j = json_pack(
-        "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, "
-        "s:s, s:o, s:{s:o}, s:o}",
+        "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:o, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, "
+        "s:s, s:o, s:o, s:o}",
         "czhpc", CZ_VERSION, "cells", c->n, "classes", c->target.classes, "split", "train",
         split_count(c, CZ_TRAIN), "validation", split_count(c, CZ_VALIDATION), "test",
         split_count(c, CZ_TEST), "labels", c->label.classes, "parameters",
-        (json_int_t)cz_params_weights(cz_model_params(s->model)), "source", c->facts.source,
-        "device", "cpu", "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
-        s->threads, "transport", t->transport, "epochs_run", t->epochs_run, "best_epoch",
-        t->best_epoch, "selected_by",
+        (json_int_t)cz_params_weights(cz_model_params(s->model)), "source",
+        text_json(c->facts.source), "device", "cpu", "backend", s->backend, "host", s->host,
+        "ranks", s->ranks, "threads", s->threads, "transport", t->transport, "epochs_run",
+        t->epochs_run, "best_epoch", t->best_epoch, "selected_by",
         s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "data", data_json(c),
-        "test", "heads", heads_json(s), "timing", timing_json(s));
+        "test", test_json(s), "timing", timing_json(s));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(j);
-    if (!text) return cz_fail(CZ_ERR_MEMORY, "no memory for the summary, or a name is not UTF-8");
+    if (!text) return cz_fail(CZ_ERR_MEMORY, "no memory for the summary");
     cz_status status = cz_write_file(path, text, strlen(text));
     free(text);
     return status;
