@@ -31,7 +31,7 @@ MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo lint bench validate install clean help FORCE
+.PHONY: all check demo figures lint bench validate install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -72,6 +72,9 @@ check: czhpc $(TESTS) $(MPI_TESTS) ## build and run every test; SAN=address|unde
 demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
 	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
 	    mpirun -np 2 ./czhpc configs/demo.yaml --name demo-$$(date +%Y%m%d-%H%M%S)
+
+figures: ## draw the figures of a run again: RUN=results/NAME
+	@tools/figures.sh '$(RUN)'
 
 lint: ## formatting, layering, clang-tidy, cppcheck
 	@tools/lint.sh $(CPPFLAGS)

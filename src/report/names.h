@@ -1,0 +1,29 @@
+/* Names as they stand in a figure: clean, short enough, told apart. Private to src/report; Local.
+ */
+#ifndef CZ_NAMES_H
+#define CZ_NAMES_H
+
+#include "czhpc/status.h"
+
+typedef struct shown_name {
+    char text[256];
+} shown_name;
+
+/* The next character of *text as a figure shows it, `size` bytes; moves *text on. A control
+ * character or a line separator shows as a space, what is not UTF-8 as U+FFFD. */
+const char *name_character(const char **text, size_t *size);
+
+/* Width of a text in DejaVu Sans, in sizes of the font (em). An estimate beyond ASCII. */
+double name_width(const char *text);
+
+/* `text` at most `width` em wide: where it is longer, an ellipsis stands in the middle. */
+shown_name name_shorten(const char *text, double width);
+
+/* All names at most `width` em wide. Those that would read alike are cut elsewhere, or numbered.
+ * free() the (count) names; NULL, with the failure recorded, without memory. */
+shown_name *names_fit(char *const *name, int count, double width);
+
+/* The widest of them, em. */
+double names_width(const shown_name *name, int count);
+
+#endif
