@@ -131,7 +131,7 @@ def check_file(folder):
           and cells.obs["donor_id"].value_counts()["donor_14"] == 4040,
           "its types and donors are as many as published")
     check(all(str(cells.obs[k].dtype) == "category"
-              for k in ("donor_id", "cell_type", "sex", "library_id"))
+              for k in ("donor_id", "cell_type", "sex", "library_id", "dataset_id"))
           and cells.obs.groupby("donor_id", observed=True)["sex"].nunique().max() == 1,
           "its columns are categories, and a donor has one sex")
     check(cells.obs_names.is_unique and cells.obs_names[0] == "cell_00000", "its cells have names")

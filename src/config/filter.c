@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+static const char form[] = "expected KEY = A | B, or KEY != A | B; what contains | or = stands in "
+                           "double quotes";
+
 static const char *skip_spaces(const char *at)
 {
     while (*at == ' ' || *at == '\t') at++;
@@ -30,6 +33,7 @@ static const char *read_word(cz_filter *filter, int *used, const char **at, cons
         memcpy(to, from, length);
         from += length;
         while (length && (to[length - 1] == ' ' || to[length - 1] == '\t')) length--;
+        if (!length && *from == '=') return form;
         if (!length) return "a column or a value is empty: an empty text is written \"\"";
     }
     to[length] = 0;
@@ -40,8 +44,6 @@ static const char *read_word(cz_filter *filter, int *used, const char **at, cons
 
 const char *cz_config_filter(cz_filter *filter, const char *text)
 {
-    static const char form[] = "expected KEY = A | B, or KEY != A | B; what contains | or = stands "
-                               "in double quotes";
     const char *at = text, *wrong;
     int used = 0;
     memset(filter, 0, sizeof *filter);

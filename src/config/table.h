@@ -14,7 +14,7 @@ typedef enum cz_kind {
     CZ_KIND_TEXT,   /* char[] */
     CZ_KIND_PATH,   /* char[]: a file that is read */
     CZ_KIND_NAMES,  /* cz_names */
-    CZ_KIND_TEXTS,  /* cz_texts */
+    CZ_KIND_TEXTS,  /* cz_texts; one may stand without brackets */
     CZ_KIND_PATHS   /* cz_texts: files that are read; one may stand without brackets */
 } cz_kind;
 

@@ -86,7 +86,7 @@ void cz_key_expected(const cz_key *key, char *text, size_t size)
         snprintf(text, size, "a list of at most %d names, such as [a, b] or []", CZ_KEYS_MAX);
         break;
     case CZ_KIND_TEXTS:
-        snprintf(text, size, "a list of at most %d texts, such as [a, b] or []", CZ_TEXTS_MAX);
+        snprintf(text, size, "a text, or a list of at most %d, such as [a, b] or []", CZ_TEXTS_MAX);
         break;
     case CZ_KIND_PATHS:
         snprintf(text, size, "a file, or a list of at most %d", CZ_TEXTS_MAX);
@@ -229,7 +229,8 @@ bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
                 char reason[CZ_REASON_MAX])
 {
     char word[CZ_PATH_MAX] = "";
-    if (value->list != cz_key_takes_list(key) && key->kind != CZ_KIND_PATHS)
+    bool single = key->kind == CZ_KIND_PATHS || key->kind == CZ_KIND_TEXTS;
+    if (value->list != cz_key_takes_list(key) && !single)
         return refuse(key, value, "", reason);
     if (value->list) {
         memset(member(config, key), 0, key->size);
@@ -253,11 +254,11 @@ bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
     case CZ_KIND_TEXT:
     case CZ_KIND_PATH:
         return copy_text(member(config, key), key->size, value, key->may_be_empty, key, reason);
+    case CZ_KIND_TEXTS:
     case CZ_KIND_PATHS:
         memset(member(config, key), 0, key->size);
         return !value->length || cz_key_append(config, key, value, reason);
     case CZ_KIND_NAMES:
-    case CZ_KIND_TEXTS:
         break;
     }
     return refuse(key, value, "", reason);

@@ -229,6 +229,18 @@ static cz_status fill_donors(cz_column *column, const cz_generator *g)
     return cz_column_fill(column, "donor_id", g->donor, g->n, name, CZ_DONORS);
 }
 
+/* Donors one after the other, five to a data set; it has no effect on a cell. */
+static cz_status fill_datasets(cz_column *column, const cz_generator *g)
+{
+    static const char *const name[] = {"dataset_1", "dataset_2", "dataset_3"};
+    int32_t *dataset = cz_alloc((size_t)g->n, sizeof *dataset, "the data sets of synthetic cells");
+    if (!dataset) return CZ_ERR_MEMORY;
+    for (int i = 0; i < g->n; i++) dataset[i] = g->donor[i] / 5;
+    cz_status status = cz_column_fill(column, "dataset_id", dataset, g->n, name, 3);
+    free(dataset);
+    return status;
+}
+
 static cz_status fill_sexes(cz_column *column, const cz_generator *g)
 {
     static const char *const name[CZ_SEXES] = {"female", "male"};
@@ -246,11 +258,12 @@ cz_status cz_generator_column(cz_column *column, const cz_generator *g, const ch
     if (!strcmp(name, "donor_id")) return fill_donors(column, g);
     if (!strcmp(name, "sex")) return fill_sexes(column, g);
     if (!strcmp(name, "library_id")) return fill_libraries(column, g);
+    if (!strcmp(name, "dataset_id")) return fill_datasets(column, g);
     if (!strcmp(name, "cell_type"))
         return cz_column_fill(column, name, g->type, g->n, cz_synthetic_type_name, CZ_TYPES);
     return cz_fail(CZ_ERR_CONFIG,
                    "%s names '%s', but synthetic cells have only the columns donor_id, cell_type, "
-                   "sex and library_id%s",
+                   "sex, library_id and dataset_id%s",
                    key, name,
                    strcmp(key, "data.adversary_keys")
                        ? ""

@@ -235,9 +235,12 @@ static cz_config own_columns(const cz_config *config)
     own.data.source = CZ_SOURCE_SYNTHETIC;
     strcpy(own.data.target_key, "donor_id");
     strcpy(own.data.label_key, "cell_type");
-    own.data.adversary_keys.count = 2;
+    own.data.adversary_keys.count = 3;
     strcpy(own.data.adversary_keys.name[0], "sex");
     strcpy(own.data.adversary_keys.name[1], "library_id");
+    strcpy(own.data.adversary_keys.name[2], "dataset_id");
+    strcpy(own.split.method, "stratified");
+    own.data.batch_key[0] = 0;
     return own;
 }
 
