@@ -63,6 +63,17 @@ static cz_status hash_rows(void *context, int thread)
     return CZ_OK;
 }
 
+/* How deep a cell was measured is all that the generator knows of its quality. */
+static cz_status measure_cells(cz_cells *cells, const cz_generator *g)
+{
+    cells->measure = cz_alloc((size_t)g->n, sizeof *cells->measure, "the depth of cells");
+    if (!cells->measure) return CZ_ERR_MEMORY;
+    cells->measures = 1;
+    snprintf(cells->measure_name[0], sizeof cells->measure_name[0], "depth");
+    cz_generator_depth(g, cells->measure);
+    return CZ_OK;
+}
+
 /* The rows of this rank and their hashes, own (rows) out. */
 static cz_status generate_shard(cz_cells *cells, uint64_t **own, const cz_generator *g,
                                 const cz_comm *comm, cz_pool *pool)
@@ -98,6 +109,7 @@ cz_status cz_synthetic_cells(cz_cells *cells, const cz_config *config, const cz_
     cz_status status = cz_generator_open(&g, config);
     if (!status) status = describe(cells, &g, config);
     if (!status && comm->rank == 0) status = name_cells(cells);
+    if (!status) status = measure_cells(cells, &g);
     if (!status) status = generate_shard(cells, &own, &g, comm, pool);
     status = cz_comm_agree(comm, status);
     if (!status) status = gather_hashes(cells, own, comm);

@@ -47,6 +47,9 @@ void cz_generator_close(cz_generator *generator);
 cz_status cz_generator_rows(const cz_generator *generator, float *x, int first, int count,
                             cz_pool *pool);
 
+/* depth (n) of all cells: the t of the sum above, standard normal whoever the donor is. Local. */
+void cz_generator_depth(const cz_generator *generator, float *depth);
+
 /* One of the columns donor_id, cell_type, sex, library_id, dataset_id. CZ_ERR_CONFIG: there is no
  * such one; `key` names the setting in the message. Local. */
 cz_status cz_generator_column(cz_column *column, const cz_generator *generator, const char *name,

@@ -206,6 +206,15 @@ cz_status cz_generator_rows(const cz_generator *g, float *x, int first, int coun
     return cz_pool_run(pool, generate_rows, &task);
 }
 
+void cz_generator_depth(const cz_generator *g, float *depth)
+{
+    float noise[CZ_NORMALS]; /* the first of a cell, as many as are drawn at once */
+    for (int cell = 0; cell < g->n; cell++) {
+        cz_synthetic_normals(noise, CZ_EFFECTS + 1, g->seed, (uint32_t)cell);
+        depth[cell] = noise[CZ_EFFECTS];
+    }
+}
+
 static cz_status fill_libraries(cz_column *column, const cz_generator *g)
 {
     char text[CZ_DONORS * CZ_LIBRARIES][32];

@@ -17,14 +17,13 @@ static const char *figure(char buffer[32], double value, int width, int digits)
     return buffer;
 }
 
-/* "70.13 [67.97, 72.20]" in 23 columns. */
+/* "70.13 [67.97, 72.20]", "-" where undefined. */
 static const char *interval(char buffer[64], const cz_share *share)
 {
-    char bounds[32] = "";
     if (share->n)
-        snprintf(bounds, sizeof bounds, "[%.2f, %.2f]", 100 * share->low, 100 * share->high);
-    if (share->n) snprintf(buffer, 64, "%6.2f %-16s", 100 * share->value, bounds);
-    else snprintf(buffer, 64, "%6s %-16s", "-", "");
+        snprintf(buffer, 64, "%6.2f [%.2f, %.2f]", 100 * share->value, 100 * share->low,
+                 100 * share->high);
+    else snprintf(buffer, 64, "%6s", "-");
     return buffer;
 }
 
@@ -42,8 +41,8 @@ static void print_scores(const cz_results *results)
     for (int h = 0; h < results->heads; h++) {
         const cz_head_result *r = &results->head[h];
         char name[SHOWN_MAX], share[64], number[4][32];
-        cz_note("  %s %7d %s %s %s %s %s", head_name(name, r), r->n, interval(share, &r->accuracy),
-                figure(number[0], 100 * r->balanced_accuracy, 9, 2),
+        cz_note("  %s %7d %-23s %s %s %s %s", head_name(name, r), r->n,
+                interval(share, &r->accuracy), figure(number[0], 100 * r->balanced_accuracy, 9, 2),
                 figure(number[1], 100 * r->macro_f1, 8, 2),
                 figure(number[2], r->macro_auroc, 11, 4), figure(number[3], 100 * r->top3, 7, 2));
     }
@@ -88,7 +87,7 @@ static void print_accuracy(const char *text, double accuracy, int n)
 static void print_baselines(const cz_head_result *r, const cz_summary *s)
 {
     char text[CZ_NAME_MAX + 64], name[SHOWN_MAX];
-    cz_note("  %s", head_name(name, r));
+    cz_note("  %s%s", r->name, r->adversary ? " (held out)" : "");
     snprintf(text, sizeof text, "chance, 1 of %d classes", r->classes);
     cz_note("    %s %7s %6.2f", shown(name, text, WHAT), "", 100 * r->chance);
     print_baseline("always the commonest class of training", &r->majority);
