@@ -336,6 +336,13 @@ static void check_group_split(void)
         again[g] = cells.split[g];
         moved += again[g] != at[g];
     }
+    bool trained = true;
+    for (config.split.seed = 0; config.split.seed < 50 && right; config.split.seed++) {
+        cells.facts.rules = 0;
+        right = !rules_split(&cells, &config);
+        trained = trained && !said(&cells, "untrained classes")[0];
+    }
+    check(right && trained, "group: a donor of three libraries trains in one of them");
     check(right && moved > 2, "group: another seed, another split (%d groups moved)", moved);
     cz_cells_free(&cells);
 

@@ -31,16 +31,16 @@ cz_status column_copy(cz_column *column, const cz_column *from, int n)
 }
 
 /* The pairs found so far, and where to look one up. */
-typedef struct pairs {
+typedef struct pair_set {
     int found;
     size_t slots;   /* a power of two */
     int32_t *slot;  /* (slots) 1 + the pair's number, 0 = free */
     uint64_t *pair; /* (n) */
     char **name;    /* (n) */
-} pairs;
+} pair_set;
 
 /* The number of a pair; *added says whether it is new. */
-static int find_pair(pairs *p, uint64_t pair, bool *added)
+static int find_pair(pair_set *p, uint64_t pair, bool *added)
 {
     size_t at = cz_hash(0, &pair, sizeof pair) & (p->slots - 1);
     while (p->slot[at] && p->pair[p->slot[at] - 1] != pair) at = (at + 1) & (p->slots - 1);
@@ -54,7 +54,7 @@ static int find_pair(pairs *p, uint64_t pair, bool *added)
 
 cz_status column_join(cz_column *column, const cz_column *other, int n)
 {
-    pairs p = {.slots = 16};
+    pair_set p = {.slots = 16};
     while (p.slots < 2 * (size_t)n) p.slots *= 2;
     p.slot = cz_alloc(p.slots, sizeof *p.slot, "the pairs of two columns");
     p.pair = cz_alloc((size_t)n, sizeof *p.pair, "the pairs of two columns");
@@ -114,4 +114,28 @@ int *column_count(const cz_column *column, const uint8_t *keep, int n)
     for (int i = 0; count && i < n; i++)
         if ((!keep || keep[i]) && column->code[i] >= 0) count[column->code[i]]++;
     return count;
+}
+
+static int by_pair(const void *left, const void *right)
+{
+    const column_pair *x = left, *y = right;
+    if (x->a != y->a) return x->a < y->a ? -1 : 1;
+    return x->b < y->b ? -1 : x->b > y->b;
+}
+
+column_pair *column_pairs(int *pairs, const cz_column *a, const cz_column *b, int n)
+{
+    column_pair *all = cz_alloc((size_t)n, sizeof *all, "the pairs of two columns");
+    int known = 0;
+    *pairs = 0;
+    for (int i = 0; all && i < n; i++)
+        if (a->code[i] >= 0 && b->code[i] >= 0)
+            all[known++] = (column_pair){a->code[i], b->code[i], 1};
+    if (all) qsort(all, (size_t)known, sizeof *all, by_pair);
+    for (int i = 0; i < known; i++) {
+        column_pair *last = *pairs ? all + *pairs - 1 : NULL;
+        if (last && last->a == all[i].a && last->b == all[i].b) last->cells++;
+        else all[(*pairs)++] = all[i];
+    }
+    return all;
 }

@@ -19,6 +19,15 @@ cz_status column_keep(cz_column *column, const uint8_t *keep, int n);
  * frees; NULL if out of memory. */
 int *column_count(const cz_column *column, const uint8_t *keep, int n);
 
+/* Cells of class a of one column and class b of another. */
+typedef struct column_pair {
+    int32_t a, b;
+    int cells;
+} column_pair;
+
+/* The pairs that cells have, ordered by a, then b. The caller frees; NULL if out of memory. */
+column_pair *column_pairs(int *pairs, const cz_column *a, const cz_column *b, int n);
+
 void column_free(cz_column *column);
 
 #endif

@@ -5,36 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Cells of one class of a column and one of another. */
-typedef struct pair {
-    int32_t a, b;
-    int cells;
-} pair;
-
-static int by_pair(const void *left, const void *right)
-{
-    const pair *x = left, *y = right;
-    if (x->a != y->a) return x->a < y->a ? -1 : 1;
-    return x->b < y->b ? -1 : x->b > y->b;
-}
-
-/* The pairs that cells have, in their order; the caller frees. NULL if out of memory. */
-static pair *find_pairs(int *pairs, const cz_column *a, const cz_column *b, int n)
-{
-    pair *all = cz_alloc((size_t)n, sizeof *all, "the pairs of two columns");
-    int known = 0;
-    *pairs = 0;
-    for (int i = 0; all && i < n; i++)
-        if (a->code[i] >= 0 && b->code[i] >= 0) all[known++] = (pair){a->code[i], b->code[i], 1};
-    if (all) qsort(all, (size_t)known, sizeof *all, by_pair);
-    for (int i = 0; i < known; i++) {
-        pair *last = all + *pairs - 1;
-        if (*pairs && last->a == all[i].a && last->b == all[i].b) last->cells++;
-        else all[(*pairs)++] = all[i];
-    }
-    return all;
-}
-
 /* The commonest class of an adversary in each class of the target. */
 typedef struct majorities {
     int32_t *of;                /* (classes of the target) */
@@ -47,7 +17,7 @@ static cz_status find_majorities(majorities *m, const cz_column *adversary, cons
 {
     size_t classes = (size_t)cells->target.classes;
     int pairs;
-    pair *all = find_pairs(&pairs, &cells->target, adversary, cells->n);
+    column_pair *all = column_pairs(&pairs, &cells->target, adversary, cells->n);
     m->of = cz_alloc(classes, sizeof *m->of, "the majorities");
     m->cells = cz_alloc(classes, sizeof *m->cells, "the majorities");
     m->mixed = cz_alloc(classes, 1, "the classes of two values");
@@ -274,7 +244,7 @@ cz_status rules_of_batches(cz_cells *cells)
     const cz_column *target = &cells->target, *batch = &cells->batch;
     if (!batch->code) return CZ_OK;
     int pairs;
-    pair *all = find_pairs(&pairs, target, batch, cells->n);
+    column_pair *all = column_pairs(&pairs, target, batch, cells->n);
     int *batches = cz_alloc((size_t)target->classes, sizeof *batches, "the batches of classes");
     int *classes = cz_alloc((size_t)batch->classes, sizeof *classes, "the classes of batches");
     cz_status status = all && batches && classes ? CZ_OK : CZ_ERR_MEMORY;

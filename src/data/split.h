@@ -24,7 +24,8 @@ cz_status split_folds(uint8_t *split, int n, const int32_t *code, int classes,
                       const uint64_t *row_hash, int folds, int fold, int64_t seed);
 
 /* Whole classes of cells->group fall together, in the order of Philox of (seed, name), each into
- * the part that is furthest behind its share. CZ_ERR_INPUT: fewer than three groups. */
+ * the part that is furthest behind its share; but of a class of the target that has several
+ * groups the last one trains, if none did. CZ_ERR_INPUT: fewer than three groups. */
 cz_status split_groups(cz_cells *cells, const cz_config *config);
 
 /* As cells->group says; where no cell is to validate, training cells are cut by the shares. */
