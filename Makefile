@@ -6,7 +6,7 @@ PREFIX  ?= /usr/local
 BUILD   := build/$(CONFIG)$(if $(SAN),-$(SAN))
 PYTHON  ?= python3
 
-PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke
+PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf
 include tools/packages.mk
 
 # Sanitizers make gcc warn of what it only fears: there, warnings stay warnings.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what czhpc is built from, and says what it did; a second run finds nothing to do.
 #   tools/setup.sh [--lint] [--bench] [--validate]
-#     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, OpenBLAS, LAPACKE, gnuplot
+#     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS, LAPACKE, gnuplot
 #     --lint       and what `make lint` runs
 #     --bench      and .venv/ with PyTorch, for `make bench`
 #     --validate   and .venv/ with PyTorch and the other oracles, for `make validate`
@@ -58,6 +58,7 @@ look() {
     need libjansson-dev "jansson: $path" any_of jansson
     # Serial: czhpc calls it from its own threads. Debian's default is the threaded build.
     need libopenblas-serial-dev "OpenBLAS, serial build: $path" any_of openblas
+    need liblzf-dev "liblzf: $path" any_of liblzf
     need liblapacke-dev "LAPACKE: $path" any_of lapacke
     want gnuplot-nox 'gnuplot in PATH (figures only)' command -v gnuplot
     want fonts-dejavu-core 'a TrueType font (figures only)' a_font

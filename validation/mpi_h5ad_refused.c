@@ -63,7 +63,6 @@ static void check_refused_forms(void)
         {REFUSED, "X", "sparse", "donor_id", "'csr_matrix'"},
         {REFUSED, "X", "frame", "donor_id", "'dataframe'"},
         {REFUSED, "X", "", "nullable", "'nullable-integer'"},
-        {REFUSED, "X", "", "lzf", "filter 'lzf' (32000)"},
         {REFUSED, "X", "", "one", "all cells have the same 'one' (same)"},
         {REFUSED, "raw", "", "donor_id", "There are no raw counts; layers: csc, dense"},
         {FORMS, "layer:logs", "", "donor_id", "already normalised"},

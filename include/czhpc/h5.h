@@ -30,12 +30,14 @@ cz_status cz_h5_fail(cz_status status, hid_t at, const char *name, const char *f
  * or dataset that was written means that data may be lost. */
 bool cz_h5_close(hid_t *id);
 
-/* Opens a file for reading by this process alone. CZ_ERR_INPUT: it is missing, may not be
- * read, is a folder, or is not HDF5 that this library understands. */
+/* Opens a file for reading by this process alone, without a lock. CZ_ERR_INPUT: it is missing, may
+ * not be read, is a folder, or is not HDF5 that this library understands. */
 cz_status cz_h5_open_file(hid_t *file, const char *path);
 
-/* Whether `path` (steps divided by '/') leads to an object under `at`; an attribute `name`. */
+/* Whether `path` (steps divided by '/') leads to an object under `at`. */
 bool cz_h5_has(hid_t at, const char *path);
+/* Whether there is an attribute `name`; also true where HDF5 cannot tell, which reading it then
+ * does. */
 bool cz_h5_has_attribute(hid_t at, const char *name);
 
 /* Opens a group or dataset under `at`. CZ_ERR_INPUT: missing, or of another kind. */

@@ -13,7 +13,8 @@
 cz_status cz_h5_probe(const char *path, cz_status (*walk)(void *context), void *context);
 
 /* Opens a file that cz_h5_open_file() on one rank has found good for collective reading
- * (MPI-IO). Collective over `comm`; the outcome is not agreed. */
+ * (MPI-IO; on NFS by each rank alone), without a lock. Collective over `comm`; the outcome is not
+ * agreed. */
 cz_status cz_h5_open_shared(hid_t *file, const char *path, MPI_Comm comm);
 
 typedef enum cz_h5_kind { CZ_H5_NONE, CZ_H5_GROUP, CZ_H5_DATASET, CZ_H5_OTHER } cz_h5_kind;

@@ -1,6 +1,9 @@
 /* Handles of HDF5: opening, closing, and what went wrong. */
 #include "czhpc/h5.h"
 
+#include "access.h"
+#include "lzf.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +13,11 @@
 #include <unistd.h>
 
 void cz_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+
+/* The remedy was tried: h5repack, of 1.10 as of 1.14, keeps what 1.10 cannot read. */
+static const char newer[] =
+    " (written by a newer HDF5 with libver='latest', or damaged: in Python, "
+    "anndata.read_h5ad(FILE).write_h5ad(NEW) writes what every HDF5 reads)";
 
 static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *text)
 {
@@ -40,8 +48,9 @@ cz_status cz_h5_fail(cz_status status, hid_t at, const char *name, const char *f
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    return cz_fail(status, "%s: %s%s%s%s%s%s%s", file, object, name ? "/" : "", name ? name : "",
-                   object[0] || name ? ": " : "", message, reason[0] ? ": " : "", reason);
+    return cz_fail(status, "%s: %s%s%s%s%s%s%s%s", file, object, name ? "/" : "", name ? name : "",
+                   object[0] || name ? ": " : "", message, reason[0] ? ": " : "", reason,
+                   strstr(reason, " version") ? newer : "");
 }
 
 bool cz_h5_close(hid_t *id)
@@ -73,6 +82,15 @@ bool cz_h5_close(hid_t *id)
     return result >= 0;
 }
 
+hid_t h5_access(void)
+{
+    cz_h5_quiet();
+    lzf_register();
+    hid_t access_list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(access_list, false, true);
+    return access_list;
+}
+
 cz_status cz_h5_open_file(hid_t *file, const char *path)
 {
     struct stat status;
@@ -84,13 +102,13 @@ cz_status cz_h5_open_file(hid_t *file, const char *path)
     if (S_ISDIR(status.st_mode))
         return cz_fail(CZ_ERR_INPUT, "%s: is a folder, an HDF5 file was expected", path);
     if (H5Fis_hdf5(path) <= 0) return cz_fail(CZ_ERR_INPUT, "%s: is not an HDF5 file", path);
-    *file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (*file < 0)
-        return cz_fail(CZ_ERR_INPUT,
-                       "%s: HDF5 cannot open it: %s (cut short, damaged, or written by a newer "
-                       "HDF5: h5repack rewrites the latter)",
-                       path, cz_h5_error());
-    return CZ_OK;
+    hid_t access_list = h5_access();
+    *file = H5Fopen(path, H5F_ACC_RDONLY, access_list);
+    const char *reason = *file < 0 ? cz_h5_error() : ""; /* before another call clears it */
+    H5Pclose(access_list);
+    if (*file >= 0) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT, "%s: HDF5 cannot open it: %s%s", path, reason,
+                   strstr(reason, " version") ? newer : " (cut short or damaged)");
 }
 
 bool cz_h5_has(hid_t at, const char *path)
@@ -117,7 +135,7 @@ bool cz_h5_has_attribute(hid_t at, const char *name)
 {
     htri_t has = H5Aexists(at, name);
     H5Eclear2(H5E_DEFAULT);
-    return has > 0;
+    return has != 0;
 }
 
 static cz_status open_object(hid_t *object, hid_t at, const char *path, H5I_type_t kind,

@@ -1,21 +1,35 @@
+#include "access.h"
 #include "czhpc/h5_read.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
+
+/* On NFS, MPI libraries lock what they read; where no lock is to be had, reading fails. */
+static bool is_on_nfs(const char *path, MPI_Comm comm)
+{
+    struct statfs facts;
+    int on_nfs = !statfs(path, &facts) && facts.f_type == NFS_SUPER_MAGIC;
+    MPI_Allreduce(MPI_IN_PLACE, &on_nfs, 1, MPI_INT, MPI_MAX, comm);
+    return on_nfs;
+}
 
 cz_status cz_h5_open_shared(hid_t *file, const char *path, MPI_Comm comm)
 {
-    cz_h5_quiet();
-    hid_t driver = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fapl_mpio(driver, comm, MPI_INFO_NULL);
-    H5Pset_all_coll_metadata_ops(driver, true);
-    *file = H5Fopen(path, H5F_ACC_RDONLY, driver);
-    H5Pclose(driver);
-    if (*file >= 0) return CZ_OK;
-    return cz_fail(CZ_ERR_INPUT,
-                   "%s: cannot be opened by all ranks together: %s. Every node must see the file",
-                   path, cz_h5_error());
+    if (is_on_nfs(path, comm)) return cz_h5_open_file(file, path);
+    hid_t access_list = h5_access();
+    H5Pset_fapl_mpio(access_list, comm, MPI_INFO_NULL);
+    H5Pset_all_coll_metadata_ops(access_list, true);
+    *file = H5Fopen(path, H5F_ACC_RDONLY, access_list);
+    cz_status status = CZ_OK;
+    if (*file < 0)
+        status = cz_fail(CZ_ERR_INPUT,
+                         "%s: cannot be opened by all ranks together: %s. Every node must see it",
+                         path, cz_h5_error());
+    H5Pclose(access_list);
+    return status;
 }
 
 cz_h5_kind cz_h5_kind_of(hid_t file, const char *place)
@@ -104,81 +118,11 @@ cz_status cz_h5_integers_attribute(int64_t *values, int count, hid_t file, const
     return status;
 }
 
-/* Fails naming the filter that HDF5 here lacks. */
-static cz_status check_filters(hid_t file, const char *place, hid_t dataset)
-{
-    cz_status status = CZ_OK;
-    hid_t list = H5Dget_create_plist(dataset);
-    int filters = list < 0 ? 0 : H5Pget_nfilters(list);
-    for (int i = 0; i < filters && !status; i++) {
-        unsigned flags, info;
-        size_t values = 0;
-        char name[64] = "";
-        H5Z_filter_t id =
-            H5Pget_filter2(list, (unsigned)i, &flags, &values, NULL, sizeof name, name, &info);
-        bool available = id >= 0 && H5Zfilter_avail(id) > 0;
-        H5Eclear2(H5E_DEFAULT); /* where it looked for plugins */
-        if (!available)
-            status = cz_h5_fail(CZ_ERR_INPUT, file, place,
-                                "is compressed with the filter '%s' (%d), which is not supported: "
-                                "write the file again with compression='gzip', or run "
-                                "h5repack -f GZIP=4 IN OUT where the filter is installed",
-                                name[0]       ? name
-                                : id == 32000 ? "lzf"
-                                              : "unknown",
-                                (int)id);
-    }
-    if (list >= 0) H5Pclose(list);
-    return status;
-}
-
-/* Deflate packs at most 1032 to 1: a damaged extent shows before memory is taken for it. */
-static cz_status check_stored(hid_t file, const char *place, hid_t dataset, hid_t space, hid_t type)
-{
-    double bytes = (double)H5Sget_simple_extent_npoints(space) * (double)H5Tget_size(type);
-    double stored = (double)H5Dget_storage_size(dataset); /* walks through all chunks */
-    if (bytes < 65536 || bytes <= 1032 * stored) return CZ_OK;
-    return cz_h5_fail(CZ_ERR_INPUT, file, place,
-                      "claims %.0f bytes, of which at most %.0f can be stored: the file is damaged",
-                      bytes, 1032 * stored);
-}
-
-cz_status cz_h5_layout(hsize_t *dim, H5T_class_t *class, hid_t file, const char *place, int rank)
-{
-    if (cz_h5_kind_of(file, place) != CZ_H5_DATASET)
-        return cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset is missing");
-    cz_status status = CZ_OK;
-    hid_t dataset = H5Dopen2(file, place, H5P_DEFAULT);
-    hid_t space = dataset < 0 ? -1 : H5Dget_space(dataset);
-    hid_t type = dataset < 0 ? -1 : H5Dget_type(dataset);
-    if (space < 0 || type < 0) {
-        status = cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset is damaged");
-        goto done;
-    }
-    int found =
-        H5Sget_simple_extent_type(space) == H5S_NULL ? -1 : H5Sget_simple_extent_ndims(space);
-    if (found != rank) {
-        status = found < 0 ? cz_h5_fail(CZ_ERR_INPUT, file, place, "the dataset holds no values")
-                           : cz_h5_fail(CZ_ERR_INPUT, file, place,
-                                        "the dataset has %d axes, expected %d", found, rank);
-        goto done;
-    }
-    if (rank) H5Sget_simple_extent_dims(space, dim, NULL);
-    *class = H5Tget_class(type);
-    status = check_filters(file, place, dataset);
-    if (!status) status = check_stored(file, place, dataset, space, type);
-done:
-    if (type >= 0) H5Tclose(type);
-    if (space >= 0) H5Sclose(space);
-    if (dataset >= 0) H5Dclose(dataset);
-    return status;
-}
-
 enum { BLOCK_BYTES = 1 << 28 };
 
 /* One hyperslab of rows; of none a rank still takes part. */
-static herr_t read_block(void *values, hid_t dataset, hid_t type, hid_t space, hid_t transfer,
-                         int axes, const hsize_t *dim, hsize_t begin, hsize_t count)
+static cz_status read_block(void *values, hid_t dataset, hid_t type, hid_t space, hid_t transfer,
+                            int axes, const hsize_t *dim, hsize_t begin, hsize_t count)
 {
     hsize_t start[2] = {begin, 0}, size[2] = {count, axes == 2 ? dim[1] : 1};
     hid_t memory = H5Screate_simple(axes, size, NULL);
@@ -189,8 +133,11 @@ static herr_t read_block(void *values, hid_t dataset, hid_t type, hid_t space, h
         H5Sselect_none(memory);
     }
     herr_t result = H5Dread(dataset, type, memory, space, transfer, values);
+    cz_status status = CZ_OK;
+    if (result < 0)
+        status = cz_h5_fail(CZ_ERR_INPUT, dataset, NULL, "cannot be read: the file is damaged");
     H5Sclose(memory);
-    return result;
+    return status;
 }
 
 /* The largest number of blocks that a rank of the file's communicator needs. */
@@ -235,10 +182,10 @@ cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, hid
     for (int64_t block = 0; block < blocks; block++) {
         int64_t first = block * rows < count ? block * rows : count;
         int64_t size = count - first < rows ? count - first : rows;
-        if (read_block((char *)values + (size_t)first * row_bytes, dataset, type, space, transfer,
-                       axes, dim, (hsize_t)begin + (hsize_t)first, (hsize_t)size) < 0 &&
-            !status)
-            status = cz_h5_fail(CZ_ERR_INPUT, file, place, "cannot be read: the file is damaged");
+        cz_status block_status =
+            read_block((char *)values + (size_t)first * row_bytes, dataset, type, space, transfer,
+                       axes, dim, (hsize_t)begin + (hsize_t)first, (hsize_t)size);
+        if (!status) status = block_status;
     }
     H5Pclose(transfer);
     H5Sclose(space);
