@@ -8,6 +8,7 @@
 #include "czhpc/version.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop;
@@ -92,6 +93,9 @@ int main(int argc, char **argv)
 {
     int provided;
     cz_data_serve_probe(argc, argv);
+    /* Else Open MPI makes and locks a file beside each that is opened, for pointers that nobody
+     * uses: an input's folder may be read-only, its file system without locks. */
+    setenv("OMPI_MCA_sharedfp", "^lockedfile", 0);
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         cz_print_error("MPI cannot start");
         return cz_exit_code(CZ_ERR_MPI);

@@ -63,6 +63,7 @@ look() {
     want gnuplot-nox 'gnuplot in PATH (figures only)' command -v gnuplot
     want fonts-dejavu-core 'a TrueType font (figures only)' a_font
     want hdf5-tools 'h5diff in PATH (tests only)' command -v h5diff
+    want strace 'strace in PATH (tests only)' command -v strace
     want procps 'pkill in PATH (tests only)' command -v pkill
     if [ -n "$lint" ]; then
         need clang-format 'clang-format in PATH' command -v clang-format
