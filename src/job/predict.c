@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { PIECE = 16384 }; /* training cells at once, whole blocks of an evaluation */
+enum { PIECE = 8192 }; /* training cells at once, whole blocks of an evaluation */
 
 /* The next rows from `at` that hold at most PIECE training cells, which row (PIECE) lists; returns
  * their end. */
