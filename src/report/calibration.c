@@ -7,8 +7,8 @@
 
 static const double COLDEST = 0.01, HOTTEST = 100;
 
-/* p (classes) = softmax of the logits over a temperature 1 / beta, in place of any underflow the
- * log-likelihood of `truth` is returned. */
+/* p (classes) = softmax of the logits over a temperature 1 / beta; returns the logarithm of
+ * p[truth], which does not underflow. */
 static double softmax(double *p, const float *log_prob, int classes, double beta, int truth)
 {
     double top = (double)log_prob[0], sum = 0;
@@ -49,6 +49,7 @@ static slope loss_slope(const known_cells *known, double beta, double *p)
 static double least_loss(const known_cells *known, double *p)
 {
     double low = 1 / HOTTEST, high = 1 / COLDEST, beta = 1;
+    if (loss_slope(known, beta, p).first == 0) return beta;
     if (loss_slope(known, low, p).first >= 0) return low;
     if (loss_slope(known, high, p).first <= 0) return high;
     for (int i = 0; i < 200; i++) {

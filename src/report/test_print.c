@@ -87,7 +87,7 @@ static void print_accuracy(const char *text, double accuracy, int n)
 static void print_baselines(const cz_head_result *r, const cz_summary *s)
 {
     char text[CZ_NAME_MAX + 64], name[SHOWN_MAX];
-    cz_note("  %s%s", r->name, r->adversary ? " (held out)" : "");
+    cz_note("  %s to be held against", head_name(name, r));
     snprintf(text, sizeof text, "chance, 1 of %d classes", r->classes);
     cz_note("    %s %7s %6.2f", shown(name, text, WHAT), "", 100 * r->chance);
     print_baseline("always the commonest class of training", &r->majority);
@@ -106,6 +106,5 @@ void test_print(const cz_summary *s)
 {
     print_scores(s->results);
     print_probabilities(s->results);
-    cz_note("  to be held against");
     for (int h = 0; h < s->results->heads; h++) print_baselines(&s->results->head[h], s);
 }
