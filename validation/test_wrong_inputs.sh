@@ -50,6 +50,12 @@ expect 3 'is a folder' "$work"
 expect 2 'data.h5ad' "$(config 'data:' '  source: h5ad')"
 expect 2 'train.epochs' "$(config 'train:' '  epochs: 1' '  epochs: 2')"
 
+expect 2 'expected KEY = A | B' $small --set 'data.filter=sex male'
+expect 2 'data.source is synthetic' $small --set 'data.filter=sex = male'
+expect 2 "split.method names 'tissue'" $small --dry-run --set split.method=group:tissue
+expect 2 'data.adversary_keys=[] trains' $small --dry-run --set 'data.adversary_keys=[age]'
+expect 3 'found male, female' $small --results "$work" --set split.method=column:sex
+
 kind=h5ad
 h5ad() { # exit-code words file settings...
     local code=$1 words=$2 file=$3
