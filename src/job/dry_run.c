@@ -4,7 +4,19 @@
 
 #include <stdlib.h>
 
-static int share(int cells, double part) { return (int)(part * cells + 0.5); }
+/* Cells of each part: counted where the split is known, else by the shares. */
+static void count_parts(int count[CZ_SPLITS], const cz_cells *cells, const cz_config *config)
+{
+    const char *key;
+    bool folds = cz_config_split(config, &key) == CZ_SPLIT_KFOLD;
+    double fold = 1.0 / config->split.folds;
+    double part[CZ_SPLITS] = {folds ? 1 - 2 * fold : config->split.train,
+                              folds ? fold : config->split.validation};
+    part[CZ_TEST] = 1 - part[CZ_TRAIN] - part[CZ_VALIDATION];
+    for (int p = 0; p < CZ_SPLITS; p++)
+        count[p] = cells->split ? 0 : (int)(part[p] * cells->n + 0.5);
+    for (int i = 0; i < cells->n && cells->split; i++) count[cells->split[i]]++;
+}
 
 /* Cells, model and labels of a configuration, shapes only. Rank 0. */
 static cz_status shape(cz_cells *cells, cz_model **model, const cz_config *config)
@@ -23,8 +35,9 @@ static cz_status shape(cz_cells *cells, cz_model **model, const cz_config *confi
 static void print_plan(const cz_config *config, const cz_cells *cells, const cz_model *model,
                        int ranks, int threads)
 {
-    int train = share(cells->n, config->split.train);
-    int validation = share(cells->n, config->split.validation);
+    int count[CZ_SPLITS];
+    count_parts(count, cells, config);
+    int train = count[CZ_TRAIN];
     int steps = cz_train_steps(train, config->train.batch);
     cz_dtype dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
     double bytes = (double)cz_train_bytes(config, model, cells->label.classes, train,
@@ -38,8 +51,11 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     for (int a = 0; a < cells->adversaries; a++)
         printf("%-16s %d classes, held out\n", cells->adversary[a].name,
                cells->adversary[a].classes);
-    printf("split            about %d train, %d validation, %d test\n", train, validation,
-           cells->n - train - validation);
+    printf("split            %s%d train, %d validation, %d test\n", cells->split ? "" : "about ",
+           train, count[CZ_VALIDATION], count[CZ_TEST]);
+    for (int r = 0; r < cells->facts.rules; r++)
+        printf("%-16s %s: %s\n", r ? "" : "rules", cells->facts.rule[r].name,
+               cells->facts.rule[r].text);
     printf("parameters       %zu\n", cz_params_weights(cz_model_params(model)));
     printf("steps            %d an epoch of batch %d, %d in %d epochs\n", steps,
            config->train.batch, steps * config->train.epochs, config->train.epochs);
