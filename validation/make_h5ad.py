@@ -64,10 +64,17 @@ def forms():
     wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
     data.layers["wide"] = wide
     data.layers["small"] = sparse.csr_matrix(counts.astype(np.uint16))
+    data.layers["csc"] = sparse.csc_matrix(counts)
+    data.layers["dense"] = counts.astype(np.float64)
+    data.layers["half"] = counts.astype(np.float16)
     data.layers["logs"] = sparse.csr_matrix(np.log1p(counts))
     embedding = rng.normal(size=(CELLS, WIDTH)).astype(np.float32)
     data.obsm["geneformer"] = embedding
     data.obsm["double"] = embedding.astype(np.float64)[:, :8]
+    data.obsm["sparse"] = sparse.csr_matrix(embedding)
+    data.obsm["columns"] = sparse.csc_matrix(embedding)
+    data.obsm["frame"] = pd.DataFrame(embedding, index=data.obs_names,
+                                      columns=[f"d{i}" for i in range(WIDTH)])
     data.obsm["gaps"] = np.where(np.isin(np.arange(CELLS), [6, 29])[:, None], np.nan, embedding)
     data.obsm["broken"] = np.where(np.arange(CELLS * WIDTH).reshape(CELLS, WIDTH) == 123, np.inf,
                                    embedding)
@@ -80,9 +87,11 @@ def write_forms(path):
     data.write_h5ad(path, compression="gzip")
     with h5py.File(path, "a") as file:
         column = file.create_dataset("obs/fixed", data=data.obs["plain"].map(
-            lambda text: text.encode()).to_numpy().astype("S20"))
+            lambda text: text.encode()).to_numpy().astype(h5py.string_dtype("utf-8", 20)))
         column.attrs["encoding-type"] = "string-array"
         column.attrs["encoding-version"] = "0.2.0"
+        names = [*file["obs"].attrs["column-order"], "fixed"]
+        file["obs"].attrs.create("column-order", names, dtype=h5py.string_dtype())
         # The same counts with each row's genes in descending order, and one count in two parts.
         group = file.create_group("layers/shuffled")
         for name, value in file["X"].attrs.items():
@@ -107,29 +116,20 @@ def write_forms(path):
 
 
 def write_refused(path):
-    """Forms that are not read: each must be named in the error."""
+    """What is no matrix of counts, and a column that tells nothing apart."""
     data = forms()
     del data.raw
     data.obs = data.obs[["donor_id", "cell_type", "sex"]]
     data.layers.clear()
-    data.layers["csc"] = sparse.csc_matrix(data.X)
-    data.layers["dense"] = data.X.toarray()
+    data.obsm.clear()
     data.layers["negative"] = -data.X
+    data.layers["negative dense"] = -data.X.toarray()
+    data.layers["negative columns"] = sparse.csc_matrix(-data.X)
     holes = data.X.copy()
     holes.data[5] = np.nan
     data.layers["nan"] = holes
-    embedding = data.obsm["geneformer"]
-    data.obsm.clear()
-    data.obsm["sparse"] = sparse.csr_matrix(embedding)
-    data.obsm["frame"] = pd.DataFrame(embedding, index=data.obs_names,
-                                      columns=[f"d{i}" for i in range(WIDTH)])
-    data.obs["nullable"] = pd.array([1, None] * (CELLS // 2), dtype="Int64")
     data.obs["one"] = pd.Categorical(["same"] * CELLS)
     data.write_h5ad(path)
-    with h5py.File(path, "a") as file:
-        column = file.create_dataset("obs/lzf", data=np.arange(CELLS), compression="lzf")
-        column.attrs["encoding-type"] = "array"
-        column.attrs["encoding-version"] = "0.2.0"
 
 
 def numbered(values):
@@ -146,6 +146,10 @@ def numbered(values):
     return {"codes": codes, "names": names}
 
 
+def dense(matrix):
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
 def expected(path):
     data = anndata.read_h5ad(path)
     columns = {key: numbered(data.obs[key])
@@ -155,14 +159,17 @@ def expected(path):
     joined = [f"{a}+{b}" for a, b in zip(data.obs["dataset_id"], data.obs["donor_id"])]
     columns["dataset_id+donor_id"] = numbered(joined)
     matrices = {"X": data.X, "raw": data.raw.X, "layer:wide": data.layers["wide"],
-                "layer:small": data.layers["small"], "layer:shuffled": data.X}
+                "layer:small": data.layers["small"], "layer:shuffled": data.X,
+                "layer:csc": data.layers["csc"],
+                "layer:dense": sparse.csr_matrix(data.layers["dense"]),
+                "layer:half": sparse.csr_matrix(data.layers["half"].astype(np.float32))}
     return {
         "cells": list(data.obs_names), "columns": columns,
         "genes": {"X": list(data.var_names), "raw": list(data.raw.var_names)},
         "symbols": list(data.var["symbol"]),
         "counts": {key: np.asarray(value.todense()).tolist() for key, value in matrices.items()},
-        "obsm": {key: np.asarray(data.obsm[key], np.float32).tolist()
-                 for key in ("geneformer", "double")},
+        "obsm": {key: np.asarray(dense(data.obsm[key]), np.float32).tolist()
+                 for key in ("geneformer", "double", "sparse", "columns", "frame")},
     }
 
 

@@ -234,7 +234,7 @@ static void check_refusals(const cz_comm *comm, cz_pool *pool)
 {
     int64_t begin[] = {0, 1, 2};
     int32_t gene[] = {0, 0};
-    float flat[] = {3, 3}, bad[] = {2.5f, -1}, nan[] = {1, NAN};
+    float flat[] = {3, 3};
     cz_csr counts = {.rows = 2, .genes = 1, .begin = begin, .gene = gene, .count = flat};
     uint8_t none[] = {0, 0}, both[] = {1, 1};
     cz_counts_model model;
@@ -248,19 +248,6 @@ static void check_refusals(const cz_comm *comm, cz_pool *pool)
     MPI_Allreduce(MPI_IN_PLACE, &refused, 1, MPI_INT, MPI_MIN, comm->mpi);
     if (comm->rank > 0) return;
     check(refused, "no training cell, or cells that do not vary, are refused by all ranks");
-    counts.count = bad;
-    check(cz_counts_check(&counts, 0, "F") == CZ_ERR_INPUT &&
-              strstr(cz_error_message(), "already normalised"),
-          "a count that is not whole is refused: %s", cz_error_message());
-    cz_error_clear();
-    bad[0] = 2;
-    check(cz_counts_check(&counts, 0, "F") == CZ_ERR_INPUT &&
-              strstr(cz_error_message(), "cell 1") && strstr(cz_error_message(), "negative"),
-          "a negative count is refused");
-    cz_error_clear();
-    counts.count = nan;
-    check(cz_counts_check(&counts, 0, "F") == CZ_ERR_INPUT, "a count that is NaN is refused");
-    cz_error_clear();
 }
 
 int main(int argc, char **argv)

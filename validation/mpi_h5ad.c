@@ -1,6 +1,7 @@
 /* AnnData files on any number of ranks: every form against what AnnData reads, and
  * real cells. */
-#include "../src/data/old.h"
+#include "../src/data/h5ad.h"
+#include "../src/data/h5ad_shard.h"
 #include "check.h"
 #include "czhpc/log.h"
 
@@ -54,13 +55,15 @@ static bool same_column(const cz_column *column, const char *key, int n)
     return true;
 }
 
-/* Every kind of column, as adversary, so that missing values stay. */
+/* Every kind of column, as adversary, so that missing values stay; with an embedding, which
+ * every cell has. */
 static void check_columns(void)
 {
     static const char *const keys[] = {"donor_id", "cell_type",      "sex",   "gaps",
                                        "pooled",   "plain",          "fixed", "flag",
                                        "number",   "number_category"};
     cz_config config = plain_config(FORMS);
+    config.data.features = CZ_FEATURES_OBSM;
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         cz_cells cells;
         /* "pooled" is no donor, but may be a class of something else. */
@@ -84,49 +87,60 @@ static void check_columns(void)
     if (!status) cz_cells_free(&cells);
 }
 
-/* This rank's rows of a matrix of counts, entry for entry. */
-static bool same_counts(const char *matrix, cz_cells *cells, uint64_t *hash)
+/* This rank's rows of a matrix of counts, entry for entry, and their depth. */
+static bool same_rows(const h5ad_shard *mine, int begin, json_t *rows)
 {
-    cz_config config = plain_config(FORMS);
-    old_plan plan;
-    cz_csr counts;
-    hid_t file;
-    strcpy(config.data.matrix, matrix);
-    if (old_plan_share(&plan, comm.rank ? CZ_OK : old_plan_make(&plan, &config, true), &comm))
-        return false;
-    int begin = plan.n * comm.rank / comm.size, end = plan.n * (comm.rank + 1) / comm.size;
-    uint64_t *mine = malloc((size_t)(end - begin) * sizeof *mine + 1);
-    if (cz_h5_open_shared(&file, FORMS, comm.mpi) ||
-        old_read_counts(&counts, mine, &plan, file, begin, end - begin, &comm))
-        return false;
-    cz_h5_close(&file);
-    json_t *rows = json_object_get(json_object_get(truth, "counts"), matrix);
-    bool same = plan.n == (int)json_array_size(rows);
-    for (int i = 0; i < counts.rows && same; i++) {
+    const cz_csr *counts = &mine->counts.csr;
+    bool same = counts->rows == mine->rows;
+    for (int i = 0; i < mine->rows && same; i++) {
         json_t *row = json_array_get(rows, (size_t)(begin + i));
-        int64_t k = counts.begin[i];
-        for (int g = 0; g < counts.genes && same; g++) {
+        int64_t k = counts->begin[i];
+        double total = 0;
+        for (int g = 0; g < counts->genes && same; g++) {
             double value = json_number_value(json_array_get(row, (size_t)g));
             if (value == 0) continue;
-            same = k < counts.begin[i + 1] && counts.gene[k] == g && counts.count[k] == value;
+            same = k < counts->begin[i + 1] && counts->gene[k] == g && counts->count[k] == value;
+            total += value;
             k++;
         }
-        same = same && k == counts.begin[i + 1];
+        same = same && k == counts->begin[i + 1] && mine->measure[2 * i] == (float)total &&
+               mine->measure[2 * i + 1] == (float)(k - counts->begin[i]) &&
+               mine->empty[i] == (total == 0);
     }
-    *hash = counts.rows > 0 ? mine[0] : 0;
-    cz_csr_free(&counts);
-    old_plan_free(&plan);
-    free(mine);
-    return same && !cz_h5ad_cells(cells, &config, &comm, pool);
+    return same;
+}
+
+static bool same_counts(const char *matrix, cz_cells *cells, uint64_t *hash)
+{
+    static h5ad_files files;
+    cz_config config = plain_config(FORMS);
+    h5ad_shard mine;
+    uint8_t keep[30];
+    memset(keep, 1, sizeof keep);
+    strcpy(config.data.matrix, matrix);
+    config.data.missing = CZ_MISSING_DROP; /* cell 11 has no counts */
+    if (h5ad_files_open(&files, &config, &comm)) return false;
+    int n = files.table.n, begin = n * comm.rank / comm.size, end = n * (comm.rank + 1) / comm.size;
+    cells->measures = 2;
+    if (h5ad_shard_open(&mine, &files, keep, begin, end, 2) ||
+        h5ad_shard_read(&mine, cells, &files, &comm))
+        return false;
+    json_t *rows = json_object_get(json_object_get(truth, "counts"), matrix);
+    bool same = n == (int)json_array_size(rows) && same_rows(&mine, begin, rows);
+    *hash = mine.rows > 0 ? mine.hash[0] : 0;
+    h5ad_shard_free(&mine);
+    h5ad_files_close(&files);
+    return same && !cz_h5ad_cells(cells, &config, &comm, pool) && cells->n == 29;
 }
 
 static void check_counts(void)
 {
-    static const char *const matrices[] = {"X", "layer:wide", "layer:small", "layer:shuffled",
-                                           "raw"};
+    static const char *const matrices[] = {
+        "X",         "layer:wide",  "layer:small", "layer:shuffled",
+        "layer:csc", "layer:dense", "layer:half",  "raw"};
     cz_cells first = {0};
     uint64_t first_hash = 0;
-    for (int m = 0; m < 5; m++) {
+    for (int m = 0; m < 8; m++) {
         cz_cells cells = {0};
         uint64_t hash = 0;
         check_all(same_counts(matrices[m], &cells, &hash), "%s as AnnData reads it %s", matrices[m],
@@ -143,7 +157,7 @@ static void check_counts(void)
             check_all(cells.width % 8 == 0, "%s", cells.facts.features);
             continue;
         }
-        if (m < 4) {
+        if (m < 7) {
             bool same = cells.x && hash == first_hash && cells.width == first.width &&
                         !memcmp(cells.x, first.x, bytes);
             check_all(same, "the same cells and features from X and %s", matrices[m]);
@@ -153,26 +167,33 @@ static void check_counts(void)
     cz_cells_free(&first);
 }
 
+static bool make_plan(h5ad_plan *plan, const cz_config *config)
+{
+    h5ad_request request;
+    h5ad_request_make(&request, config, 0);
+    return !h5ad_plan_make(plan, &request);
+}
+
 static void check_names(void)
 {
+    static h5ad_plan plan;
     cz_config config = plain_config(FORMS);
-    old_plan plan;
     if (comm.rank > 0) return;
     strcpy(config.data.matrix, "raw");
-    bool same = !old_plan_make(&plan, &config, true);
+    bool same = make_plan(&plan, &config);
     json_t *cells = json_object_get(truth, "cells");
     json_t *genes = json_object_get(json_object_get(truth, "genes"), "raw");
     for (int i = 0; same && i < plan.n; i++)
         same = !strcmp(plan.cell_name[i], json_string_value(json_array_get(cells, (size_t)i)));
-    for (int g = 0; same && g < plan.width; g++)
-        same = !strcmp(plan.gene_name[g], json_string_value(json_array_get(genes, (size_t)g)));
+    for (int g = 0; same && g < plan.matrix.columns; g++)
+        same = !strcmp(plan.gene[g], json_string_value(json_array_get(genes, (size_t)g)));
     check(same, "names of cells and genes");
-    old_plan_free(&plan);
+    h5ad_plan_free(&plan);
     strcpy(config.data.matrix, "X");
     strcpy(config.data.gene_key, "symbol");
-    same = !old_plan_make(&plan, &config, true) && !strcmp(plan.gene_name[23], "sym23");
+    same = make_plan(&plan, &config) && !strcmp(plan.gene[23], "sym23");
     check(same, "genes named by a column");
-    old_plan_free(&plan);
+    h5ad_plan_free(&plan);
 }
 
 static void check_embedding(const char *key, int width)
@@ -286,6 +307,9 @@ int main(int argc, char **argv)
     check_names();
     check_embedding("geneformer", 10);
     check_embedding("double", 8);
+    check_embedding("sparse", 10);
+    check_embedding("columns", 10);
+    check_embedding("frame", 10);
     check_dropping();
     check_shape();
     check_real();

@@ -34,6 +34,9 @@ typedef struct cz_data_facts {
     int read, dropped;             /* cells in the file; cells left out for missing values */
     int duplicates;                /* cells whose feature row stands in the file before */
     int unknown[CZ_KEYS_MAX];      /* cells of unknown class, per adversary */
+    int genes;                     /* of counts, before any is chosen; 0 of an embedding */
+    int64_t entries;               /* values stored of the cells that their columns let stay, as
+                                    * far as the files' structure tells */
     int rules;
     cz_rule rule[CZ_RULES_MAX];
 } cz_data_facts;

@@ -7,11 +7,6 @@
 
 #include <mpi.h>
 
-/* Lets a child process walk(context) first: HDF5 1.10 crashes or hangs on some damaged files.
- * The walk's own outcome is thrown away; call it again when this returns CZ_OK. CZ_ERR_INPUT:
- * the child died, or used more processor time than a file of this size can need. Local. */
-cz_status cz_h5_probe(const char *path, cz_status (*walk)(void *context), void *context);
-
 /* Opens a file that cz_h5_open_file() on one rank has found good for collective reading
  * (MPI-IO; on NFS by each rank alone), without a lock. Collective over `comm`; the outcome is not
  * agreed. */

@@ -24,25 +24,6 @@ void cz_counts_model_free(cz_counts_model *model)
     *model = (cz_counts_model){0};
 }
 
-cz_status cz_counts_check(const cz_csr *counts, int first, const char *source)
-{
-    for (int i = 0; i < counts->rows; i++) {
-        for (int64_t k = counts->begin[i]; k < counts->begin[i + 1]; k++) {
-            float v = counts->count[k];
-            const char *what = !isfinite(v)     ? "is not finite: the file is damaged"
-                               : v < 0          ? "is negative: this is no matrix of counts"
-                               : v != floorf(v) ? "is not whole: the matrix looks already "
-                                                  "normalised. Name one of raw counts in "
-                                                  "data.matrix (raw, or layer:NAME)"
-                                                : NULL;
-            if (what)
-                return cz_fail(CZ_ERR_INPUT, "%s: %g in cell %d, gene %d (from 0) %s", source,
-                               (double)v, first + i, counts->gene[k], what);
-        }
-    }
-    return CZ_OK;
-}
-
 cz_status counts_normalise(cz_csr *counts, double target_sum)
 {
     counts->factor = cz_alloc((size_t)counts->rows, sizeof *counts->factor, "the sums of counts");

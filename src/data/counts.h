@@ -40,10 +40,6 @@ typedef struct cz_counts_model {
 
 void cz_counts_model_free(cz_counts_model *model);
 
-/* Checks that counts are finite, whole and not negative. `first` is the file's number of row
- * 0 and `source` names the file and matrix in the message. Local. CZ_ERR_INPUT. */
-cz_status cz_counts_check(const cz_csr *counts, int first, const char *source);
-
 /* Fits on the rows whose train[i] is not 0: the most variable genes ("seurat" dispersions:
  * Satija et al. 2015, as scanpy.pp.highly_variable_genes computes them), their means, and the
  * leading `components` right singular vectors: of up to 4,096 genes from all products of two

@@ -97,7 +97,7 @@ static cz_status choose_genes(gene_list *list, int32_t *place, const uint8_t *mi
 static void forget_identity(gene_list *list, const h5ad_plan *plans)
 {
     for (int f = 0; f < list->files; f++) {
-        bool same = plans[f].matrix.columns == list->genes;
+        bool same = list->number[f] && plans[f].matrix.columns == list->genes;
         for (int g = 0; same && g < list->genes; g++) same = list->number[f][g] == g;
         if (!same) continue;
         free(list->number[f]);
