@@ -319,5 +319,10 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t rows = (size_t)(train_cells + evaluated_cells) / (size_t)ranks;
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
-    return rows * width + (3 + (size_t)threads) * arrays + (size_t)threads * workspace;
+    /* At the end rank 0 gathers what every head says of every evaluated cell. */
+    size_t classes = 0, evaluated = (size_t)(evaluated_cells + evaluated_cells / ranks);
+    for (int h = 0; h < cz_model_get_spec(model)->head_count; h++)
+        classes += (size_t)cz_model_get_spec(model)->head[h].classes;
+    return rows * width + evaluated * classes * sizeof(float) + (3 + (size_t)threads) * arrays +
+           (size_t)threads * workspace;
 }
