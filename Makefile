@@ -31,7 +31,7 @@ MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench validate install clean help FORCE
+.PHONY: all check demo figures lint bench validate mutants install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -82,8 +82,12 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
-validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
+validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh
+
+mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
+	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 CZHPC_MUTANTS=3000 \
+	    mpirun -np 1 $< 2>$(BUILD)/mutants.log
 
 install: all ## copy czhpc, its configs and its label table under PREFIX
 	install -D -m 755 $(BUILD)/czhpc $(DESTDIR)$(PREFIX)/bin/czhpc

@@ -1,6 +1,6 @@
 /* Damaged AnnData files: each ends in success or one clear error within 10 s, the same on every
  * rank, and the process lives on. By seed, from the committed files, on several configurations.
- *   CZHPC_MUTANTS=N    how many (3,000 in make mutants); else a sample
+ *   CZHPC_MUTANTS=N    how many (3,000 by make mutants); else a sample
  *   CZHPC_MUTANT=SEED  that one alone, its file kept as mutant.h5ad */
 #include "check.h"
 #include "czhpc/data.h"
