@@ -58,9 +58,14 @@ cz_status cz_result_tables_write(const char *folder, const cz_results *results,
 /* Five test cells, evenly spread, of an evaluation with probabilities. */
 void cz_samples_print(const cz_evaluation *test, const cz_cells *cells);
 
-/* Draws FOLDER/figures/{training_curves,target_loss,adversary_loss}.{png,pdf} from
- * FOLDER/metrics.jsonl by gnuplot; script and data lie beside every picture. *drawn = false,
- * and a note, where there is no gnuplot: data and scripts are written all the same. */
-cz_status cz_figures_draw(const char *folder, const cz_cells *cells, bool *drawn);
+/* Draws FOLDER/figures/NAME.{png,pdf} by gnuplot, with the script (.gp) and data (.dat) of each:
+ *   training_curves, target_loss, adversary_loss    from FOLDER/metrics.jsonl
+ *   confusion_matrix, accuracy_by_label, reliability    of the target on the test cells
+ *   perceiver_attention_heatmap, text_attention_heatmap    the latter only with text
+ * Text out of the data is printed as it stands and runs nothing. *drawn = false, and a note,
+ * where there is no gnuplot: data and scripts are written all the same. CZ_ERR_IO,
+ * CZ_ERR_MEMORY. */
+cz_status cz_figures_draw(const char *folder, const cz_cells *cells, const cz_results *results,
+                          const cz_attention *attention, bool *drawn);
 
 #endif

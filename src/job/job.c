@@ -92,7 +92,8 @@ static cz_status peak_memory(double *mib, const cz_comm *comm)
     return CZ_OK;
 }
 
-static cz_status write_results(job *j, const cz_evaluation *test, cz_summary *summary)
+static cz_status write_results(job *j, const cz_evaluation *test, const cz_attention *attention,
+                               cz_summary *summary)
 {
     char path[3 * CZ_PATH_MAX];
     const cz_params *params = cz_model_params(j->model);
@@ -100,7 +101,8 @@ static cz_status write_results(job *j, const cz_evaluation *test, cz_summary *su
     snprintf(path, sizeof path, "%s/model.safetensors", j->folder.path);
     CZ_TRY(cz_safetensors_write(path, params->entry, params->count, cz_trainer_weights(j->trainer),
                                 cz_backend_dtype(j->backend), NULL, 0));
-    CZ_TRY(cz_figures_draw(j->folder.path, &j->cells, &summary->figures));
+    CZ_TRY(
+        cz_figures_draw(j->folder.path, &j->cells, summary->results, attention, &summary->figures));
     summary->total_s = MPI_Wtime() - j->options->started;
     snprintf(path, sizeof path, "%s/summary.json", j->folder.path);
     CZ_TRY(cz_summary_write(path, summary));
@@ -142,12 +144,14 @@ static cz_status report(job *j, const cz_evaluation *validation, const cz_evalua
     if (j->config->eval.bayes)
         CZ_TRY(cz_cells_optimum(&summary.optimum, &j->cells, j->config, CZ_TEST, j->comm, j->pool));
     CZ_TRY(peak_memory(&summary.peak_mib, j->comm));
-    cz_status status = CZ_OK;
-    if (j->comm->rank == 0) {
+    cz_attention attention = {0};
+    cz_status status = cz_trainer_attention(j->trainer, CZ_TEST, &attention);
+    if (!status && j->comm->rank == 0) {
         status = cz_results_make(&results, test, validation, &j->cells);
-        if (!status) status = write_results(j, test, &summary);
+        if (!status) status = write_results(j, test, &attention, &summary);
         cz_results_free(&results);
     }
+    cz_attention_free(&attention);
     return cz_comm_agree(j->comm, status);
 }
 

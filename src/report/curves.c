@@ -68,8 +68,8 @@ static void write_script(const figure *f, const curve_figure *of, json_t *lines,
     figure_margins(f, 40, 8, 44, 18);
     fprintf(f->script,
             "set xlabel 'epoch' offset 0,0.3\nset ylabel '%s' offset 0.8,0\n"
-            "set key at screen 0.5, screen 0.02 center bottom horizontal\n"
-            "set grid ytics\nset offsets 0.3, 0.3, 0, 0\n",
+            "set key at screen 0.5, screen 0.02 center bottom horizontal Left reverse\n"
+            "set grid ytics\nset autoscale xfix\nset offsets 0.3, 0.3, 0, 0\n",
             of->axis);
     if (json_array_size(lines) <= 12) fputs("set xtics 1\n", f->script);
     for (int pdf = 0; pdf < 2; pdf++) {

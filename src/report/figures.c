@@ -3,7 +3,8 @@
 #include "czhpc/log.h"
 #include "czhpc/report.h"
 
-cz_status cz_figures_draw(const char *folder, const cz_cells *cells, bool *drawn)
+cz_status cz_figures_draw(const char *folder, const cz_cells *cells, const cz_results *results,
+                          const cz_attention *attention, bool *drawn)
 {
     char figures[3 * CZ_PATH_MAX], metrics[3 * CZ_PATH_MAX];
     figure_list list = {.folder = figures};
@@ -12,6 +13,10 @@ cz_status cz_figures_draw(const char *folder, const cz_cells *cells, bool *drawn
     snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", folder);
     CZ_TRY(cz_make_folder(figures));
     CZ_TRY(curves_write(&list, metrics, cells));
+    CZ_TRY(confusion_write(&list, results, cells));
+    CZ_TRY(by_label_write(&list, results, cells));
+    CZ_TRY(reliability_write(&list, results));
+    CZ_TRY(attention_write(&list, attention));
     figures_run(&list, &pictures);
     *drawn = pictures > 0;
     if (pictures < list.count)

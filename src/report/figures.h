@@ -9,4 +9,16 @@
 /* Accuracy and loss over the epochs, from the lines of a file of metrics. None without lines. */
 cz_status curves_write(figure_list *list, const char *metrics, const cz_cells *cells);
 
+/* Truth by prediction of the target on the test cells, as shares of each row. */
+cz_status confusion_write(figure_list *list, const cz_results *results, const cz_cells *cells);
+
+/* The target's accuracy in each class of the label, best first, with intervals. */
+cz_status by_label_write(figure_list *list, const cz_results *results, const cz_cells *cells);
+
+/* Accuracy against confidence of the target, before and after the temperature. */
+cz_status reliability_write(figure_list *list, const cz_results *results);
+
+/* Latents by tokens, clustered; expression by text, where there is text. */
+cz_status attention_write(figure_list *list, const cz_attention *attention);
+
 #endif

@@ -2,6 +2,7 @@
 #include "czhpc/config.h"
 #include "names.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -62,14 +63,15 @@ cz_status figure_close(figure *f)
 
 void figure_quote(FILE *out, const char *text)
 {
-    fputc('\'', out);
+    fputc('"', out);
     while (*text) {
         size_t size;
         const char *at = name_character(&text, &size);
-        if (*at == '\'') fputc('\'', out);
-        fwrite(at, 1, size, out);
+        bool plain = size > 1 || isalnum((unsigned char)*at) || strchr(" _-+.,:;/()=", *at);
+        if (plain) fwrite(at, 1, size, out);
+        else fprintf(out, "\\%03o", (unsigned)(unsigned char)*at);
     }
-    fputc('\'', out);
+    fputc('"', out);
 }
 
 void figure_margins(const figure *f, double left, double right, double bottom, double top)
@@ -114,17 +116,20 @@ void figure_output(const figure *f, bool pdf)
     fprintf(f->script, "set output '%s.%s'\n", f->name, pdf ? "pdf" : "png");
 }
 
-void figure_palette(const figure *f, bool light_zero)
+void figure_palette(const figure *f, bool from_white)
 {
-    static const char *const viridis[] = {"#440154", "#48186a", "#472d7b", "#424086", "#3b528b",
-                                          "#33638d", "#2c728e", "#26828e", "#21918c", "#1fa088",
-                                          "#28ae80", "#3fbc73", "#5ec962", "#84d44b", "#addc30",
-                                          "#d8e219", "#fde725"};
-    enum { COLOURS = sizeof viridis / sizeof *viridis };
+    enum { COLOURS = 17 };
+    static const char *const viridis[COLOURS] = {
+        "#440154", "#48186a", "#472d7b", "#424086", "#3b528b", "#33638d",
+        "#2c728e", "#26828e", "#21918c", "#1fa088", "#28ae80", "#3fbc73",
+        "#5ec962", "#84d44b", "#addc30", "#d8e219", "#fde725"};
+    static const char *const white[COLOURS] = {
+        "#fcfcfc", "#e2f1f7", "#c8e5f2", "#afd9ec", "#98cce7", "#82bfe0",
+        "#6eb0d9", "#5da2d0", "#4e93c5", "#4284b9", "#3975ab", "#33679c",
+        "#2e598b", "#2a4b79", "#263f67", "#223354", "#1d2841"};
+    const char *const *colour = from_white ? white : viridis;
     fputs("set palette maxcolors 0 defined (", f->script);
-    for (int i = 0; i < COLOURS; i++)
-        fprintf(f->script, "%s%d '%s'", i ? ", " : "", i,
-                viridis[light_zero ? COLOURS - 1 - i : i]);
+    for (int i = 0; i < COLOURS; i++) fprintf(f->script, "%s%d '%s'", i ? ", " : "", i, colour[i]);
     fputs(")\n", f->script);
 }
 

@@ -45,9 +45,12 @@ cz_status figure_open(figure *f, figure_list *list, const char *name, double wid
 /* Closes both and adds the figure to its list. CZ_ERR_IO: they were not written whole. */
 cz_status figure_close(figure *f);
 
-/* Writes text of any content so that gnuplot prints it and nothing else: within single quotes
- * gnuplot knows no backslash, backquote, variable or macro; a quote is doubled; the terminals are
- * told that braces, ^ and _ mean nothing. Tic labels are formats: names of data are labels. */
+/* Writes text of any content so that gnuplot prints it and runs nothing: between double quotes
+ * stand letters, digits, harmless punctuation and characters beyond ASCII; all else is \ooo, which
+ * gnuplot reads after it has looked for quotes, backquotes, variables and macros. (Single quotes
+ * will not do: gnuplot 5 takes a doubled one at the beginning of a string for its end.) The
+ * terminals are told that braces, ^ and _ mean nothing. Tic labels are formats, where % counts:
+ * names out of the data are labels. */
 void figure_quote(FILE *out, const char *text);
 
 /* The area of the plot, by its distances from the edges. */
@@ -62,8 +65,9 @@ void figure_name(const figure *f, const char *name, const char *x, const char *y
 /* Sends what follows to NAME.png or NAME.pdf: the same picture at 300 dots an inch. */
 void figure_output(const figure *f, bool pdf);
 
-/* viridis, perceptually uniform. van der Walt & Smith 2015; light_zero: from its other end. */
-void figure_palette(const figure *f, bool light_zero);
+/* Perceptually uniform colours: viridis (van der Walt & Smith 2015), or from white to dark blue in
+ * equal steps of OKLab (Ottosson 2020), for numbers to stand on. */
+void figure_palette(const figure *f, bool from_white);
 
 /* Runs gnuplot on every script at once; *drawn of them became pictures. */
 void figures_run(const figure_list *list, int *drawn);

@@ -43,6 +43,15 @@ const char *name_character(const char **text, size_t *size)
     return " ";
 }
 
+void name_write(FILE *out, const char *text)
+{
+    while (*text) {
+        size_t size;
+        const char *at = name_character(&text, &size);
+        fwrite(at, 1, size, out);
+    }
+}
+
 /* Advances of the printable ASCII characters of DejaVu Sans, hundredths of an em. */
 static const unsigned char advance[95] = {
     32, 40, 46, 84, 64, 95, 78, 27, 39,  39, 50, 84, 32, 36, 32, 34, 64, 64, 64, 64, 64, 64, 64, 64,

@@ -5,6 +5,8 @@
 
 #include "czhpc/status.h"
 
+#include <stdio.h>
+
 typedef struct shown_name {
     char text[256];
 } shown_name;
@@ -12,6 +14,9 @@ typedef struct shown_name {
 /* The next character of *text as a figure shows it, `size` bytes; moves *text on. A control
  * character or a line separator shows as a space, what is not UTF-8 as U+FFFD. */
 const char *name_character(const char **text, size_t *size);
+
+/* Writes a text as these characters: without a tab or the end of a line, for a field of data. */
+void name_write(FILE *out, const char *text);
 
 /* Width of a text in DejaVu Sans, in sizes of the font (em). An estimate beyond ASCII. */
 double name_width(const char *text);
