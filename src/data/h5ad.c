@@ -17,9 +17,12 @@ static int padded(int width, const cz_config *config)
     return (width + tokens - 1) / tokens * tokens;
 }
 
-static void say_genes(cz_data_facts *facts, const h5ad_files *files)
+/* What is said of names that several files, or genes or cells of a file, share. */
+static void say_names(cz_data_facts *facts, const h5ad_files *files)
 {
     const gene_list *genes = &files->genes;
+    int64_t all = 0;
+    for (int f = 0; f < files->count; f++) all += files->plan[f].matrix.columns;
     if (files->count > 1 && files->counts)
         rules_say(facts, "genes", genes->genes,
                   "%d of the %d genes of the first file are in all %d files, matched by name; "
@@ -27,8 +30,13 @@ static void say_genes(cz_data_facts *facts, const h5ad_files *files)
                   genes->genes, genes->first_genes, files->count);
     if (genes->repeated)
         rules_say(facts, "repeated genes", genes->repeated,
-                  "%d genes have the name of one before in their file; %s", genes->repeated,
+                  "%d of %lld genes have the name of an earlier one in their file; %s",
+                  genes->repeated, (long long)all,
                   files->count > 1 ? "their counts are added up" : "they are kept apart");
+    if (files->repeated_cells)
+        rules_say(facts, "repeated names", files->repeated_cells,
+                  "%d of %d cells have the name of an earlier one; results name them by it too",
+                  files->repeated_cells, files->table.n);
 }
 
 static void name_measure(cz_cells *cells, const char *name)
@@ -72,7 +80,7 @@ static cz_status choose_cells(cz_cells *cells, uint8_t **keep, h5ad_files *files
     cells->cell_name = files->table.cell_name;
     files->table.cell_name = NULL;
     h5ad_files_name(cells->facts.source, sizeof cells->facts.source, config);
-    say_genes(&cells->facts, files);
+    say_names(&cells->facts, files);
     *keep = cz_alloc((size_t)files->table.n, 1, "the cells to keep");
     if (!*keep) return CZ_ERR_MEMORY;
     CZ_TRY(rules_choose(cells, *keep, &files->table, config));

@@ -1,5 +1,7 @@
 #include "h5ad_files.h"
 
+#include "names.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +56,20 @@ static cz_status check_widths(const h5ad_files *files)
     return CZ_OK;
 }
 
+/* Counts the names that stand again; where names are known, on rank 0. */
+static cz_status count_repeated(h5ad_files *files)
+{
+    const cell_table *table = &files->table;
+    name_set names;
+    if (!table->cell_name) return CZ_OK;
+    CZ_TRY(name_set_open(&names, table->n));
+    for (int i = 0; i < table->n; i++)
+        name_set_add(&names, table->cell_name[i], strlen(table->cell_name[i]));
+    files->repeated_cells = table->n - names.count;
+    name_set_free(&names);
+    return CZ_OK;
+}
+
 /* What all ranks compute alike from the plans. */
 static cz_status join(h5ad_files *files)
 {
@@ -69,7 +85,11 @@ cz_status h5ad_files_open(h5ad_files *files, const cz_config *config, const cz_c
 {
     *files = (h5ad_files){.counts = config->data.features == CZ_FEATURES_COUNTS};
     cz_status status = make_plans(files, config, comm);
-    if (!status) status = comm ? cz_comm_agree(comm, join(files)) : join(files);
+    if (!status) status = join(files);
+    if (!status) status = count_repeated(files);
+    if (comm && files->count == config->data.h5ad.count) status = cz_comm_agree(comm, status);
+    if (comm && !status)
+        status = cz_comm_broadcast(comm, status, &files->repeated_cells, sizeof(int));
     if (status) h5ad_files_close(files);
     return status;
 }

@@ -13,7 +13,8 @@ typedef struct h5ad_files {
     h5ad_request request; /* of the first file; the others differ in their path */
     h5ad_plan plan[CZ_TEXTS_MAX];
     cell_table table;
-    gene_list genes; /* of counts */
+    gene_list genes;    /* of counts */
+    int repeated_cells; /* whose name an earlier cell bears */
 } h5ad_files;
 
 /* Rank 0 looks into each file, and tells all ranks what it found. Collective; with comm NULL
