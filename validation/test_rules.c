@@ -249,8 +249,8 @@ static void check_filters(void)
           "so != keeps it, and says so");
     cz_cells_free(&cells);
     check(refused(filtered(&cells, "sex = Male", NULL), CZ_ERR_INPUT,
-                  "no cell has the value 'Male' of sex, did you mean 'male'?; there are: male, "
-                  "female, unknown"),
+                  "no cell has the value 'Male' of sex, did you mean 'male'?; there are: 'male', "
+                  "'female', 'unknown'"),
           "a value that no cell has: the nearest, and those there are");
     cz_cells_free(&cells);
     check(refused(filtered(&cells, "sex = male", "sex = female"), CZ_ERR_INPUT,

@@ -77,7 +77,10 @@ h5ad 3 'text.h5ad' "$work/text.h5ad"
 h5ad 3 'short.h5ad' "$work/short.h5ad"
 h5ad 3 'cut.h5ad' "$work/cut.h5ad"
 h5ad 3 'nobody' "$work/cells.h5ad" data.target_key=nobody
-h5ad 3 'age' "$work/cells.h5ad" 'data.adversary_keys=[age]'
+h5ad 3 'data.adversary_keys=[] trains' "$work/cells.h5ad" 'data.adversary_keys=[age]'
+h5ad 3 "did you mean 'male'" "$work/cells.h5ad" 'data.filter=sex = Male'
+h5ad 3 'no cell is left' "$work/cells.h5ad" data.min_cells=1000000
+h5ad 3 'found donor_' "$work/cells.h5ad" split.method=column:donor_id
 h5ad 3 'umap' "$work/cells.h5ad" data.obsm=umap
 h5ad 3 'X' "$work/cells.h5ad" data.features=counts
 

@@ -80,8 +80,9 @@ static cz_status no_such_value(const cz_column *column, const char *value, const
     int shown = 0;
     for (; shown < column->classes && shown < SHOWN; shown++) {
         size_t size = strlen(column->class_name[shown]);
-        if (used + size + 3 > sizeof there) break;
-        used += (size_t)sprintf(there + used, "%s%s", shown ? ", " : "", column->class_name[shown]);
+        if (used + size + 5 > sizeof there) break;
+        used +=
+            (size_t)sprintf(there + used, "%s'%s'", shown ? ", " : "", column->class_name[shown]);
     }
     char more[32] = "";
     if (shown < column->classes)
