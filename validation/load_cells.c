@@ -17,6 +17,29 @@ static double peak_mib(const cz_comm *comm)
     return mib;
 }
 
+/* Each feature's part of the sum of their variances over all cells. Collective. */
+static void print_variances(const cz_cells *cells, const cz_comm *comm)
+{
+    enum { MOST = 1024 };
+    double sum[2 * MOST] = {0}, all = 0;
+    int width = cells->width < MOST ? cells->width : MOST;
+    int rows = cells->begin[comm->rank + 1] - cells->begin[comm->rank];
+    for (int i = 0; i < rows; i++) {
+        for (int k = 0; k < width; k++) {
+            double v = cells->x[(size_t)i * (size_t)cells->width + (size_t)k];
+            sum[k] += v;
+            sum[MOST + k] += v * v;
+        }
+    }
+    MPI_Allreduce(MPI_IN_PLACE, sum, 2 * MOST, MPI_DOUBLE, MPI_SUM, comm->mpi);
+    for (int k = 0; k < width; k++)
+        all += sum[k] = sum[MOST + k] / cells->n - sum[k] / cells->n * (sum[k] / cells->n);
+    if (comm->rank > 0) return;
+    printf("share");
+    for (int k = 0; k < width; k++) printf(" %.8g", sum[k] / all);
+    printf("\n");
+}
+
 static cz_status load(const char *path, const cz_override *overrides, int count,
                       const cz_comm *comm)
 {
@@ -34,6 +57,7 @@ static cz_status load(const char *path, const cz_override *overrides, int count,
     if (comm->rank == 0)
         printf("seconds %.3f\npeak_mib %.1f\nbefore_mib %.1f\ncells %d\nfeatures %s\n", seconds,
                peak, before, cells.n, cells.facts.features);
+    print_variances(&cells, comm);
     cz_cells_free(&cells);
     return CZ_OK;
 }
