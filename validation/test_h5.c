@@ -104,6 +104,8 @@ static void check_files(void)
     check(cz_h5_open_file(&file, "/no/such.h5") == CZ_ERR_INPUT && file < 0 && said("No such file"),
           "a missing file");
     check(cz_h5_open_file(&file, "/tmp") == CZ_ERR_INPUT && said("folder"), "a folder");
+    check(cz_h5_open_file(&file, "/dev/zero") == CZ_ERR_INPUT && said("no regular file"),
+          "a device, which like a pipe might never end");
     check(cz_h5_open_file(&file, "/proc/self/exe") == CZ_ERR_INPUT && said("not an HDF5"),
           "another kind of file");
     if (!check(!truncate(path, 600) && cz_h5_open_file(&file, path) == CZ_ERR_INPUT &&

@@ -101,6 +101,8 @@ cz_status cz_h5_open_file(hid_t *file, const char *path)
         return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
     if (S_ISDIR(status.st_mode))
         return cz_fail(CZ_ERR_INPUT, "%s: is a folder, an HDF5 file was expected", path);
+    if (!S_ISREG(status.st_mode)) /* a pipe would be waited for */
+        return cz_fail(CZ_ERR_INPUT, "%s: is no regular file, an HDF5 file was expected", path);
     if (H5Fis_hdf5(path) <= 0) return cz_fail(CZ_ERR_INPUT, "%s: is not an HDF5 file", path);
     hid_t access_list = h5_access();
     *file = H5Fopen(path, H5F_ACC_RDONLY, access_list);
