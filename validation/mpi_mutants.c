@@ -23,8 +23,9 @@ static void copy(const char *from, const char *to)
     fclose(out);
 }
 
-/* What is asked of a file: every matrix and several kinds of columns in turn. */
-static cz_config config_of(uint64_t seed)
+/* What is asked of a file: every matrix and several kinds of columns in turn; of a file that has
+ * but one of each, always that. */
+static cz_config config_of(uint64_t seed, const char *source)
 {
     static const struct {
         const char *matrix, *obsm, *target;
@@ -37,7 +38,8 @@ static cz_config config_of(uint64_t seed)
         {"", "double", "donor_id"},
         {"X", "", "dataset_id+donor_id"},
     };
-    size_t which = cz_hash(1, &seed, sizeof seed) % (sizeof asked / sizeof *asked);
+    bool many = strstr(source, "forms.h5ad") != NULL;
+    size_t which = !many ? 0 : cz_hash(1, &seed, sizeof seed) % (sizeof asked / sizeof *asked);
     cz_config config;
     cz_config_defaults(&config);
     config.data.source = CZ_SOURCE_H5AD;
@@ -75,7 +77,7 @@ static void try_mutant(tally *sum, uint64_t seed, const char *source)
         if (getenv("CZHPC_MUTANT")) copy(path, "mutant.h5ad");
     }
     MPI_Barrier(comm.mpi);
-    cz_config config = config_of(seed);
+    cz_config config = config_of(seed, source);
     alarm(60); /* ends the test where a rank hangs; the line above tells of which */
     double began = MPI_Wtime();
     cz_status status = cz_cells_load(&cells, &config, &comm, pool);

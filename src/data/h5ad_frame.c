@@ -39,9 +39,7 @@ cz_status h5ad_look(cz_h5_kind *kind, hid_t file, const char *place)
     if (H5Oget_info_by_name(file, "/", &root, H5P_DEFAULT) < 0 ||
         H5Oget_info_by_name(file, place, &info, H5P_DEFAULT) < 0)
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
-                          "cannot be opened: it is damaged, or was written by a newer HDF5 (then "
-                          "rewrite the file with that version's h5repack, or in Python with "
-                          "anndata.read_h5ad(FILE).write_h5ad(NEW))");
+                          "cannot be opened: the link leads nowhere, or the file is damaged");
     if (info.fileno != root.fileno)
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "lies in another file, which is not followed: write all into one, in "
