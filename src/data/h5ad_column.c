@@ -1,6 +1,7 @@
 /* Columns of AnnData's data frames: texts, categories, numbers, booleans; plain or nullable. */
 #include "column.h"
 #include "czhpc/rng.h"
+#include "czhpc/text.h"
 #include "h5ad_parts.h"
 
 #include <limits.h>
@@ -29,14 +30,14 @@ static cz_status find_values(char values[H5AD_PLACE_MAX], char mask[H5AD_PLACE_M
                              const char *place)
 {
     cz_h5_kind kind;
-    h5ad_encoding encoding;
+    h5ad_text encoding;
     mask[0] = 0;
     CZ_TRY(h5ad_look(&kind, file, place));
     if (kind == CZ_H5_NONE)
         return cz_h5_fail(CZ_ERR_INPUT, file, place, "is missing: the file is damaged");
-    CZ_TRY(h5ad_encoding_of(encoding, file, place));
+    CZ_TRY(h5ad_text_of(encoding, file, place, "encoding-type"));
     if (kind == CZ_H5_DATASET) {
-        memcpy(values, place, strlen(place) + 1);
+        cz_text_copy(values, H5AD_PLACE_MAX, place);
         return CZ_OK;
     }
     if (!is_nullable(encoding)) return refuse_form(file, place, encoding);
@@ -180,23 +181,33 @@ static cz_status find_legacy(char categories[H5AD_PLACE_MAX], hid_t file, const 
                       "damaged, or was copied without them");
 }
 
+/* Where the codes and the categories of a column are, in the form of AnnData 0.7 or of those
+ * since; both "" where it is no category. */
+static cz_status find_categorical(char codes[H5AD_PLACE_MAX], char categories[H5AD_PLACE_MAX],
+                                  hid_t file, const char *place)
+{
+    cz_h5_kind kind;
+    h5ad_text encoding;
+    codes[0] = categories[0] = 0;
+    CZ_TRY(h5ad_look(&kind, file, place));
+    /* Where HDF5 cannot tell whether the attribute is there, reading it says why. */
+    if (kind == CZ_H5_DATASET && H5Aexists_by_name(file, place, "categories", H5P_DEFAULT) != 0) {
+        cz_text_copy(codes, H5AD_PLACE_MAX, place);
+        return find_legacy(categories, file, place);
+    }
+    if (kind != CZ_H5_GROUP) return CZ_OK;
+    CZ_TRY(h5ad_text_of(encoding, file, place, "encoding-type"));
+    if (strcmp(encoding, "categorical") != 0) return CZ_OK;
+    CZ_TRY(h5ad_check_version(file, place, "0.2.0"));
+    CZ_TRY(h5ad_join(codes, file, place, "codes"));
+    return h5ad_join(categories, file, place, "categories");
+}
+
 static cz_status read_any(cz_column *column, hid_t file, const char *place, int n)
 {
     char codes[H5AD_PLACE_MAX], categories[H5AD_PLACE_MAX];
-    cz_h5_kind kind;
-    h5ad_encoding encoding = "";
-    CZ_TRY(h5ad_look(&kind, file, place));
-    if (kind == CZ_H5_DATASET && H5Aexists_by_name(file, place, "categories", H5P_DEFAULT) > 0) {
-        CZ_TRY(find_legacy(categories, file, place));
-        return read_categorical(column, file, place, categories, n);
-    }
-    if (kind == CZ_H5_GROUP) CZ_TRY(h5ad_encoding_of(encoding, file, place));
-    if (!strcmp(encoding, "categorical")) {
-        CZ_TRY(h5ad_check_version(file, place, "0.2.0"));
-        CZ_TRY(h5ad_join(codes, file, place, "codes"));
-        CZ_TRY(h5ad_join(categories, file, place, "categories"));
-        return read_categorical(column, file, codes, categories, n);
-    }
+    CZ_TRY(find_categorical(codes, categories, file, place));
+    if (codes[0]) return read_categorical(column, file, codes, categories, n);
     int count = 0;
     CZ_TRY(read_texts(&column->class_name, &count, file, place));
     column->classes = count;
@@ -230,14 +241,10 @@ cz_status h5ad_names_read(char ***names, hid_t file, const char *place, int n)
 
 cz_status h5ad_entries(hsize_t *entries, hid_t file, const char *place)
 {
-    char values[H5AD_PLACE_MAX], mask[H5AD_PLACE_MAX];
-    cz_h5_kind kind;
-    h5ad_encoding encoding = "";
+    char values[H5AD_PLACE_MAX], other[H5AD_PLACE_MAX];
     H5T_class_t class;
-    CZ_TRY(h5ad_look(&kind, file, place));
-    if (kind == CZ_H5_GROUP) CZ_TRY(h5ad_encoding_of(encoding, file, place));
-    if (!strcmp(encoding, "categorical")) CZ_TRY(h5ad_join(values, file, place, "codes"));
-    else CZ_TRY(find_values(values, mask, file, place));
+    CZ_TRY(find_categorical(values, other, file, place));
+    if (!values[0]) CZ_TRY(find_values(values, other, file, place));
     return cz_h5_layout(entries, &class, file, values, 1);
 }
 
@@ -247,13 +254,8 @@ static cz_status find_numbers(char values[H5AD_PLACE_MAX], char mask[H5AD_PLACE_
 {
     hsize_t length = 0;
     H5T_class_t class = H5T_NO_CLASS;
-    cz_h5_kind kind;
-    h5ad_encoding encoding = "";
-    CZ_TRY(h5ad_look(&kind, file, place));
-    if (kind == CZ_H5_GROUP) CZ_TRY(h5ad_encoding_of(encoding, file, place));
-    bool category =
-        !strcmp(encoding, "categorical") ||
-        (kind == CZ_H5_DATASET && H5Aexists_by_name(file, place, "categories", H5P_DEFAULT) > 0);
+    CZ_TRY(find_categorical(values, mask, file, place));
+    bool category = values[0] != 0;
     if (!category) {
         CZ_TRY(find_values(values, mask, file, place));
         CZ_TRY(cz_h5_layout(&length, &class, file, values, 1));

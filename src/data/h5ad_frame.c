@@ -50,17 +50,17 @@ cz_status h5ad_look(cz_h5_kind *kind, hid_t file, const char *place)
     return CZ_OK;
 }
 
-cz_status h5ad_encoding_of(h5ad_encoding encoding, hid_t file, const char *place)
+cz_status h5ad_text_of(h5ad_text text, hid_t file, const char *place, const char *name)
 {
-    return cz_h5_text_attribute(encoding, sizeof(h5ad_encoding), file, place, "encoding-type");
+    return cz_h5_text_attribute(text, sizeof(h5ad_text), file, place, name);
 }
 
 cz_status h5ad_check_version(hid_t file, const char *place, const char *version)
 {
-    h5ad_encoding found, encoding;
-    CZ_TRY(cz_h5_text_attribute(found, sizeof found, file, place, "encoding-version"));
+    h5ad_text found, encoding;
+    CZ_TRY(h5ad_text_of(found, file, place, "encoding-version"));
     if (!found[0] || !strcmp(found, version)) return CZ_OK;
-    CZ_TRY(h5ad_encoding_of(encoding, file, place));
+    CZ_TRY(h5ad_text_of(encoding, file, place, "encoding-type"));
     return cz_h5_fail(CZ_ERR_INPUT, file, place,
                       "has version '%s' of the encoding '%s', read is '%s': it was written by a "
                       "newer AnnData; write it again with AnnData 0.12",
@@ -71,7 +71,7 @@ cz_status h5ad_check_version(hid_t file, const char *place, const char *version)
 static cz_status check_frame(hid_t file, const char *place)
 {
     cz_h5_kind kind;
-    h5ad_encoding encoding, version;
+    h5ad_text encoding, version;
     CZ_TRY(h5ad_look(&kind, file, place));
     if (kind == CZ_H5_NONE)
         return cz_h5_fail(CZ_ERR_INPUT, file, place, "the data frame is missing");
@@ -79,11 +79,11 @@ static cz_status check_frame(hid_t file, const char *place)
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
                           "is a table of AnnData before 0.7, which is not read: in Python, "
                           "anndata.read_h5ad(FILE).write_h5ad(NEW)");
-    CZ_TRY(h5ad_encoding_of(encoding, file, place));
+    CZ_TRY(h5ad_text_of(encoding, file, place, "encoding-type"));
     if (encoding[0] && strcmp(encoding, "dataframe") != 0)
         return cz_h5_fail(CZ_ERR_INPUT, file, place, "is stored as '%s', expected a data frame",
                           encoding);
-    CZ_TRY(cz_h5_text_attribute(version, sizeof version, file, place, "encoding-version"));
+    CZ_TRY(h5ad_text_of(version, file, place, "encoding-version"));
     return strcmp(version, "0.1.0") != 0 ? h5ad_check_version(file, place, "0.2.0") : CZ_OK;
 }
 

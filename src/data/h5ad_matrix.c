@@ -30,16 +30,11 @@ static cz_status check_layout(layout *found, hid_t file, const char *place, hid_
                               hid_t list)
 {
     hsize_t chunk[H5S_MAX_RANK];
-    H5D_layout_t kind = H5Pget_layout(list);
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     double value = (double)H5Tget_size(type), stored = (double)H5Dget_storage_size(dataset);
     found->bytes = (double)H5Sget_simple_extent_npoints(space) * value;
     H5Tclose(type);
     H5Sclose(space);
-    if (kind == H5D_VIRTUAL || H5Pget_external_count(list) > 0)
-        return cz_h5_fail(CZ_ERR_INPUT, file, place,
-                          "keeps its values in other files: write all into one, in Python "
-                          "anndata.read_h5ad(FILE).write_h5ad(NEW)");
     int filters = H5Pget_nfilters(list);
     found->sound = filters >= 0;
     for (int i = 0; i < filters; i++) {
@@ -48,7 +43,7 @@ static cz_status check_layout(layout *found, hid_t file, const char *place, hid_
         found->sound = found->sound && is_sound(H5Pget_filter2(list, (unsigned)i, &flags, &values,
                                                                NULL, 0, NULL, &info));
     }
-    int axes = kind == H5D_CHUNKED ? H5Pget_chunk(list, H5S_MAX_RANK, chunk) : 0;
+    int axes = H5Pget_layout(list) == H5D_CHUNKED ? H5Pget_chunk(list, H5S_MAX_RANK, chunk) : 0;
     for (int axis = 0; axis < axes; axis++) value *= (double)chunk[axis];
     if (axes > 0 && value > CHUNK_BYTES && value > DEFLATE_MOST * stored)
         return cz_h5_fail(CZ_ERR_INPUT, file, place,
@@ -188,11 +183,11 @@ static cz_status find_frame(h5ad_matrix *matrix, hid_t file, int cells)
 cz_status h5ad_matrix_find(h5ad_matrix *matrix, hid_t file, int cells)
 {
     cz_h5_kind kind;
-    h5ad_encoding encoding;
+    h5ad_text encoding;
     matrix->rows = cells;
     CZ_TRY(h5ad_look(&kind, file, matrix->place));
     if (kind == CZ_H5_DATASET) return find_dense(matrix, file, cells);
-    CZ_TRY(h5ad_encoding_of(encoding, file, matrix->place));
+    CZ_TRY(h5ad_text_of(encoding, file, matrix->place, "encoding-type"));
     if (!strcmp(encoding, "dataframe") && !strncmp(matrix->place, "obsm/", 5))
         return find_frame(matrix, file, cells);
     bool csr = !strncmp(encoding, "csr", 3);

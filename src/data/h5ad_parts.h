@@ -15,9 +15,9 @@ cz_status h5ad_join(char place[H5AD_PLACE_MAX], hid_t file, const char *group, c
  * HDF5 cannot open, or that lies in another file. */
 cz_status h5ad_look(cz_h5_kind *kind, hid_t file, const char *place);
 
-/* The object's encoding-type, "" where it has none (AnnData 0.7). */
-typedef char h5ad_encoding[64];
-cz_status h5ad_encoding_of(h5ad_encoding encoding, hid_t file, const char *place);
+/* A text attribute of an object, "" where it has none (AnnData 0.7 names few encodings). */
+typedef char h5ad_text[64];
+cz_status h5ad_text_of(h5ad_text text, hid_t file, const char *place, const char *name);
 /* Fails unless the object says it is of version `version`, or says none. */
 cz_status h5ad_check_version(hid_t file, const char *place, const char *version);
 

@@ -85,8 +85,8 @@ static cz_status refuse_root(hid_t file, const char *encoding)
 
 static cz_status check_root(hid_t file)
 {
-    h5ad_encoding encoding;
-    CZ_TRY(h5ad_encoding_of(encoding, file, "/"));
+    h5ad_text encoding;
+    CZ_TRY(h5ad_text_of(encoding, file, "/", "encoding-type"));
     if (!strcmp(encoding, "anndata")) return CZ_OK;
     if (!encoding[0] && cz_h5_kind_of(file, "obs") != CZ_H5_NONE &&
         cz_h5_kind_of(file, "var") != CZ_H5_NONE)
