@@ -1,6 +1,7 @@
 /* Figures of any labels: they are drawn, print the labels and run nothing; the order of clustered
  * rows. Where gnuplot is missing, scripts and data alone. */
 #include "../src/report/clustering.h"
+#include "../src/report/gnuplot.h"
 #include "../src/report/names.h"
 #include "check.h"
 #include "czhpc/report.h"
@@ -205,8 +206,36 @@ static void test_names(void)
     }
     check(!strcmp(name_shorten("a\tb\n\xFF", 20).text, "a b \xEF\xBF\xBD"),
           "controls and stray bytes");
+    check(!strcmp(name_shorten("\xE4\xB8\xAD \xCE\xB1", 20).text, "<U+4E2D> \xCE\xB1"),
+          "other scripts");
     check(!strcmp(name_shorten("plain {text} $x `y` 100 %", 99).text, "plain {text} $x `y` 100 %"),
           "other names print as they are");
+}
+
+/* gnuplot itself reads each label back. */
+static void test_quoting(void)
+{
+    char path[] = "/tmp/quoting_XXXXXX", command[64], line[1024];
+    int wrong = 0, file = mkstemp(path);
+    FILE *script = file >= 0 ? fdopen(file, "w") : NULL;
+    for (int i = 0; i < HOSTILE && script; i++) {
+        fputs("set print '-'\nprint ", script);
+        figure_quote(script, hostile[i]);
+        fputc('\n', script);
+    }
+    if (script) fclose(script);
+    snprintf(command, sizeof command, "gnuplot -d %s 2>&1", path);
+    FILE *said = popen(command, "r");
+    for (int i = 0; i < HOSTILE; i++) {
+        shown_name shown = name_shorten(hostile[i], INFINITY);
+        const char *want = shown.text;
+        bool same = said && fgets(line, sizeof line, said) && strlen(line) == strlen(want) + 1 &&
+                    !strncmp(line, want, strlen(want));
+        if (!same) printf("     '%s' reads as %s", want, line);
+        wrong += !same;
+    }
+    check(said && !wrong && pclose(said) == 0, "gnuplot reads %d labels as they stand", HOSTILE);
+    unlink(path);
 }
 
 /* rows columns, the rows, then the leaves as scipy orders them; several such. */
@@ -240,6 +269,7 @@ int main(void)
         check_skip("drawing: gnuplot is missing");
         return check_done();
     }
+    test_quoting();
     test_drawing("14 donors", 14, true, true, true);
     test_drawing("hostile labels", HOSTILE, false, true, true);
     test_drawing("40 hostile labels", 40, false, true, false);

@@ -19,18 +19,21 @@ static int by_name(const void *a, const void *b)
     return order ? order : x->class - y->class;
 }
 
-/* The matrix with its classes in the order of their names, and each row's shares. */
-static void order_matrix(char **name, int *number, double *share, named *order,
+/* The matrix with its classes in the order of their names, and each row's shares; *empty: some
+ * row has no cells. */
+static void order_matrix(char **name, int *number, double *share, bool *empty, named *order,
                          const cz_column *column, const cz_head_result *r)
 {
     int n = r->classes;
     for (int c = 0; c < n; c++) order[c] = (named){column->class_name[c], c};
     qsort(order, (size_t)n, sizeof *order, by_name);
+    *empty = false;
     for (int i = 0; i < n; i++) {
         const int *row = r->confusion + (size_t)order[i].class * n;
         double cells = 0;
         name[i] = column->class_name[order[i].class];
         for (int j = 0; j < n; j++) cells += row[j];
+        *empty |= cells == 0;
         for (int j = 0; j < n; j++) {
             size_t at = (size_t)i * n + j;
             number[at] = row[order[j].class];
@@ -49,15 +52,16 @@ cz_status confusion_write(figure_list *list, const cz_results *results, const cz
     named *order = cz_alloc(n, sizeof *order, what);
     int *number = cz_alloc(n * n, sizeof *number, what);
     double *share = cz_alloc(n * n, sizeof *share, what);
+    bool empty;
     cz_status status = CZ_ERR_MEMORY;
     if (name && order && number && share) {
-        order_matrix(name, number, share, order, &cells->target, r);
+        order_matrix(name, number, share, &empty, order, &cells->target, r);
         snprintf(title, sizeof title, "Confusion of %s, %d test cells", r->name, r->n);
         snprintf(rows, sizeof rows, "true %s", r->name);
         snprintf(columns, sizeof columns, "predicted %s", r->name);
         heatmap map = {.width = n > 6 ? FIGURE_PAGE : FIGURE_COLUMN,
                        .title = title,
-                       .scale = "share of the row",
+                       .scale = empty ? "share of the row (grey: no cells)" : "share of the row",
                        .row = {rows, r->classes, name},
                        .column = {columns, r->classes, name},
                        .value = share,

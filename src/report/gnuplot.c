@@ -63,13 +63,20 @@ cz_status figure_close(figure *f)
 
 void figure_quote(FILE *out, const char *text)
 {
+    bool escaped = false;
     fputc('"', out);
     while (*text) {
-        size_t size;
-        const char *at = name_character(&text, &size);
-        bool plain = size > 1 || isalnum((unsigned char)*at) || strchr(" _-+.,:;/()=", *at);
-        if (plain) fwrite(at, 1, size, out);
-        else fprintf(out, "\\%03o", (unsigned)(unsigned char)*at);
+        char shown[SHOWN_CHARACTER];
+        size_t size = name_character(shown, &text);
+        for (size_t i = 0; i < size; i++) {
+            unsigned char at = (unsigned char)shown[i];
+            /* gnuplot would read a digit behind \ooo as a part of it. */
+            bool plain = at >= 0x80 || isalpha(at) || strchr(" _-+.,:;/()=", at) ||
+                         (isdigit(at) && !escaped);
+            if (plain) fputc(at, out);
+            else fprintf(out, "\\%03o", at);
+            escaped = !plain;
+        }
     }
     fputc('"', out);
 }

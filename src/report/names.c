@@ -28,28 +28,37 @@ static uint32_t decode(const char *at, size_t *size)
     return code;
 }
 
-const char *name_character(const char **text, size_t *size)
+/* Blocks that the font has without a hole. */
+static bool drawable(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } block[] = {{0x20, 0x7E},     {0xA0, 0x2E9},    {0x300, 0x34F},   {0x38E, 0x3A1},
+                 {0x3A3, 0x525},   {0x1E00, 0x1EFB}, {0x2010, 0x2027}, {0x2030, 0x205E},
+                 {0x2074, 0x208E}, {0x20A0, 0x20B5}, {0x2190, 0x2311}, {0x2500, 0x269C},
+                 {0xFFFD, 0xFFFD}};
+    for (size_t i = 0; i < sizeof block / sizeof *block; i++)
+        if (code >= block[i].first && code <= block[i].last) return true;
+    return false;
+}
+
+size_t name_character(char shown[SHOWN_CHARACTER], const char **text)
 {
     const char *at = *text;
-    uint32_t code = decode(at, size);
-    *text += *size ? *size : 1;
-    if (!*size) {
-        *size = strlen(REPLACEMENT);
-        return REPLACEMENT;
-    }
-    bool control = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
-    if (!control) return at;
-    *size = 1;
-    return " ";
+    size_t size;
+    uint32_t code = decode(at, &size);
+    *text += size ? size : 1;
+    bool space = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
+    if (!size) snprintf(shown, SHOWN_CHARACTER, "%s", REPLACEMENT);
+    else if (space) snprintf(shown, SHOWN_CHARACTER, " ");
+    else if (drawable(code)) snprintf(shown, SHOWN_CHARACTER, "%.*s", (int)size, at);
+    else snprintf(shown, SHOWN_CHARACTER, "<U+%04X>", (unsigned)code);
+    return strlen(shown);
 }
 
 void name_write(FILE *out, const char *text)
 {
-    while (*text) {
-        size_t size;
-        const char *at = name_character(&text, &size);
-        fwrite(at, 1, size, out);
-    }
+    for (; *text; text++) fputc((unsigned char)*text < ' ' || *text == 0x7F ? ' ' : *text, out);
 }
 
 /* Advances of the printable ASCII characters of DejaVu Sans, hundredths of an em. */
@@ -59,21 +68,25 @@ static const unsigned char advance[95] = {
     60, 79, 69, 63, 61, 73, 68, 99, 69,  61, 69, 39, 34, 39, 84, 50, 50, 61, 63, 55, 63, 62, 35, 63,
     63, 28, 28, 58, 28, 97, 63, 61, 63,  63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34, 64, 84};
 
-static double character_width(const char *at)
+/* Of text that is clean. */
+static double clean_width(const char *text, size_t bytes)
 {
-    size_t size;
-    uint32_t code = decode(at, &size);
-    if (code >= ' ' && code < 0x7F) return advance[code - ' '] / 100.0;
-    if (code >= 0x300 && code < 0x370) return 0; /* combining marks */
-    return code < 0x400 ? 0.7 : 1;               /* Latin and Greek; wider scripts */
+    double width = 0;
+    for (size_t at = 0, size = 1; at < bytes && size; at += size) {
+        uint32_t code = decode(text + at, &size);
+        if (code >= ' ' && code < 0x7F) width += advance[code - ' '] / 100.0;
+        else if (code < 0x300 || code >= 0x350) width += code < 0x400 ? 0.7 : 1; /* marks: 0 */
+    }
+    return width;
 }
 
 double name_width(const char *text)
 {
     double width = 0;
     while (*text) {
-        size_t size;
-        width += character_width(name_character(&text, &size));
+        char shown[SHOWN_CHARACTER];
+        size_t size = name_character(shown, &text);
+        width += clean_width(shown, size);
     }
     return width;
 }
@@ -87,14 +100,13 @@ typedef struct clean_text {
 
 static bool clean(clean_text *to, const char *text)
 {
-    size_t bytes = strlen(text), at = 0, size;
-    *to = (clean_text){malloc(3 * bytes + 1), malloc((bytes + 1) * sizeof(size_t)), 0};
+    size_t bytes = strlen(text), at = 0;
+    *to =
+        (clean_text){malloc(4 * bytes + SHOWN_CHARACTER), malloc((bytes + 1) * sizeof(size_t)), 0};
     if (!to->text || !to->begin) return false;
     while (*text) {
-        const char *from = name_character(&text, &size);
-        memcpy(to->text + at, from, size);
         to->begin[to->characters++] = at;
-        at += size;
+        at += name_character(to->text + at, &text);
     }
     to->begin[to->characters] = at;
     to->text[at] = 0;
@@ -113,8 +125,9 @@ static size_t part(const clean_text *text, bool last, double width, size_t bytes
     size_t taken = 0, used = 0;
     for (; taken < text->characters; taken++) {
         size_t i = last ? text->characters - 1 - taken : taken;
-        width -= character_width(text->text + text->begin[i]);
-        used += text->begin[i + 1] - text->begin[i];
+        size_t size = text->begin[i + 1] - text->begin[i];
+        width -= clean_width(text->text + text->begin[i], size);
+        used += size;
         if (width < 0 || used > bytes) break;
     }
     return taken;

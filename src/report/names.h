@@ -5,17 +5,21 @@
 
 #include "czhpc/status.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 typedef struct shown_name {
     char text[256];
 } shown_name;
 
-/* The next character of *text as a figure shows it, `size` bytes; moves *text on. A control
- * character or a line separator shows as a space, what is not UTF-8 as U+FFFD. */
-const char *name_character(const char **text, size_t *size);
+/* The next character of *text as a figure shows it; moves *text on. Returns its bytes. A control
+ * character or a line separator shows as a space; what is not UTF-8 as U+FFFD; what DejaVu Sans
+ * cannot draw as its number, <U+4E2D>: gnuplot draws the box of a missing character as large as
+ * the picture. */
+enum { SHOWN_CHARACTER = 16 };
+size_t name_character(char shown[SHOWN_CHARACTER], const char **text);
 
-/* Writes a text as these characters: without a tab or the end of a line, for a field of data. */
+/* Writes a text as a field of data: as it stands, but for control characters, which are spaces. */
 void name_write(FILE *out, const char *text);
 
 /* Width of a text in DejaVu Sans, in sizes of the font (em). An estimate beyond ASCII. */
