@@ -109,8 +109,11 @@ static cz_status write_results(job *j, const cz_evaluation *test, const cz_atten
     cz_summary_print(summary);
     cz_samples_print(test, &j->cells);
     cz_note("Results      %s: summary.json, predictions.csv, class_results.csv,\n             "
-            "label_results.csv, confusion.csv, model.safetensors, metrics.jsonl%s",
-            j->folder.path, summary->figures ? ", figures/" : "");
+            "label_results.csv, confusion.csv, model.safetensors, metrics.jsonl",
+            j->folder.path);
+    if (summary->figures)
+        cz_note("Figures      %s/figures: as PNG and PDF, each with its script and data",
+                j->folder.path);
     return CZ_OK;
 }
 

@@ -243,7 +243,8 @@ void cz_usage_help(FILE *out)
           out);
     for (int i = 0; i < OPTIONS; i++)
         if (options[i].help) print_option(&options[i], out);
-    fputs("\nSIGTERM and SIGUSR1 save the state and stop.\n\n"
+    fputs("\nResults are in DIR/NAME, and figures of them in DIR/NAME/figures.\n"
+          "SIGTERM and SIGUSR1 save the state and stop.\n\n"
           "Exit codes:\n"
           "   0  done\n"
           "   2  the command line or the configuration is wrong\n"

@@ -45,12 +45,13 @@ static void choose_range(heatmap *map, double even)
 static cz_status write_map(figure_list *list, const char *name, heatmap *map, const int *order)
 {
     axis_numbers rows = {0}, columns = {0};
-    char scale[64];
+    char columns_title[96];
     double even = 1.0 / map->column.count;
     cz_status status = number_axis(&rows, order, map->row.count);
     if (!status) status = number_axis(&columns, NULL, map->column.count);
-    snprintf(scale, sizeof scale, "share of attention (even: %.3g)", even);
-    map->scale = scale;
+    snprintf(columns_title, sizeof columns_title, "%s (even share: %.3g)", map->column.title, even);
+    map->column.title = columns_title;
+    map->scale = "share of attention";
     map->row.name = rows.name;
     map->column.name = columns.name;
     choose_range(map, even);

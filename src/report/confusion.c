@@ -47,7 +47,7 @@ cz_status confusion_write(figure_list *list, const cz_results *results, const cz
     const cz_head_result *r = &results->head[0];
     const size_t n = (size_t)r->classes;
     const char *what = "the confusion matrix";
-    char title[CZ_NAME_MAX + 96], rows[CZ_NAME_MAX + 16], columns[CZ_NAME_MAX + 16];
+    char title[CZ_NAME_MAX + 96], rows[CZ_NAME_MAX + 32], columns[CZ_NAME_MAX + 16];
     char **name = cz_alloc(n, sizeof *name, what);
     named *order = cz_alloc(n, sizeof *order, what);
     int *number = cz_alloc(n * n, sizeof *number, what);
@@ -57,11 +57,11 @@ cz_status confusion_write(figure_list *list, const cz_results *results, const cz
     if (name && order && number && share) {
         order_matrix(name, number, share, &empty, order, &cells->target, r);
         snprintf(title, sizeof title, "Confusion of %s, %d test cells", r->name, r->n);
-        snprintf(rows, sizeof rows, "true %s", r->name);
+        snprintf(rows, sizeof rows, "true %s%s", r->name, empty ? " (grey: no cells)" : "");
         snprintf(columns, sizeof columns, "predicted %s", r->name);
         heatmap map = {.width = n > 6 ? FIGURE_PAGE : FIGURE_COLUMN,
                        .title = title,
-                       .scale = empty ? "share of the row (grey: no cells)" : "share of the row",
+                       .scale = "share of the row",
                        .row = {rows, r->classes, name},
                        .column = {columns, r->classes, name},
                        .value = share,

@@ -35,7 +35,8 @@ static void free_names(layout *l)
 
 static cz_status lay_out(layout *l, const heatmap *m)
 {
-    const double largest_cell = 28, row_of_text = 7.4, most_rows = 420;
+    const double row_of_text = 7.4, least = 84, most = 420; /* heights */
+    double largest_cell = fmax(28, least / m->row.count);
     *l = (layout){.width = m->width, .right = BAR, .top = 20};
     cz_status status = fit_names(&l->row, &m->row, 0.3 * m->width);
     if (!status) status = fit_names(&l->column, &m->column, 0.25 * m->width);
@@ -47,8 +48,8 @@ static cz_status lay_out(layout *l, const heatmap *m)
     double column_name = points(l->column, columns);
     l->left = LINE + 2 * GAP + points(l->row, rows);
     l->cell_width = fmin((l->width - l->left - l->right) / columns, largest_cell);
-    l->cell_height = m->square ? l->cell_width : fmin(most_rows / rows, row_of_text);
-    if (!m->square && rows <= 16) l->cell_height = fmin(l->cell_width, 18);
+    l->cell_height = m->square ? l->cell_width : fmin(most / rows, row_of_text);
+    if (!m->square && rows <= 16) l->cell_height = fmax(fmin(l->cell_width, 18), least / rows);
     l->upright = l->column && column_name + 2 > l->cell_width;
     l->bottom = 2 * LINE + GAP + (l->upright ? column_name - FIGURE_SMALL : 0);
     /* A small table stands in the middle. */
@@ -60,7 +61,9 @@ static cz_status lay_out(layout *l, const heatmap *m)
 
 static void write_axis(FILE *out, const heatmap_axis *axis, const char *kind)
 {
-    fprintf(out, "\n\n# %s\tname (%s)\n", kind, axis->title);
+    fprintf(out, "\n\n# %s\t", kind);
+    name_write(out, axis->title);
+    fputc('\n', out);
     for (int i = 0; i < axis->count; i++) {
         fprintf(out, "%d\t", i);
         name_write(out, axis->name[i]);
@@ -91,7 +94,7 @@ static void write_row_names(const figure *f, const heatmap *m, const layout *l)
         snprintf(y, sizeof y, "first %d", r);
         figure_name(f, l->row[r].text, x, y, "right");
     }
-    if (!l->row) fprintf(f->script, "set ytics font ',%g'\n", FIGURE_SMALL);
+    if (!l->row) fprintf(f->script, "set ytics tc rgb '#333333' font ',%g'\n", FIGURE_SMALL);
 }
 
 static void write_column_names(const figure *f, const heatmap *m, const layout *l)
@@ -103,7 +106,7 @@ static void write_column_names(const figure *f, const heatmap *m, const layout *
         snprintf(x, sizeof x, "first %d", c);
         figure_name(f, l->column[c].text, x, y, l->upright ? "right rotate by 90" : "center");
     }
-    if (!l->column) fprintf(f->script, "set xtics font ',%g'\n", FIGURE_SMALL);
+    if (!l->column) fprintf(f->script, "set xtics tc rgb '#333333' font ',%g'\n", FIGURE_SMALL);
 }
 
 static void write_axis_titles(const figure *f, const heatmap *m, const layout *l)
@@ -126,11 +129,12 @@ static void write_scale(const figure *f, const heatmap *m, const layout *l)
 {
     double tall = fmin(l->height - l->top - l->bottom, 120);
     figure_palette(f, m->from_white);
-    fprintf(f->script,
-            "set cbrange [%.9g:%.9g]\nset cbtics scale 0 offset -0.7,0 font ',%g'\n"
-            "set colorbox user origin %.5f,%.5f size %.5f,%.5f noborder\n",
-            m->low, m->high, FIGURE_SMALL, (l->width - l->right + 2 * GAP) / l->width,
-            1 - (l->top + tall) / l->height, 6 / l->width, tall / l->height);
+    fprintf(
+        f->script,
+        "set cbrange [%.9g:%.9g]\nset cbtics scale 0 offset -0.7,0 tc rgb '#333333' font ',%g'\n"
+        "set colorbox user origin %.5f,%.5f size %.5f,%.5f noborder\n",
+        m->low, m->high, FIGURE_SMALL, (l->width - l->right + 2 * GAP) / l->width,
+        1 - (l->top + tall) / l->height, 6 / l->width, tall / l->height);
     fputs("set cblabel ", f->script);
     figure_quote(f->script, m->scale);
     fputs(" offset -0.8,0\n", f->script);
