@@ -75,6 +75,17 @@ void cz_data_serve_probe(int argc, char **argv);
 cz_status cz_cells_shape(cz_cells *cells, const cz_config *config);
 void cz_cells_free(cz_cells *cells);
 
+/* Bytes that cells take on the rank that needs most. */
+typedef struct cz_cells_memory {
+    size_t columns;   /* codes, hashes, measures and names: until the end */
+    size_t features;  /* the rank's rows: from preparing to the end */
+    size_t reading;   /* beside columns, while the files are read */
+    size_t preparing; /* beside columns and features, while counts become features */
+} cz_cells_memory;
+/* Of a shape, on `ranks` of `threads` each. Local. */
+cz_cells_memory cz_cells_bytes(const cz_cells *shape, const cz_config *config, int ranks,
+                               int threads);
+
 /* The known truth of synthetic cells, on the cells of `part`; NAN where there is none.
  * Collective. */
 typedef struct cz_optimum {

@@ -128,9 +128,13 @@ typedef struct cz_training_facts {
 cz_training_facts cz_trainer_facts(const cz_trainer *trainer);
 const void *cz_trainer_weights(const cz_trainer *trainer);
 
-/* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run. Local. */
+/* Training cells that are evaluated at once when all cells are predicted: whole blocks. */
+enum { CZ_PREDICTED_CELLS = 16384 };
+
+/* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run; count: cells
+ * of each split. Local. */
 int cz_train_steps(int train_cells, int batch);
-size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
-                      int evaluated_cells, int ranks, int threads, cz_dtype dtype);
+size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
+                      const int count[CZ_SPLITS], int ranks, int threads, cz_dtype dtype);
 
 #endif

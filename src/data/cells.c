@@ -1,6 +1,7 @@
 /* Cells, wherever they come from. */
 #include "cells.h"
 #include "column.h"
+#include "counts.h"
 #include "h5ad.h"
 #include "rules.h"
 #include "synthetic.h"
@@ -72,4 +73,37 @@ void cz_cells_free(cz_cells *cells)
     for (int i = 0; i < cells->n && cells->cell_name; i++) free(cells->cell_name[i]);
     free(cells->cell_name);
     memset(cells, 0, sizeof *cells);
+}
+
+/* A block of the file in two arrays, see h5ad_rows.h; small files fill only a part of it. */
+static size_t block_bytes(size_t stored)
+{
+    const size_t block = (size_t)2 << 24;
+    return stored < block ? stored : block;
+}
+
+cz_cells_memory cz_cells_bytes(const cz_cells *shape, const cz_config *config, int ranks,
+                               int threads)
+{
+    enum { NAME = 48 }; /* a short text of its own, and the pointer to it */
+    size_t n = (size_t)shape->n, rows = (n + (size_t)ranks - 1) / (size_t)ranks;
+    size_t codes =
+        2 + (size_t)shape->adversaries + (shape->group.name[0] != 0) + (shape->batch.name[0] != 0);
+    size_t cell = codes * sizeof(int32_t) + (size_t)shape->measures * sizeof(float) +
+                  sizeof *shape->row_hash + sizeof *shape->split + NAME;
+    size_t features = rows * (size_t)shape->width * sizeof(float);
+    cz_cells_memory memory = {.columns = n * cell, .features = features};
+    if (config->data.source != CZ_SOURCE_H5AD) return memory;
+    memory.reading = n + 2 * rows * sizeof(int64_t) + block_bytes(features) + features;
+    if (config->data.features != CZ_FEATURES_COUNTS) return memory;
+
+    int genes = shape->facts.genes, wanted = config->data.variable_genes;
+    int selected = wanted < genes ? wanted : genes;
+    size_t stored =
+        (size_t)shape->facts.entries / (size_t)ranks * (sizeof(int32_t) + sizeof(float));
+    memory.reading = n + 2 * rows * sizeof(int64_t) + block_bytes(stored) + stored;
+    /* Variable genes are taken to be as often seen as the others. */
+    memory.preparing = (size_t)((double)stored * selected / genes) + rows * sizeof(int64_t) +
+                       cz_counts_bytes((int)rows, genes, selected, shape->width, threads);
+    return memory;
 }

@@ -310,19 +310,41 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
 
 const void *cz_trainer_weights(const cz_trainer *t) { return cz_reducer_weights(t->reducer); }
 
-size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels, int train_cells,
-                      int evaluated_cells, int ranks, int threads, cz_dtype dtype)
+/* What a fetch of `rows` rows, all from other ranks, holds beside them. */
+static size_t stage_bytes(size_t rows, size_t row_bytes)
 {
-    int workers = ranks * threads, cells = worker_cells(config->train.batch, workers);
-    size_t width = (size_t)cz_model_get_spec(model)->width * sizeof(float);
-    size_t arrays = cz_model_params(model)->total * cz_dtype_size(dtype);
-    size_t rows = (size_t)(train_cells + evaluated_cells) / (size_t)ranks;
+    const size_t round = (size_t)64 << 20; /* of cz_comm_fetch_rows() */
+    size_t bytes = rows * row_bytes;
+    return 2 * (bytes < round ? bytes : round);
+}
+
+size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
+                      const int count[CZ_SPLITS], int ranks, int threads, cz_dtype dtype)
+{
+    const cz_model_spec *spec = cz_model_get_spec(model);
+    size_t workers = (size_t)ranks * (size_t)threads, R = (size_t)ranks, T = (size_t)threads;
+    size_t train = (size_t)count[CZ_TRAIN] / R, validation = (size_t)count[CZ_VALIDATION] / R;
+    size_t test = (size_t)count[CZ_TEST] / R, classes = 0;
+    for (int h = 0; h < spec->head_count; h++) classes += (size_t)spec->head[h].classes;
+
+    /* Of what ranks share, a rank takes the pages that it touches: all weights, the moments and
+     * every worker's gradient of its own slices, and its own workers' gradients. */
+    size_t weights = cz_model_params(model)->total * cz_dtype_size(dtype);
+    size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
+    int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
-    /* At the end rank 0 gathers what every head says of every evaluated cell. */
-    size_t classes = 0, evaluated = (size_t)(evaluated_cells + evaluated_cells / ranks);
-    for (int h = 0; h < cz_model_get_spec(model)->head_count; h++)
-        classes += (size_t)cz_model_get_spec(model)->head[h].classes;
-    return rows * width + evaluated * classes * sizeof(float) + (3 + (size_t)threads) * arrays +
-           (size_t)threads * workspace;
+    size_t row = (size_t)spec->width * sizeof(float) + (4 + (size_t)spec->head_count) * 4;
+    size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
+    size_t always = arrays + T * workspace + order + (train + validation) * row;
+
+    /* Beside: the rows of a new epoch on their way; or at the end the test cells, a piece of the
+     * training cells (whose way takes memory freed after the epochs' rows), and what every head
+     * says of them, which rank 0 gathers. */
+    size_t piece = CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : train * R;
+    size_t said = (validation + test) * (R + 1) + piece * (R + 1) / R;
+    size_t begin = stage_bytes(train * (R - 1) / R, row);
+    size_t end =
+        (test + piece / R) * row + said * (classes + 3 * (size_t)spec->head_count) * sizeof(float);
+    return always + (begin > end ? begin : end);
 }
