@@ -30,12 +30,13 @@ static void print_column(const cz_column *column, const cz_cells *cells)
 {
     enum { SHOWN = 20 };
     int *count = calloc((size_t)column->classes + 1, sizeof *count);
+    char name[SHOWN_MAX];
     if (!count) return;
     for (int i = 0; i < cells->n; i++)
         count[column->code[i] < 0 ? column->classes : column->code[i]]++;
     cz_log("%s: %d classes", column->name, column->classes);
     for (int c = 0; c < column->classes && c < SHOWN; c++)
-        cz_log("  %7d  %s", count[c], column->class_name[c]);
+        cz_log("  %7d  %s", count[c], shown(name, column->class_name[c], 60));
     if (column->classes > SHOWN) cz_log("  and %d more", column->classes - SHOWN);
     if (count[column->classes]) cz_log("  %7d  unknown", count[column->classes]);
     free(count);
