@@ -230,8 +230,7 @@ bool cz_key_set(cz_config *config, const cz_key *key, const cz_value *value,
 {
     char word[CZ_PATH_MAX] = "";
     bool single = key->kind == CZ_KIND_PATHS || key->kind == CZ_KIND_TEXTS;
-    if (value->list != cz_key_takes_list(key) && !single)
-        return refuse(key, value, "", reason);
+    if (value->list != cz_key_takes_list(key) && !single) return refuse(key, value, "", reason);
     if (value->list) {
         memset(member(config, key), 0, key->size);
         return true;
