@@ -41,21 +41,21 @@ static void choose_range(heatmap *map, double even)
     }
 }
 
-/* The rest of a map whose rows sum to 1. */
-static cz_status write_map(figure_list *list, const char *name, heatmap *map, const int *order)
+/* Numbers the rows, in an order, and the columns of a map whose rows sum to 1, and writes it. */
+static cz_status write_map(figure_list *list, const char *name, heatmap map, const int *order)
 {
     axis_numbers rows = {0}, columns = {0};
-    char columns_title[96];
-    double even = 1.0 / map->column.count;
-    cz_status status = number_axis(&rows, order, map->row.count);
-    if (!status) status = number_axis(&columns, NULL, map->column.count);
-    snprintf(columns_title, sizeof columns_title, "%s (even share: %.3g)", map->column.title, even);
-    map->column.title = columns_title;
-    map->scale = "share of attention";
-    map->row.name = rows.name;
-    map->column.name = columns.name;
-    choose_range(map, even);
-    if (!status) status = heatmap_write(list, name, map);
+    char title[96];
+    double even = 1.0 / map.column.count;
+    cz_status status = number_axis(&rows, order, map.row.count);
+    if (!status) status = number_axis(&columns, NULL, map.column.count);
+    snprintf(title, sizeof title, "%s (even share: %.3g)", map.column.title, even);
+    map.column.title = title;
+    map.scale = "share of attention";
+    map.row.name = rows.name;
+    map.column.name = columns.name;
+    choose_range(&map, even);
+    if (!status) status = heatmap_write(list, name, &map);
     axis_free(&rows);
     axis_free(&columns);
     return status;
@@ -75,7 +75,7 @@ static cz_status write_latents(figure_list *list, const cz_attention *a)
                    .row = {"latent (clustered)", a->latents, NULL},
                    .column = {"token of the expression", a->tokens, NULL},
                    .value = value};
-    if (!status) status = write_map(list, "perceiver_attention_heatmap", &map, order);
+    if (!status) status = write_map(list, "perceiver_attention_heatmap", map, order);
     free(order);
     free(value);
     return status;
@@ -90,5 +90,5 @@ cz_status attention_write(figure_list *list, const cz_attention *attention)
                    .row = {"token of the expression", attention->tokens, NULL},
                    .column = {"token of the text", attention->text_tokens, NULL},
                    .value = attention->fusion};
-    return write_map(list, "text_attention_heatmap", &map, NULL);
+    return write_map(list, "text_attention_heatmap", map, NULL);
 }
