@@ -66,10 +66,10 @@ void figure_quote(FILE *out, const char *text)
     bool escaped = false;
     fputc('"', out);
     while (*text) {
-        char shown[SHOWN_CHARACTER];
-        size_t size = name_character(shown, &text);
+        char drawn[DRAWN_CHARACTER];
+        size_t size = name_drawn(drawn, &text);
         for (size_t i = 0; i < size; i++) {
-            unsigned char at = (unsigned char)shown[i];
+            unsigned char at = (unsigned char)drawn[i];
             /* gnuplot would read a digit behind \ooo as a part of it. */
             bool plain = at >= 0x80 || isalpha(at) || strchr(" _-+.,:;/()=", at) ||
                          (isdigit(at) && !escaped);

@@ -28,6 +28,21 @@ static uint32_t decode(const char *at, size_t *size)
     return code;
 }
 
+const char *name_character(const char **text, size_t *size)
+{
+    const char *at = *text;
+    uint32_t code = decode(at, size);
+    *text += *size ? *size : 1;
+    if (!*size) {
+        *size = strlen(REPLACEMENT);
+        return REPLACEMENT;
+    }
+    bool space = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
+    if (!space) return at;
+    *size = 1;
+    return " ";
+}
+
 /* Blocks that the font has without a hole. */
 static bool drawable(uint32_t code)
 {
@@ -42,18 +57,14 @@ static bool drawable(uint32_t code)
     return false;
 }
 
-size_t name_character(char shown[SHOWN_CHARACTER], const char **text)
+size_t name_drawn(char drawn[DRAWN_CHARACTER], const char **text)
 {
-    const char *at = *text;
     size_t size;
+    const char *at = name_character(text, &size);
     uint32_t code = decode(at, &size);
-    *text += size ? size : 1;
-    bool space = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
-    if (!size) snprintf(shown, SHOWN_CHARACTER, "%s", REPLACEMENT);
-    else if (space) snprintf(shown, SHOWN_CHARACTER, " ");
-    else if (drawable(code)) snprintf(shown, SHOWN_CHARACTER, "%.*s", (int)size, at);
-    else snprintf(shown, SHOWN_CHARACTER, "<U+%04X>", (unsigned)code);
-    return strlen(shown);
+    if (drawable(code)) snprintf(drawn, DRAWN_CHARACTER, "%.*s", (int)size, at);
+    else snprintf(drawn, DRAWN_CHARACTER, "<U+%04X>", (unsigned)code);
+    return strlen(drawn);
 }
 
 void name_write(FILE *out, const char *text)
@@ -84,9 +95,9 @@ double name_width(const char *text)
 {
     double width = 0;
     while (*text) {
-        char shown[SHOWN_CHARACTER];
-        size_t size = name_character(shown, &text);
-        width += clean_width(shown, size);
+        char drawn[DRAWN_CHARACTER];
+        size_t size = name_drawn(drawn, &text);
+        width += clean_width(drawn, size);
     }
     return width;
 }
@@ -102,11 +113,11 @@ static bool clean(clean_text *to, const char *text)
 {
     size_t bytes = strlen(text), at = 0;
     *to =
-        (clean_text){malloc(4 * bytes + SHOWN_CHARACTER), malloc((bytes + 1) * sizeof(size_t)), 0};
+        (clean_text){malloc(4 * bytes + DRAWN_CHARACTER), malloc((bytes + 1) * sizeof(size_t)), 0};
     if (!to->text || !to->begin) return false;
     while (*text) {
         to->begin[to->characters++] = at;
-        at += name_character(to->text + at, &text);
+        at += name_drawn(to->text + at, &text);
     }
     to->begin[to->characters] = at;
     to->text[at] = 0;

@@ -12,12 +12,14 @@ typedef struct shown_name {
     char text[256];
 } shown_name;
 
-/* The next character of *text as a figure shows it; moves *text on. Returns its bytes. A control
- * character or a line separator shows as a space; what is not UTF-8 as U+FFFD; what DejaVu Sans
- * cannot draw as its number, <U+4E2D>: gnuplot draws the box of a missing character as large as
- * the picture. */
-enum { SHOWN_CHARACTER = 16 };
-size_t name_character(char shown[SHOWN_CHARACTER], const char **text);
+/* The next character of *text in clean UTF-8, `size` bytes; moves *text on. A control character or
+ * a line separator is a space, what is not UTF-8 is U+FFFD. */
+const char *name_character(const char **text, size_t *size);
+
+/* The same as a figure shows it; returns its bytes. What DejaVu Sans cannot draw is its number,
+ * <U+4E2D>: gnuplot draws the box of a missing character as large as the picture. */
+enum { DRAWN_CHARACTER = 16 };
+size_t name_drawn(char drawn[DRAWN_CHARACTER], const char **text);
 
 /* Writes a text as a field of data: as it stands, but for control characters, which are spaces. */
 void name_write(FILE *out, const char *text);
