@@ -141,16 +141,9 @@ cz_status rows_in_blocks(row_reader *reader)
 
 cz_status rows_read_counts(count_rows *to, const row_source *from)
 {
-    switch (from->matrix->form) {
-    case H5AD_CSR:
-        return rows_read_csr(to, from);
-    case H5AD_CSC:
-        return rows_read_csc(to, from);
-    case H5AD_DENSE:
-        return rows_read_dense(to, NULL, 0, from);
-    default:
-        return cz_h5_fail(CZ_ERR_BUG, from->file, from->matrix->place, "is no form of counts");
-    }
+    if (from->matrix->form == H5AD_CSR) return rows_read_csr(to, from);
+    if (from->matrix->form == H5AD_CSC) return rows_read_csc(to, from);
+    return rows_read_dense(to, NULL, 0, from);
 }
 
 /* Sparse rows, spread out. */

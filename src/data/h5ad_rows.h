@@ -59,6 +59,7 @@ typedef struct row_reader {
     int64_t step, align;   /* others: most rows of the file in a block, and where it ends */
     int column;            /* a data frame's */
     void *index, *value;   /* the block */
+    float *entry;          /* dense counts: (columns) those of a row, beside index */
     count_rows *to;        /* one of these is filled */
     float *x;
     int stride;

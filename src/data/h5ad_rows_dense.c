@@ -36,18 +36,17 @@ static cz_status add_dense(row_reader *reader, int i, const float *row)
 {
     int columns = reader->from->matrix->columns, found = 0;
     int32_t *index = reader->index;
-    float *value = (float *)(index + columns);
     for (int32_t g = 0; g < columns; g++) {
         if (row[g] == 0) continue;
         index[found] = g;
-        value[found++] = row[g];
+        reader->entry[found++] = row[g];
     }
     cz_csr *csr = &reader->to->csr;
     int64_t filled = csr->begin[csr->rows];
     /* How many will come is not known: by halves, so that little is copied. */
     if (filled + found > reader->to->room)
         CZ_TRY(count_rows_reserve(reader->to, found + filled / 2 + ROWS_BLOCK_BYTES / 4));
-    return count_rows_add(reader->to, reader->from, i, index, value, found);
+    return count_rows_add(reader->to, reader->from, i, index, reader->entry, found);
 }
 
 static cz_status read_dense(row_reader *reader, int first, int end)
@@ -78,12 +77,14 @@ cz_status rows_read_dense(count_rows *to, float *x, int stride, const row_source
     size_t columns = (size_t)from->matrix->columns, row_bytes = columns * sizeof(float);
     choose_step(&reader, from->matrix->place, row_bytes);
     reader.value = cz_alloc(block_bytes(&reader, row_bytes), 1, "a block of rows");
-    reader.index = cz_alloc(to ? 2 * columns : 0, sizeof(float), "the counts of a row");
-    cz_status status = reader.value && reader.index ? CZ_OK : CZ_ERR_MEMORY;
+    reader.index = cz_alloc(to ? columns : 0, sizeof(int32_t), "the counts of a row");
+    reader.entry = cz_alloc(to ? columns : 0, sizeof(float), "the counts of a row");
+    cz_status status = reader.value && reader.index && reader.entry ? CZ_OK : CZ_ERR_MEMORY;
     status = cz_comm_agree(from->comm, status);
     if (!status) status = rows_in_blocks(&reader);
     free(reader.value);
     free(reader.index);
+    free(reader.entry);
     return status;
 }
 
