@@ -103,6 +103,12 @@ cz_status labels_probe(cz_bytes *answer, const void *request, size_t size)
     return status;
 }
 
+static cz_status no_table(const char *path)
+{
+    cz_fail(CZ_ERR_INPUT, "%s: its probe's answer cannot be read", path);
+    return CZ_ERR_INPUT;
+}
+
 /* The table that a probe sent; nothing in it is trusted. */
 static cz_status unpack(table *read, const cz_bytes *bytes, const char *path)
 {
@@ -110,8 +116,7 @@ static cz_status unpack(table *read, const cz_bytes *bytes, const char *path)
     int rows = (int)cz_bytes_take_int(&reader, 1, ROWS_MAX);
     int width = (int)cz_bytes_take_int(&reader, 1, WIDTH_MAX);
     size_t values = (size_t)rows * (size_t)width;
-    if (reader.bad || cz_bytes_left(&reader, sizeof *read->vector) < values)
-        return cz_fail(CZ_ERR_INPUT, "%s: its probe's answer cannot be read", path);
+    if (reader.bad || cz_bytes_left(&reader, sizeof *read->vector) < values) return no_table(path);
     read->label = cz_alloc((size_t)rows, sizeof *read->label, "labels");
     read->vector = cz_alloc(values, sizeof *read->vector, "label vectors");
     if (!read->label || !read->vector) return CZ_ERR_MEMORY;
@@ -119,8 +124,8 @@ static cz_status unpack(table *read, const cz_bytes *bytes, const char *path)
     for (; read->rows < rows; read->rows++)
         if (!(read->label[read->rows] = strdup(cz_bytes_take_text(&reader))))
             return cz_fail(CZ_ERR_MEMORY, "no memory for labels");
-    if (cz_bytes_take(&reader, read->vector, values * sizeof *read->vector)) return CZ_OK;
-    return cz_fail(CZ_ERR_INPUT, "%s: its probe's answer cannot be read", path);
+    bool whole = cz_bytes_take(&reader, read->vector, values * sizeof *read->vector);
+    return whole ? CZ_OK : no_table(path);
 }
 
 static cz_status read_table(table *read, const char *path)

@@ -273,7 +273,7 @@ cz_status cz_probe_ask(cz_bytes *answer, const char *name, const char *path, con
                        size_t size)
 {
     int pair[2], ended = 0;
-    pid_t child;
+    pid_t child = -1;
     struct rusage usage = {0};
     limits most = limits_of(path);
     *answer = (cz_bytes){0};
