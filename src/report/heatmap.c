@@ -12,7 +12,7 @@ typedef struct layout {
 } layout;
 
 /* The colours' bar with its numbers and title; a line of text with space around. */
-static const double BAR = 50, LINE = 11, GAP = 4;
+static const double BAR = 58, LINE = 11, GAP = 4;
 
 static cz_status fit_names(shown_name **shown, const heatmap_axis *axis, double most)
 {
@@ -24,7 +24,7 @@ static cz_status fit_names(shown_name **shown, const heatmap_axis *axis, double 
 
 static double points(const shown_name *name, int count)
 {
-    return name ? FIGURE_SMALL * names_width(name, count) : 16;
+    return name ? FIGURE_SMALL * names_width(name, count) : 0;
 }
 
 static void free_names(layout *l)
@@ -94,7 +94,6 @@ static void write_row_names(const figure *f, const heatmap *m, const layout *l)
         snprintf(y, sizeof y, "first %d", r);
         figure_name(f, l->row[r].text, x, y, "right");
     }
-    if (!l->row) fprintf(f->script, "set ytics tc rgb '#333333' font ',%g'\n", FIGURE_SMALL);
 }
 
 static void write_column_names(const figure *f, const heatmap *m, const layout *l)
@@ -106,7 +105,6 @@ static void write_column_names(const figure *f, const heatmap *m, const layout *
         snprintf(x, sizeof x, "first %d", c);
         figure_name(f, l->column[c].text, x, y, l->upright ? "right rotate by 90" : "center");
     }
-    if (!l->column) fprintf(f->script, "set xtics tc rgb '#333333' font ',%g'\n", FIGURE_SMALL);
 }
 
 static void write_axis_titles(const figure *f, const heatmap *m, const layout *l)
@@ -182,13 +180,11 @@ cz_status heatmap_write(figure_list *list, const char *name, const heatmap *map)
         figure_title(&f, map->title);
         figure_margins(&f, l.left, l.right, l.bottom, l.top);
         fprintf(f.script,
-                "set xrange [-0.5:%g]\nset yrange [%g:-0.5]\nunset key\nunset grid\n"
+                "set xrange [-0.5:%g]\nset yrange [%g:-0.5]\nunset key\nunset grid\nunset tics\n"
                 "set border 15 lw 0.5 lc rgb '#999999'\n"
-                "%sset object rectangle from graph 0,0 to graph 1,1 fs solid noborder "
+                "set object rectangle from graph 0,0 to graph 1,1 fs solid noborder "
                 "fc rgb '#cccccc' behind\n",
-                map->column.count - 0.5, map->row.count - 0.5,
-                l.row ? (l.column ? "unset tics\n" : "unset ytics\n")
-                      : (l.column ? "unset xtics\n" : ""));
+                map->column.count - 0.5, map->row.count - 0.5);
         write_row_names(&f, map, &l);
         write_column_names(&f, map, &l);
         write_axis_titles(&f, map, &l);

@@ -4,7 +4,7 @@
 
 #include "gnuplot.h"
 
-/* Rows or columns beyond this many are numbered by the axis alone; names are in the data. */
+/* Rows or columns beyond this many stand without names, which are in the data. */
 enum { HEATMAP_NAMES = 64 };
 
 typedef struct heatmap_axis {
