@@ -1,7 +1,7 @@
 /* Damaged AnnData files: each ends in success or one clear error within 10 s, the same on every
  * rank, and the process lives on. By seed, from the committed files, on several configurations.
  *   CZHPC_MUTANTS=N    how many (3,000 by make mutants); else a sample
- *   CZHPC_MUTANT=SEED  that one alone, its file kept as mutant.h5ad */
+ *   CZHPC_MUTANT=SEED  the first; without the other that one alone, kept as mutant.h5ad */
 #include "check.h"
 #include "czhpc/data.h"
 #include "czhpc/log.h"
@@ -74,7 +74,7 @@ static void try_mutant(tally *sum, uint64_t seed, const char *source)
         copy(source, path);
         kind = mutate(path, seed);
         fprintf(stderr, "mutant %llu of %s: %s\n", (unsigned long long)seed, source, kind);
-        if (getenv("CZHPC_MUTANT")) copy(path, "mutant.h5ad");
+        if (getenv("CZHPC_MUTANT") && !getenv("CZHPC_MUTANTS")) copy(path, "mutant.h5ad");
     }
     MPI_Barrier(comm.mpi);
     cz_config config = config_of(seed, source);
@@ -104,7 +104,7 @@ static void try_all(const glob_t *sources)
     int count = many ? atoi(many) : comm.size % 2 ? 200 : 12;
     uint64_t first = one ? strtoull(one, NULL, 10) : 0;
     tally sum = {0};
-    if (one) count = 1;
+    if (one && !many) count = 1;
     for (uint64_t seed = first; seed < first + (uint64_t)count; seed++)
         try_mutant(&sum, seed,
                    sources->gl_pathv[cz_hash(0, &seed, sizeof seed) % sources->gl_pathc]);

@@ -203,8 +203,9 @@ static void check_speed(const cz_comm *comm)
     cz_cells_free(&cells);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    cz_data_serve_probe(argc, argv);
     cz_comm comm, alone;
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &(int){0});
     if (cz_comm_world(&comm)) return 1;
