@@ -48,6 +48,14 @@ static cz_status spin(cz_bytes *answer, const void *request, size_t size)
     return CZ_OK;
 }
 
+static cz_status doze(cz_bytes *answer, const void *request, size_t size)
+{
+    struct timespec pause = {7, 0};
+    while (nanosleep(&pause, &pause)) continue;
+    cz_bytes_put(answer, request, size);
+    return CZ_OK;
+}
+
 static cz_status eat(cz_bytes *answer, const void *request, size_t size)
 {
     (void)request, (void)size;
@@ -79,7 +87,7 @@ static cz_status look(cz_bytes *answer, const void *request, size_t size)
 
 static const cz_probe probes[] = {
     {"echo", echo}, {"refuse", refuse}, {"crash", crash}, {"spin", spin},
-    {"eat", eat},   {"leave", leave},   {"look", look},
+    {"doze", doze}, {"eat", eat},       {"leave", leave}, {"look", look},
 };
 
 static void check_answers(void)
@@ -140,6 +148,10 @@ static void check_limits(void)
         (double)(ended.tv_sec - began.tv_sec) + 1e-9 * (double)(ended.tv_nsec - began.tv_nsec);
     check(status == CZ_ERR_INPUT && strstr(cz_error_message(), "found no end") && seconds < 10,
           "a walk without end ends within 10 s (%.1f s): %s", seconds, cz_error_message());
+    cz_error_clear();
+    check(!cz_probe_ask(&answer, "doze", "FILE", "", 0),
+          "a walk that waits, as for a slow file system, is waited for: %s", cz_error_message());
+    cz_bytes_free(&answer);
     cz_error_clear();
 #ifdef __SANITIZE_ADDRESS__
     check_skip("a walk that eats memory: a sanitizer needs the whole address space");

@@ -264,8 +264,8 @@ static cz_status judge(cz_bytes *answer, const char *path, int ended, bool late,
     if (status == CZ_ERR_MEMORY)
         return cz_fail(CZ_ERR_INPUT,
                        "%s: is damaged: HDF5 wanted more memory than %.1f GiB while reading its "
-                       "structure: %s",
-                       path, (double)most.bytes / (1 << 30), message);
+                       "structure",
+                       path, (double)most.bytes / (1 << 30));
     return status ? cz_fail(status, "%s", message) : CZ_OK;
 }
 
