@@ -55,7 +55,8 @@ static cz_status walk_genes(double *a, double *b, gene_pass pass, MPI_Op op, gen
     walk->part = cz_alloc((size_t)walk->threads * share, sizeof(double), "the sums of genes");
     cz_status status = cz_comm_agree(comm, walk->part ? CZ_OK : CZ_ERR_MEMORY);
     if (status) goto done;
-    status = cz_pool_run(pool, walk_share, walk);
+    status = cz_comm_agree(comm, cz_pool_run(pool, walk_share, walk));
+    if (status) goto done;
     memcpy(a, walk->part, (size_t)genes * sizeof *a);
     if (b) memcpy(b, walk->part + genes, (size_t)genes * sizeof *b);
     for (int t = 1; t < walk->threads; t++) {

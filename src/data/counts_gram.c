@@ -168,8 +168,8 @@ cz_status svd_by_gram(cz_counts_model *model, const svd_input *input)
     gram job = {0};
     cz_status status = cz_comm_agree(comm, open_gram(&job, input));
     if (status) goto done;
-    status = cz_pool_run(input->pool, multiply, &job);
-    status = sum_over_ranks(job.sum, packed_size(model->selected), comm);
+    status = cz_comm_agree(comm, cz_pool_run(input->pool, multiply, &job));
+    if (!status) status = sum_over_ranks(job.sum, packed_size(model->selected), comm);
     if (status) goto done;
     if (comm->rank == 0) status = eigenvectors(model, job.sum, input);
     status = share_components(model, status, comm);
