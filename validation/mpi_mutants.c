@@ -44,6 +44,7 @@ static cz_config config_of(uint64_t seed, const char *source)
     cz_config_defaults(&config);
     config.data.source = CZ_SOURCE_H5AD;
     config.data.features = asked[which].obsm[0] ? CZ_FEATURES_OBSM : CZ_FEATURES_COUNTS;
+    config.data.missing = CZ_MISSING_DROP;
     config.data.h5ad.count = 1;
     snprintf(config.data.h5ad.text[0], CZ_PATH_MAX, "%s", path);
     if (asked[which].matrix[0]) strcpy(config.data.matrix, asked[which].matrix);

@@ -14,7 +14,7 @@ cp validation/fixtures/forms.h5ad "$work/in/cells.h5ad"
 strace -f -y -o "$work/calls" -e trace=flock,fcntl,open,openat,unlink \
     mpirun -np 2 "$czhpc" validation/small.yaml --set data.source=h5ad \
     --set "data.h5ad=$work/in/cells.h5ad" --set data.features=counts --set data.components=8 \
-    --set model.text=false --results "$work" --name run >"$work/out" 2>&1
+    --set data.missing=drop --set model.text=false --results "$work" --name run >"$work/out" 2>&1
 
 opened=$(grep -c "cells.h5ad\", O_RDONLY" "$work/calls")
 locked=$(grep -c "\(flock\|F_.*SETLK\|F_OFD_\).*cells.h5ad\|flock.*cells.h5ad" "$work/calls")
