@@ -18,7 +18,7 @@ static double softmax(double *p, const float *log_prob, int classes, double beta
         sum += p[c];
     }
     for (int c = 0; c < classes; c++) p[c] /= sum;
-    return beta * ((double)log_prob[truth] - top) - log(sum);
+    return beta * ((double)log_prob[truth] - top) - log(fmax(sum, 1)); /* the top adds 1 */
 }
 
 typedef struct slope {
