@@ -131,7 +131,7 @@ static double top3(const known_cells *known)
         const float *p = known_row(known, i);
         int truth = known->truth[i], before = 0;
         for (int c = 0; c < known->classes; c++)
-            before += p[c] > p[truth] || (p[c] == p[truth] && c < truth);
+            before += p[c] > p[truth] || (c < truth && p[c] == p[truth]);
         right += before < 3;
     }
     return (double)right / known->n;
