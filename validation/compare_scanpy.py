@@ -1,5 +1,6 @@
 """czhpc's reading and reducing of counts beside Scanpy's, in turns on the same file.
 
+    make build/release/validation/load_cells
     compare_scanpy.py FILE.h5ad [--genes 1000] [--components 50] [--rounds 3] [--solver NAME]
 
 Both read the file, normalise each cell to 10,000, take log1p, choose the most variable genes and
