@@ -10,9 +10,11 @@ PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke l
 include tools/packages.mk
 
 # Sanitizers make gcc warn of what it only fears: there, warnings stay warnings.
-WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(SAN),,-Werror)
+WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(SAN)$(filter fuzz,$(CONFIG)),,-Werror)
 OPTIMISE_release := -O3 -g
 OPTIMISE_debug   := -Og -g3
+OPTIMISE_fuzz    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(WARN) $(OPTIMISE_$(CONFIG)) $(SANITIZE)
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' $(PKG_CFLAGS)
@@ -76,6 +78,27 @@ demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
 figures: ## draw the figures of a run again: RUN=results/NAME
 	@tools/figures.sh '$(RUN)'
 
+# The library as clang sees it, without the parts that no target calls; make fuzz sets CONFIG.
+FUZZERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/fuzz/fuzz_*.c))
+FUZZED    := $(patsubst %.c,$(BUILD)/%.o,$(foreach d,base comm config data h5 store,$(wildcard src/$d/*.c)))
+FUZZ_LIBS := $(BUILD)/libfuzzed.a
+
+$(FUZZ_LIBS): $(FUZZED)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/validation/fuzz/%: validation/fuzz/%.c $(FUZZ_LIBS)
+	@mkdir -p $(@D)
+	@echo "cc  $<"
+	@$(CC) $(CPPFLAGS) -Isrc $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
+
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+
+fuzz: ## feed the parsers what libFuzzer makes up (needs tools/setup.sh --fuzz); ONLY=, SECONDS=600 each
+	@OMPI_CC=clang MPICH_CC=clang $(MAKE) --no-print-directory CONFIG=fuzz fuzzers
+	@BUILD=build/fuzz ONLY='$(ONLY)' FUZZ_SECONDS='$(or $(SECONDS),600)' validation/fuzz/run.sh
+
 lint: ## formatting, layering, clang-tidy, cppcheck
 	@tools/lint.sh $(CPPFLAGS)
 
@@ -100,4 +123,4 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
--include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d) $(FUZZERS:=.d)
