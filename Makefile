@@ -33,7 +33,7 @@ MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench validate mutants install clean help FORCE
+.PHONY: all check demo figures lint bench validate mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -92,7 +92,6 @@ $(BUILD)/validation/fuzz/%: validation/fuzz/%.c $(FUZZ_LIBS)
 	@echo "cc  $<"
 	@$(CC) $(CPPFLAGS) -Isrc $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
 
-.PHONY: fuzz fuzzers
 fuzzers: $(FUZZERS)
 
 fuzz: ## feed the parsers what libFuzzer makes up (needs tools/setup.sh --fuzz); ONLY=, SECONDS=600 each

@@ -169,7 +169,7 @@ static void check_surroundings(void)
     setenv("OMPI_COMM_WORLD_RANK", "0", 1);
     setenv("PMIX_RANK", "0", 1);
     check(!cz_probe_ask(&answer, "look", "FILE", "", 0), "a walk that looks around");
-    cz_bytes_reader reader = {answer.data, answer.data + answer.size, false};
+    cz_bytes_reader reader = cz_bytes_open(answer.data, answer.size);
     check(cz_bytes_take_int(&reader, 0, 0) == 0 && !reader.bad, "its environment names no MPI");
     int files = (int)cz_bytes_take_int(&reader, 0, 1000);
     check(files == open_files(FD_CLOEXEC), "it has the %d files that may be handed on", files);

@@ -28,6 +28,7 @@ typedef struct cz_bytes_reader {
     bool bad;
 } cz_bytes_reader;
 
+cz_bytes_reader cz_bytes_open(const void *data, size_t size); /* data NULL where size is 0 */
 bool cz_bytes_take(cz_bytes_reader *reader, void *to, size_t size);
 /* A value from least to most; else the reader is bad. */
 int64_t cz_bytes_take_int(cz_bytes_reader *reader, int64_t least, int64_t most);

@@ -37,6 +37,12 @@ void cz_bytes_free(cz_bytes *bytes)
     *bytes = (cz_bytes){0};
 }
 
+cz_bytes_reader cz_bytes_open(const void *data, size_t size)
+{
+    const unsigned char *at = size ? data : (const unsigned char *)"";
+    return (cz_bytes_reader){at, at + size, false};
+}
+
 bool cz_bytes_take(cz_bytes_reader *reader, void *to, size_t size)
 {
     if (reader->bad || size > cz_bytes_left(reader, 1)) {

@@ -56,6 +56,7 @@ static cz_status check_layout(layout *found, hid_t file, const char *place, hid_
 static cz_status read_through(hid_t file, const char *place, const hsize_t *dim, int axes)
 {
     hsize_t width = axes == 2 ? dim[1] : 1, rows = width < BLOCK_VALUES ? BLOCK_VALUES / width : 1;
+    if (rows > dim[0]) rows = dim[0];
     double *values = cz_alloc(rows * width, sizeof *values, "the values of a matrix");
     cz_status status = values ? CZ_OK : CZ_ERR_MEMORY;
     for (hsize_t row = 0; row < dim[0] && !status; row += rows)

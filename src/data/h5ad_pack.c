@@ -132,7 +132,7 @@ static cz_status take_plan(cz_bytes_reader *reader, h5ad_plan *plan)
 
 cz_status h5ad_plan_unpack(h5ad_plan *plan, const unsigned char *data, size_t size)
 {
-    cz_bytes_reader reader = {data, data + size, false};
+    cz_bytes_reader reader = cz_bytes_open(data, size);
     *plan = (h5ad_plan){0};
     cz_status status = take_plan(&reader, plan);
     if (!status && reader.bad)

@@ -89,7 +89,7 @@ static cz_status read_file(table *read, const char *path)
 
 cz_status labels_probe(cz_bytes *answer, const void *request, size_t size)
 {
-    cz_bytes_reader reader = {request, (const unsigned char *)request + size, false};
+    cz_bytes_reader reader = cz_bytes_open(request, size);
     table read = {0};
     cz_status status = read_file(&read, cz_bytes_take_text(&reader));
     if (!status) {
@@ -112,7 +112,7 @@ static cz_status no_table(const char *path)
 /* The table that a probe sent; nothing in it is trusted. */
 static cz_status unpack(table *read, const cz_bytes *bytes, const char *path)
 {
-    cz_bytes_reader reader = {bytes->data, bytes->data + bytes->size, false};
+    cz_bytes_reader reader = cz_bytes_open(bytes->data, bytes->size);
     int rows = (int)cz_bytes_take_int(&reader, 1, ROWS_MAX);
     int width = (int)cz_bytes_take_int(&reader, 1, WIDTH_MAX);
     size_t values = (size_t)rows * (size_t)width;

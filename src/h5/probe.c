@@ -243,7 +243,7 @@ static cz_status no_answer(const char *path, int ended, bool late, double used, 
 /* Takes the answer apart; what is left of it are the walk's bytes. False where it is not whole. */
 static bool open_answer(cz_bytes *answer, cz_status *status, const char **message)
 {
-    cz_bytes_reader reader = {answer->data, answer->data + answer->size, false};
+    cz_bytes_reader reader = cz_bytes_open(answer->data, answer->size);
     *status = (cz_status)cz_bytes_take_int(&reader, CZ_OK, CZ_ERR_BUG);
     *message = cz_bytes_take_text(&reader);
     int64_t size = cz_bytes_take_int(&reader, 0, INT64_MAX);

@@ -1,7 +1,7 @@
 /* What the fuzz targets share: decisions taken from the fuzzer's bytes, a file to write, and what
- * every outcome must be. A target defines LLVMFuzzerTestOneInput(); https://llvm.org/docs/LibFuzzer.html
- * A byte of 0, and every byte beyond the end, decides for what is right: the empty input is a
- * well-formed file. */
+ * every outcome must be. A target defines LLVMFuzzerTestOneInput();
+ * https://llvm.org/docs/LibFuzzer.html A byte of 0, and every byte beyond the end, decides for what
+ * is right: the empty input is a well-formed file. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
