@@ -1,23 +1,25 @@
 #!/usr/bin/env bash
 # Installs what czhpc is built from, and says what it did; a second run finds nothing to do.
-#   tools/setup.sh [--lint] [--bench] [--validate]
+#   tools/setup.sh [--lint] [--bench] [--validate] [--fuzz]
 #     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS, LAPACKE, gnuplot
 #     --lint       and what `make lint` runs
 #     --bench      and .venv/ with PyTorch, for `make bench`
 #     --validate   and .venv/ with PyTorch and the other oracles, for `make validate`
+#     --fuzz       and clang with libFuzzer, for `make fuzz`
 # Only Debian's packages are installed, and only where a probe finds their content missing; on
 # another system, or without root, it names what is missing. Exit status: 0 all there, 1 not.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-lint='' bench='' validate=''
+lint='' bench='' validate='' fuzz=''
 for option in "$@"; do
     case $option in
     --lint) lint=yes ;;
     --bench) bench=yes ;;
     --validate) validate=yes ;;
+    --fuzz) fuzz=yes ;;
     -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-    *) echo "setup: unknown option '$option'; one of --lint --bench --validate" >&2; exit 2 ;;
+    *) echo "setup: unknown option '$option'; one of --lint --bench --validate --fuzz" >&2; exit 2 ;;
     esac
 done
 
@@ -46,6 +48,22 @@ toolchain() { command -v cc && command -v make && command -v ar; }
 a_font() { [ -n "$(find /usr/share/fonts /usr/local/share/fonts ~/.fonts -name '*.ttf' -print -quit 2>/dev/null)" ]; }
 venv_module() { python3 -c 'import venv, ensurepip'; }
 
+clang_version() { # of the clang that is there, else of the one to come
+    local found
+    found=$(clang -dumpversion 2>/dev/null) ||
+        found=$(apt-cache depends clang 2>/dev/null | grep -oE 'clang-[0-9]+' | tr -dc '0-9\n' | head -n 1)
+    echo "${found%%.*}"
+}
+libfuzzer() { # a program that holds its main()
+    local out status
+    out=$(mktemp) || return
+    echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        clang -x c -fsanitize=fuzzer,address,undefined -o "$out" -
+    status=$?
+    rm -f "$out"
+    return $status
+}
+
 look() {
     missing=() remedies=() needed=''
     local path='its .pc file in PKG_CONFIG_PATH'
@@ -70,6 +88,10 @@ look() {
         need clang-tidy 'clang-tidy in PATH' command -v clang-tidy
         need cppcheck 'cppcheck in PATH' command -v cppcheck
         need shellcheck 'shellcheck in PATH' command -v shellcheck
+    fi
+    if [ -n "$fuzz" ]; then
+        need clang 'clang in PATH' command -v clang
+        need "libclang-rt-$(clang_version)-dev" "clang's libFuzzer and sanitizers" libfuzzer
     fi
     if [ -n "$bench$validate" ]; then
         need python3-venv 'Python 3.10 or later with venv and pip' venv_module

@@ -3,6 +3,7 @@
 #   check_*.py                            what an oracle itself rests on
 #   make_*.py validation/fixtures --compare    each fixture, computed again
 #   the reference's own size, which is too large to commit
+#   the fuzz targets, 10 s each
 # Needs tools/setup.sh --validate. Ends with "N passed, N failed"; its exit status is the verdict.
 # CZHPC_BERT=FOLDER: the model folder that configs/labels.h5 was made from (make_labels.py).
 set -u
@@ -57,6 +58,9 @@ other_cells() {
         "$build/validation/test_metrics" "$work/metrics.json"
 }
 run 'the figures of other cells' other_cells
+
+if command -v clang >/dev/null; then run 'the fuzz targets' make -s fuzz SECONDS=10
+else echo 'SKIP the fuzz targets: there is no clang (tools/setup.sh --fuzz)'; fi
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -4,8 +4,8 @@
 #   ONLY           those with this part in their name
 #   BUILD          where they were built, build/fuzz
 # Seeds are in validation/fuzz/seeds; what a run finds interesting is kept in $BUILD/corpus for the
-# next one, what it finds wrong in $BUILD/found, with the log. Prints a line for each target; the
-# exit status is the verdict.
+# next one, what it finds wrong in $BUILD/found, with the log. Prints ok or FAIL and the figures of
+# each target; the exit status is the verdict.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${BUILD:-build/fuzz} seconds=${FUZZ_SECONDS:-600} failed=0
@@ -29,12 +29,12 @@ for target in "$build"/validation/fuzz/fuzz_*; do
     status=$?
     runs=$(number number_of_executed_units "$log")
     covered=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | grep -oE '[0-9]+')
-    printf '%-12s %5d s %10d executions %6d edges  ' "$name" "$seconds" "${runs:-0}" "${covered:-0}"
+    figures=$(printf '%-12s %5d s %10d executions %6d edges' "$name" "$seconds" "${runs:-0}" "${covered:-0}")
     if [ $status -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
-        echo 'nothing found'
+        echo "ok   $figures, nothing found"
     else
         failed=1
-        echo "FOUND (exit status $status), see $log:"
+        echo "FAIL $figures, exit status $status, see $log:"
         grep -E 'ERROR|SUMMARY|runtime error|not so:|Test unit written' "$log" | sed 's/^/    /'
     fi
 done
