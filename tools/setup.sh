@@ -83,6 +83,7 @@ look() {
     want hdf5-tools 'h5diff in PATH (tests only)' command -v h5diff
     want strace 'strace in PATH (tests only)' command -v strace
     want procps 'pkill in PATH (tests only)' command -v pkill
+    want xz-utils 'xz in PATH (tests only)' command -v xz
     if [ -n "$lint" ]; then
         need clang-format 'clang-format in PATH' command -v clang-format
         need clang-tidy 'clang-tidy in PATH' command -v clang-tidy
