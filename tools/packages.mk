@@ -15,7 +15,7 @@ ifeq ($(shell command -v $(CC) 2>/dev/null),)
 MISSING += mpicc
 endif
 
-ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean figures,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(strip $(MISSING)),)
 $(error czhpc needs, and pkg-config or PATH does not have: $(MISSING). On Debian: tools/setup.sh. \
 Elsewhere install MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS and LAPACKE, and name their \

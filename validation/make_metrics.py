@@ -129,7 +129,7 @@ def discriminant(case, truth, known):
     train = (case["split"] == TRAIN) & (case["target"] >= 0)
     x = case["measure"].astype(np.float64)
     for m, values in enumerate(x.T):
-        finite = values[~np.isnan(values)]
+        finite = values[~np.isnan(values) & (case["split"] == TRAIN)]
         if (finite == np.floor(finite)).all():
             values = np.log1p(values)
         values = values.astype(np.float32).astype(np.float64)

@@ -103,12 +103,13 @@ static void check_predictions(const cz_cells *cells, const cz_evaluation part[CZ
         cz_predictions_add(out, &part[cells->split[i]], next[cells->split[i]]++);
     status = cz_predictions_close(out);
     text = at = read_file("predictions.csv", &size);
-    bool same = !status && read_record(&at, field) == 7 + CLASSES + 3;
+    bool same = !status && read_record(&at, field) == 7 + CLASSES + 3 + 2;
     for (int c = 0; c < CLASSES && same; c++)
         same = !strncmp(field[7 + c], "prob_", 5) && !strcmp(field[7 + c] + 5, nasty[c]);
-    same = same && !strcmp(field[7 + CLASSES], "true_sex\x1b");
+    same = same && !strcmp(field[7 + CLASSES], "true_sex\x1b") &&
+           !strncmp(field[7 + CLASSES + 3], "prob_sex\x1b_", 10);
     for (int i = 0; i < CELLS && same; i++, lines++) {
-        same = read_record(&at, field) == 7 + CLASSES + 3 &&
+        same = read_record(&at, field) == 7 + CLASSES + 3 + 2 &&
                !strcmp(field[0], cells->cell_name[i]) && atoi(field[1]) == i &&
                !strcmp(field[4], nasty[cells->target.code[i]]) && !strcmp(field[6], "0.2") &&
                !strcmp(field[7 + CLASSES], "");

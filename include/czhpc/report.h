@@ -42,7 +42,8 @@ cz_status cz_split_write(const char *path, const cz_cells *cells);
 
 /* predictions.csv, a line a cell: name, row, split, label, then of the target what it is, what was
  * predicted, with what probability, and the probability of every class (prob_CLASS); then of each
- * adversary what it is, what was predicted, with what probability. Quoted after RFC 4180. */
+ * adversary the same (prob_COLUMN_CLASS). `row` counts the cells that stayed, from 0. Quoted
+ * after RFC 4180. */
 typedef struct cz_predictions cz_predictions;
 /* CZ_ERR_IO. Close also after an error. */
 cz_status cz_predictions_open(cz_predictions **predictions, const char *path,

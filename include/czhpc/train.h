@@ -129,7 +129,7 @@ cz_training_facts cz_trainer_facts(const cz_trainer *trainer);
 const void *cz_trainer_weights(const cz_trainer *trainer);
 
 /* Training cells that are evaluated at once when all cells are predicted: whole blocks. */
-enum { CZ_PREDICTED_CELLS = 16384 };
+enum { CZ_PREDICTED_CELLS = 8192 };
 
 /* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run; count: cells
  * of each split. Local. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Counts span decades: their logarithm is nearer to what a linear discriminant assumes. A measure
- * is a count if Scanpy names it so, or if no cell has other than a whole number of them. */
+ * is a count if Scanpy names it so, or if no training cell has other than a whole number. */
 static bool is_count(const cz_cells *cells, int m)
 {
     const char *name = cells->measure_name[m];
@@ -14,7 +14,8 @@ static bool is_count(const cz_cells *cells, int m)
     bool whole = true;
     for (int i = 0; i < cells->n && whole; i++) {
         float value = cells->measure[(size_t)i * (size_t)cells->measures + (size_t)m];
-        whole = isnan(value) || (value >= 0 && value == truncf(value));
+        whole =
+            cells->split[i] != CZ_TRAIN || isnan(value) || (value >= 0 && value == truncf(value));
     }
     return whole;
 }

@@ -5,16 +5,14 @@
 
 #include <stdlib.h>
 
-enum { PIECE = 8192 }; /* training cells at once, whole blocks of an evaluation */
-
-/* The next rows from `at` that hold at most PIECE training cells, which row (PIECE) lists; returns
- * their end. */
+/* The next rows from `at` that hold at most CZ_PREDICTED_CELLS training cells, which `row` lists;
+ * returns their end. */
 static int next_piece(int32_t *row, int *count, const cz_cells *cells, int at)
 {
     *count = 0;
     for (; at < cells->n; at++) {
         if (cells->split[at] != CZ_TRAIN) continue;
-        if (*count == PIECE) break;
+        if (*count == CZ_PREDICTED_CELLS) break;
         row[(*count)++] = at;
     }
     return at;
@@ -26,7 +24,7 @@ cz_status write_predictions(const char *path, cz_trainer *trainer, const cz_cell
 {
     cz_predictions *out = NULL;
     int next[CZ_SPLITS] = {0}, count;
-    int32_t *row = cz_alloc(PIECE, sizeof *row, "the cells to predict");
+    int32_t *row = cz_alloc(CZ_PREDICTED_CELLS, sizeof *row, "the cells to predict");
     cz_status status = row ? CZ_OK : CZ_ERR_MEMORY;
     if (!status && comm->rank == 0) status = cz_predictions_open(&out, path, cells);
     status = cz_comm_agree(comm, status);

@@ -26,8 +26,12 @@ static int32_t *commonest_classes(const cz_column *column, const int32_t *group,
             if (of[c] > of[best]) best = c;
         commonest[g] = of[best] ? best : commonest[groups];
     }
+    if (!count) {
+        free(commonest);
+        return NULL;
+    }
     free(count);
-    return commonest && count ? commonest : NULL;
+    return commonest;
 }
 
 /* The share of known test cells whose class is named: named[group of the cell]. of_cell (test

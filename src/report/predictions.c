@@ -26,19 +26,28 @@ static double probability(const cz_evaluation *e, const cz_cells *cells, int hea
     return exp((double)e->log_prob[head][(size_t)i * classes + (size_t) class]);
 }
 
+/* ",prob_CLASS" for each class, of an adversary ",prob_COLUMN_CLASS". */
+static void write_class_header(FILE *out, const cz_column *column, bool adversary)
+{
+    char prefix[CZ_NAME_MAX + 16] = "prob_";
+    if (adversary) snprintf(prefix, sizeof prefix, "prob_%s_", column->name);
+    for (int c = 0; c < column->classes; c++) {
+        fputc(',', out);
+        csv_text(out, prefix, class_name(column, c), "");
+    }
+}
+
 static void write_header(FILE *out, const cz_cells *cells)
 {
     fputs("cell,row,split,label,true,predicted,probability", out);
-    for (int c = 0; c < cells->target.classes; c++) {
-        fputc(',', out);
-        csv_text(out, "prob_", class_name(&cells->target, c), "");
-    }
+    write_class_header(out, &cells->target, false);
     for (int a = 0; a < cells->adversaries; a++) {
         static const char *const asked[] = {"true_", "predicted_", "probability_"};
         for (int k = 0; k < 3; k++) {
             fputc(',', out);
             csv_text(out, asked[k], cells->adversary[a].name, "");
         }
+        write_class_header(out, &cells->adversary[a], true);
     }
     fputc('\n', out);
 }
@@ -74,12 +83,11 @@ void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
     csv_text(p->out, "", cell_name(cells, row, number, sizeof number), ",");
     fprintf(p->out, "%d,%s,", row, split_name(cells->split[row]));
     csv_text(p->out, "", class_name(&cells->label, cells->label.code[row]), ",");
-    write_outcome(p, e, 0, i);
-    for (int c = 0; c < cells->target.classes; c++)
-        fprintf(p->out, ",%.6g", probability(e, cells, 0, i, c));
-    for (int h = 1; h < e->heads; h++) {
-        fputc(',', p->out);
+    for (int h = 0; h < e->heads; h++) {
+        if (h) fputc(',', p->out);
         write_outcome(p, e, h, i);
+        for (int c = 0; c < cz_head_column(cells, h)->classes; c++)
+            fprintf(p->out, ",%.6g", probability(e, cells, h, i, c));
     }
     fputc('\n', p->out);
 }
