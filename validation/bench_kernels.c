@@ -49,7 +49,7 @@ static cz_status attention_forward(bench *b)
     return cz_attention_forward(&b->exec, cz_tensor3(b->y, CZ_F32, b->B, T, F),
                                 cz_tensor4(b->probs, CZ_F32, b->B, H, T, T),
                                 tokens(b->kv, b->B, F, 0), tokens(b->kv, S, F, 1),
-                                tokens(b->kv, S, F, 2), b->slot, H, b->attention);
+                                tokens(b->kv, S, F, 2), b->slot, NULL, H, b->attention);
 }
 static cz_status attention_backward(bench *b)
 {
@@ -66,7 +66,7 @@ static cz_status norm_forward(bench *b)
     int N = b->B * T;
     return cz_add_dropout_norm_forward(&b->exec, matrix(b->y, N, F), vector(b->mean, N),
                                        vector(b->rstd, N), matrix(b->x, N, F), matrix(b->kv, N, F),
-                                       vector(b->w, F), vector(b->w + F, F), b->rows, b->B);
+                                       vector(b->w, F), vector(b->w + F, F), 1e-5, b->rows, b->B);
 }
 static cz_status norm_backward(bench *b)
 {

@@ -5,6 +5,7 @@ typedef struct setting {
     int B, S, Tq, Tk, F, H;
     const int32_t *slot;
     const cz_dropout *drop;
+    const int32_t *length;
 } setting;
 
 enum { OUT, PROBS, Q, K, V };
@@ -12,7 +13,8 @@ enum { OUT, PROBS, Q, K, V };
 static cz_status forward(cz_exec *exec, cz_tensor *t, void *context)
 {
     setting *s = context;
-    return cz_attention_forward(exec, t[OUT], t[PROBS], t[Q], t[K], t[V], s->slot, s->H, s->drop);
+    return cz_attention_forward(exec, t[OUT], t[PROBS], t[Q], t[K], t[V], s->slot, s->length, s->H,
+                                s->drop);
 }
 
 enum { DQ, DK, DV, DOUT, PROBS2, Q2, K2, V2 };
@@ -63,6 +65,13 @@ static void round_probs(op_case *b)
 
 static const int32_t slots[] = {2, 0, 2, 1, 1, 2, 0, 0};
 
+/* How many of `keys` keys of each slot count: all, one, and between. */
+static const int32_t *lengths(int32_t length[8], int keys)
+{
+    for (int s = 0; s < 8; s++) length[s] = s % 3 == 0 ? keys : s % 3 == 1 ? 1 : (keys + 1) / 2;
+    return length;
+}
+
 static void levels(void)
 {
     const int shape[][5] = {/* B, Tq, Tk, F, H */
@@ -73,18 +82,15 @@ static void levels(void)
     bool good = true;
     int cases = 0;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-        for (int variant = 0; variant < 4; variant++, cases++) {
-            setting s = {shape[i][0],
-                         3,
-                         shape[i][1],
-                         shape[i][2],
-                         shape[i][3],
-                         shape[i][4],
-                         variant & 1 ? slots : NULL,
-                         NULL};
+        for (int variant = 0; variant < 8; variant++, cases++) {
+            int32_t length[8];
+            const int *n = shape[i];
+            setting s = {.B = n[0], .S = 3, .Tq = n[1], .Tk = n[2], .F = n[3], .H = n[4]};
+            if (variant & 1) s.slot = slots;
             int elements = s.H * s.Tq * s.Tk;
             op_dropout d;
             if (!s.slot) s.S = s.B;
+            if (variant & 4) s.length = lengths(length, s.Tk);
             s.drop = op_drop(&d, 6, variant & 2 ? 0.3 : 0, s.B, elements);
             op_case f = forward_case(&s);
             double *result[MOST_ARGUMENTS];
@@ -107,7 +113,8 @@ static double defined(const setting *s, const op_case *f, int b, int i, int c)
     int n = s->F / s->H, h = c / n, key = (s->slot ? s->slot[b] : b) * s->Tk;
     const double *q = f->argument[Q].value, *k = f->argument[K].value, *v = f->argument[V].value;
     double sum = 0, out = 0;
-    for (int j = 0; j < s->Tk; j++) {
+    int keys = s->length ? s->length[key / s->Tk] : s->Tk;
+    for (int j = 0; j < keys; j++) {
         double score = 0;
         for (int e = h * n; e < (h + 1) * n; e++)
             score += q[(b * s->Tq + i) * s->F + e] * k[(key + j) * s->F + e];
@@ -120,9 +127,11 @@ static double defined(const setting *s, const op_case *f, int b, int i, int c)
     return out / sum;
 }
 
-static void differences(const int32_t *slot, double p, int Tq)
+static void differences(const int32_t *slot, double p, int Tq, bool padded)
 {
     setting s = {.B = 3, .S = 3, .Tq = Tq, .Tk = 5, .F = 9, .H = 3, .slot = slot};
+    int32_t length[8];
+    if (padded) s.length = lengths(length, s.Tk);
     op_dropout d;
     s.drop = op_drop(&d, 6, p, s.B, s.H * s.Tq * s.Tk);
     op_case f = forward_case(&s);
@@ -130,7 +139,7 @@ static void differences(const int32_t *slot, double p, int Tq)
     op_run(&f, op_exact(), 0, result);
     op_case b = backward_case(&s, &f, result);
     op_run(&b, op_exact(), 0, gradient);
-    const char *with = slot ? "slots" : "own keys";
+    const char *with = padded ? slot ? "padded slots" : "padded keys" : slot ? "slots" : "own keys";
     for (int i = 0; i < 3; i++) {
         const op_argument *into = &b.argument[i];
         for (size_t j = 0; j < op_size(into) && into->role == ADDED; j++)
@@ -151,6 +160,38 @@ static void differences(const int32_t *slot, double p, int Tq)
     op_free(&f);
     op_free(&b);
     if (s.drop) free(s.drop->bits);
+}
+
+/* The same bits for a cell among padded ones as for one whose keys all count. */
+static void any_padding(const cz_backend *backend)
+{
+    enum { B = 3, LONG = 37, F = 64, H = 4 };
+    int32_t length[8];
+    setting s = {.B = B, .S = B, .Tq = LONG, .Tk = LONG, .F = F, .H = H};
+    s.length = lengths(length, LONG);
+    op_case f = forward_case(&s);
+    double *padded[MOST_ARGUMENTS], *alone[MOST_ARGUMENTS];
+    op_run(&f, backend, 0, padded);
+    bool same = true, none = true;
+    for (int b = 0; b < B; b++) {
+        int T = length[b];
+        setting one = {.B = 1, .S = 1, .Tq = T, .Tk = T, .F = F, .H = H};
+        op_case g = forward_case(&one);
+        for (int i = Q; i <= V; i++)
+            op_give(&g.argument[i], f.argument[i].value + (size_t)b * LONG * F);
+        op_run(&g, backend, 0, alone);
+        same = same && !memcmp(alone[OUT], padded[OUT] + (size_t)b * LONG * F,
+                               (size_t)T * F * sizeof(double));
+        for (int i = 0; i < H * LONG; i++)
+            for (int j = T; j < LONG; j++)
+                none = none && padded[PROBS][((size_t)b * H * LONG + (size_t)i) * LONG + j] == 0;
+        op_free_result(&g, alone);
+        op_free(&g);
+    }
+    check(same && none, "attention: %s gives a cell the same bits whatever the padding",
+          cz_backend_name(backend));
+    op_free_result(&f, padded);
+    op_free(&f);
 }
 
 /* The same bits for a cell alone as for a cell of five. */
@@ -240,18 +281,32 @@ static void refusals(void)
         for (int j = 0; j < f.count; j++) free(t[j].data);
         op_free(&f);
     }
+    s.slot = NULL;
+    s.S = 2;
+    const int32_t none[] = {2, 0}, more[] = {3, 1};
+    for (int i = 0; i < 2; i++) {
+        s.length = i ? more : none;
+        op_case f = forward_case(&s);
+        for (int j = 0; j < f.count; j++) t[j] = op_tensor(&f.argument[j], CZ_F64, 0);
+        cz_error_clear();
+        check(forward(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "count"),
+              "attention: a wrong number of keys is refused: %s", cz_error_message());
+        for (int j = 0; j < f.count; j++) free(t[j].data);
+        op_free(&f);
+    }
 }
 
 int main(void)
 {
     levels();
-    for (int variant = 0; variant < 4; variant++)
-        differences(variant & 1 ? slots : NULL, variant & 2 ? 0.3 : 0, 4);
-    differences(slots, 0.3, 35); /* more than one block of queries */
-    differences(NULL, 0, 35);
+    for (int variant = 0; variant < 8; variant++)
+        differences(variant & 1 ? slots : NULL, variant & 2 ? 0.3 : 0, 4, variant & 4);
+    differences(slots, 0.3, 35, false); /* more than one block of queries */
+    differences(NULL, 0, 35, true);
     for (int level = 0; level < CZ_LEVELS; level++)
         if (cz_backend_cpu(CZ_F32, (cz_level)level)) {
             any_batch(cz_backend_cpu(CZ_F32, (cz_level)level));
+            any_padding(cz_backend_cpu(CZ_F32, (cz_level)level));
             tally(cz_backend_cpu(CZ_F32, (cz_level)level));
         } else check_skip("attention: this processor has no %s", cz_level_name((cz_level)level));
     tally(op_exact());

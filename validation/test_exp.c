@@ -1,4 +1,5 @@
-/* The exponential of the fp32 kernels against libm's in double, over its whole range. */
+/* The exponential of the fp32 kernels and their GELU against libm's in double, over all that they
+ * take. */
 #define CZ_VARIANT check
 #define CZ_REAL_BITS 32
 #define CZ_VECTOR_BYTES 16
@@ -8,8 +9,25 @@
 
 static float exp_of(float x) { return vec_exp(broadcast(x))[LANES - 1]; }
 
+static float gelu_of(float x) { return vec_gelu(broadcast(x))[LANES - 1]; }
+
+/* Relative to the greater of 1 and the result. */
+static void check_gelu(void)
+{
+    double worst = 0;
+    for (float x = -15; x < 15; x += 0x1p-15f) {
+        double exact = (double)x * erfc((double)-x * sqrt(0.5)) / 2;
+        worst = fmax(worst, fabs((double)gelu_of(x) - exact) / fmax(1, fabs(exact)));
+    }
+    check(worst < TOL_GELU, "gelu: %.1e at worst", worst);
+    check(gelu_of(0) == 0 && gelu_of(1e30f) == 1e30f && gelu_of(-1e30f) == 0,
+          "gelu: 0 and what lies far away");
+    check(isnan(gelu_of(NAN)), "gelu: of NaN is NaN");
+}
+
 int main(void)
 {
+    check_gelu();
     double worst = 0;
     long count = 0;
     /* The bits of a negative float grow as it falls. */

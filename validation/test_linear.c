@@ -60,6 +60,7 @@ static void define_forward(cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias
             double sum = bias.data ? get(bias, 0, c) : 0;
             for (int k = 0; k < cz_cols(x); k++) sum += get(x, n, k) * get(w, c, k);
             if (act == CZ_RELU && sum < 0) sum = 0;
+            if (act == CZ_GELU) sum *= erfc(-sum * sqrt(0.5)) / 2;
             if (drop) sum *= kept(drop, n / rows, n % rows * C + c) ? cz_dropout_scale(drop->p) : 0;
             put(y, n, c, sum);
         }
@@ -74,16 +75,16 @@ static void check_forward(const cz_backend *backend, double tolerance)
         {1, 1, 1, 1}, {3, 5, 13, 40}, {4, 2, 64, 30}, {5, 1, 531, 7}, {0, 0, 4, 4}};
     double worst = 0;
     bool bits = true, ran = true;
-    for (int i = 0; i < 40; i++) {
-        const int *size = sizes[i / 8];
+    for (int i = 0; i < 60; i++) {
+        const int *size = sizes[i / 12];
         int cells = size[0], N = cells * size[1], C = size[2], K = size[3];
         cz_tensor x = random_tensor(dtype, N, K, i % 3, 1), w = random_tensor(dtype, C, K, 0, 2);
         cz_tensor bias = i & 1 ? as_vector(random_tensor(dtype, 1, C, 0, 3)) : none;
-        cz_activation act = i & 2 ? CZ_RELU : CZ_LINEAR;
+        cz_activation act = (cz_activation)(i / 4 % 3);
         cz_tensor y = nan_tensor(dtype, N, C, i % 4), want = nan_tensor(CZ_F64, N, C, 0);
         site s;
-        site_open(&s, (unsigned)i, i == 12 ? 0 : 0.2, cells, size[1] * C);
-        const cz_dropout *drop = i & 4 ? &s.drop : NULL;
+        site_open(&s, (unsigned)i, i == 14 ? 0 : 0.2, cells, size[1] * C);
+        const cz_dropout *drop = i & 2 ? &s.drop : NULL;
         ran &= !cz_linear_forward(&exec, y, x, w, bias, act, drop, cells);
         define_forward(want, x, w, bias, act, drop, cells);
         worst = fmax(worst, distance(y, want));

@@ -16,6 +16,8 @@
 /* The fp32 exponential, in units in the last place: the rounding of a polynomial and of its
  * argument's reduction. */
 #define TOL_EXP_UNITS 1
+/* The fp32 GELU: two roundings of the result's size and those within the exponential. */
+#define TOL_GELU 0x1p-22
 /* Central differences in fp64, h 1e-5: curvature h^2 and rounding 1e-16 / h. */
 #define TOL_FINITE_DIFFERENCE 1e-8
 /* The factored resampler against the plain one in fp64: another order of the same sums. */

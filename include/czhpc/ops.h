@@ -62,7 +62,9 @@ static inline double cz_dropout_scale(double p)
 }
 static inline size_t cz_mask_bytes(int elements) { return ((size_t)elements + 7) / 8; }
 
-typedef enum cz_activation { CZ_LINEAR, CZ_RELU } cz_activation;
+/* CZ_GELU is x Phi(x), with the normal distribution function, not its tanh form. Hendrycks &
+ * Gimpel 2016. It has no way back yet: what uses it is not trained. */
+typedef enum cz_activation { CZ_LINEAR, CZ_RELU, CZ_GELU } cz_activation;
 
 /* y = drop(act(x w^T + bias)): y (N, C) out, x (N, K), w (C, K), bias (C) or absent.
  * `drop` is over B cells of N / B rows each (cells = B; ignored without drop). */
@@ -83,12 +85,15 @@ cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias
  *   out   (B, Tq, F) set          q (B, Tq, F); head h owns columns h F/H .. (h+1) F/H
  *   probs (B, H, Tq, Tk) set      softmax before dropout, kept for backward
  *   k, v  (S, Tk, F)              cell b reads slot[b] of them; slot NULL: S = B, its own
+ *   length (S)                    keys that count, the first 1 .. Tk of each slot's; the others,
+ *                                 padding, have the probability 0. NULL: all of them
  * The scale 1/sqrt(F/H) is applied here. Dropout is over (H, Tq, Tk) of each cell. */
 cz_status cz_attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
-                               cz_tensor k, cz_tensor v, const int32_t *slot, int H,
-                               const cz_dropout *drop);
+                               cz_tensor k, cz_tensor v, const int32_t *slot, const int32_t *length,
+                               int H, const cz_dropout *drop);
 
-/* dq set; dk, dv added to with a slot array, set without one. Shapes as above. */
+/* dq set; dk, dv added to with a slot array, set without one. Shapes as above; keys that did not
+ * count have a probability, and so a gradient, of 0. */
 cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,
                                 cz_tensor dout, cz_tensor probs, cz_tensor q, cz_tensor k,
                                 cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop);
@@ -99,12 +104,14 @@ cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
 enum { CZ_TALLY_BITS = 30 };
 cz_status cz_attention_tally(cz_exec *exec, int64_t *sum, cz_tensor probs);
 
-/* y = LN(s) gain + bias with s = residual + drop(x), eps 1e-5. Ba, Kiros & Hinton 2016.
+/* y = LN(s) gain + bias with s = residual + drop(x). Ba, Kiros & Hinton 2016.
  *   y (N, C) set, may be residual; x (N, C) becomes s, kept for backward with
- *   mean, rstd (N) set; gain, bias (C). N = cells * rows of a cell, as in linear. */
+ *   mean, rstd (N) set; gain, bias (C); eps is added to the variance.
+ * N = cells * rows of a cell, as in linear. */
 cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd,
                                       cz_tensor x, cz_tensor residual, cz_tensor gain,
-                                      cz_tensor bias, const cz_dropout *drop, int cells);
+                                      cz_tensor bias, double eps, const cz_dropout *drop,
+                                      int cells);
 
 /* dx (N, C) set: gradient of x; dresidual (N, C) set; dgain, dbias (C) added to;
  * dresidual may be dy. s, mean, rstd as forward left them. */

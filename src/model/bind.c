@@ -8,21 +8,25 @@ static cz_tensor view(const cz_workspace *ws, int index, const void *flat)
     return cz_params_view(&ws->model->params, index, (void *)flat, ws->dtype);
 }
 
-static linear bind_linear(const cz_workspace *ws, linear_ids ids, const void *w, void *g)
+static cz_linear_layer bind_linear(const cz_workspace *ws, linear_ids ids, const void *w, void *g)
 {
-    return (linear){view(ws, ids.w, w), view(ws, ids.b, w), view(ws, ids.w, g), view(ws, ids.b, g)};
+    return (cz_linear_layer){view(ws, ids.w, w), view(ws, ids.b, w), view(ws, ids.w, g),
+                             view(ws, ids.b, g)};
 }
 
-static norm bind_norm(const cz_workspace *ws, norm_ids ids, const void *w, void *g)
+static cz_norm_layer bind_norm(const cz_workspace *ws, norm_ids ids, const void *w, void *g)
 {
-    return (norm){view(ws, ids.gain, w), view(ws, ids.bias, w), view(ws, ids.gain, g),
-                  view(ws, ids.bias, g)};
+    return (cz_norm_layer){view(ws, ids.gain, w), view(ws, ids.bias, w), view(ws, ids.gain, g),
+                           view(ws, ids.bias, g), CZ_NORM_EPS};
 }
 
-static attention bind_attention(const cz_workspace *ws, attention_ids ids, const void *w, void *g)
+static cz_attention_layer bind_attention(const cz_workspace *ws, attention_ids ids, const void *w,
+                                         void *g)
 {
-    return (attention){bind_linear(ws, ids.in, w, g), bind_linear(ws, ids.out, w, g),
-                       bind_norm(ws, ids.norm, w, g)};
+    return (cz_attention_layer){.heads = ws->model->spec.heads,
+                                .in = {bind_linear(ws, ids.in, w, g)},
+                                .out = bind_linear(ws, ids.out, w, g),
+                                .norm = bind_norm(ws, ids.norm, w, g)};
 }
 
 void bind_weights(cz_workspace *ws, const void *w, void *g)
@@ -41,9 +45,11 @@ void bind_weights(cz_workspace *ws, const void *w, void *g)
         for (int i = 0; i < 2; i++) ws->ffn[i] = bind_linear(ws, m->ffn[i], w, g);
         for (int l = 0; l < s->layers; l++) {
             const layer_ids *ids = &m->layer[l];
-            ws->layer[l] = (struct layer){
-                bind_attention(ws, ids->attention, w, g), bind_linear(ws, ids->up, w, g),
-                bind_linear(ws, ids->down, w, g), bind_norm(ws, ids->norm, w, g)};
+            ws->layer[l] = (cz_encoder_layer){.attention = bind_attention(ws, ids->attention, w, g),
+                                              .up = bind_linear(ws, ids->up, w, g),
+                                              .down = bind_linear(ws, ids->down, w, g),
+                                              .activation = CZ_RELU,
+                                              .norm = bind_norm(ws, ids->norm, w, g)};
         }
     }
     ws->latents = view(ws, m->latents, w);
@@ -60,7 +66,7 @@ void bind_masks(cz_workspace *ws, const uint32_t *cell)
     const cz_model_spec *s = &ws->model->spec;
     ws->cross_cache.drop_weights.cell = ws->cross_cache.drop_out.cell = cell;
     for (int l = 0; l < s->layers; l++) {
-        layer_cache *c = &ws->layer_cache[l];
+        cz_encoder_cache *c = &ws->layer_cache[l];
         c->attention.drop_weights.cell = c->attention.drop_out.cell = cell;
         c->drop_hidden.cell = c->drop_out.cell = cell;
     }
@@ -69,32 +75,7 @@ void bind_masks(cz_workspace *ws, const uint32_t *cell)
         ws->head_cache[h].drop[0].cell = ws->head_cache[h].drop[1].cell = cell;
 }
 
-const cz_dropout *dropout(const cz_workspace *ws, const cz_dropout *site)
+cz_tensor tokens3(const cz_workspace *ws, cz_tensor t)
 {
-    return ws->training && cz_dropout_threshold(site->p) > 0 ? site : NULL;
-}
-
-cz_tensor tokens3(const cz_workspace *ws, cz_tensor t, int rows)
-{
-    int T = ws->model->spec.tokens;
-    return (cz_tensor){t.data, t.dtype, 3, {rows / T, T, cz_cols(t), 1}, t.ld};
-}
-
-linear linear_part(linear l, int begin, int count)
-{
-    l.w = cz_row_range(l.w, begin, count);
-    l.b = cz_columns(l.b, begin, count);
-    if (l.dw.data) {
-        l.dw = cz_row_range(l.dw, begin, count);
-        l.db = cz_columns(l.db, begin, count);
-    }
-    return l;
-}
-
-cz_status linear_backward(cz_workspace *ws, cz_tensor dx, cz_tensor dy, cz_tensor x, linear l,
-                          bool gated, double p)
-{
-    CZ_TRY(cz_linear_backward_weight(&ws->exec, l.dw, l.db, dy, x));
-    if (!dx.data) return CZ_OK;
-    return cz_linear_backward_input(&ws->exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p);
+    return cz_tokens(t, ws->model->spec.tokens);
 }

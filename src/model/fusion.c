@@ -16,38 +16,40 @@ cz_status tokens_forward(cz_workspace *ws, const cell_block *b)
     CZ_TRY(cz_linear_forward(&ws->exec, tokens, feature_slices(ws, N), ws->omics.w, ws->omics.b,
                              CZ_LINEAR, NULL, b->cells));
     if (!ws->omics_positions.data) return CZ_OK;
-    return cz_add_positions(&ws->exec, tokens3(ws, tokens, N), ws->omics_positions);
+    return cz_add_positions(&ws->exec, tokens3(ws, tokens), ws->omics_positions);
 }
 
 cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
 {
     int N = b->cells * ws->model->spec.tokens;
     if (ws->domics_positions.data)
-        CZ_TRY(cz_add_positions_backward(&ws->exec, ws->domics_positions, tokens3(ws, dy, N)));
-    return linear_backward(ws, (cz_tensor){0}, dy, feature_slices(ws, N), ws->omics, false, 0);
+        CZ_TRY(cz_add_positions_backward(&ws->exec, ws->domics_positions, tokens3(ws, dy)));
+    return cz_linear_layer_backward(&ws->exec, (cz_tensor){0}, dy, feature_slices(ws, N), ws->omics,
+                                    false, 0);
 }
 
 static cz_status cross_forward(cz_workspace *ws, const cell_block *b)
 {
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
-    attention_cache *c = &ws->cross_cache;
-    linear q = linear_part(ws->cross.in, 0, F);
+    cz_attention_cache *c = &ws->cross_cache;
+    cz_linear_layer q = cz_linear_part(ws->cross.in[0], 0, F);
     cz_tensor tokens = cz_row_range(ws->tokens, 0, N), query = cz_row_range(c->qkv, 0, N);
     cz_tensor mixed = cz_row_range(c->mixed, 0, N), sum = cz_row_range(c->sum, 0, N);
     cz_tensor weights = c->weights, kv = cz_row_range(ws->label_kv, 0, M);
     weights.dim[0] = b->cells;
 
     CZ_TRY(cz_linear_forward(&ws->exec, query, tokens, q.w, q.b, CZ_LINEAR, NULL, b->cells));
-    CZ_TRY(cz_attention_forward(&ws->exec, tokens3(ws, mixed, N), weights, tokens3(ws, query, N),
-                                tokens3(ws, cz_columns(kv, 0, F), M),
-                                tokens3(ws, cz_columns(kv, F, F), M), ws->slot, s->heads,
-                                dropout(ws, &c->drop_weights)));
+    CZ_TRY(cz_attention_forward(&ws->exec, tokens3(ws, mixed), weights, tokens3(ws, query),
+                                tokens3(ws, cz_columns(kv, 0, F)),
+                                tokens3(ws, cz_columns(kv, F, F)), ws->slot, NULL, s->heads,
+                                cz_dropping(ws->training, &c->drop_weights)));
     CZ_TRY(cz_linear_forward(&ws->exec, sum, mixed, ws->cross.out.w, ws->cross.out.b, CZ_LINEAR,
                              NULL, b->cells));
     return cz_add_dropout_norm_forward(
         &ws->exec, cz_row_range(c->y, 0, N), cz_columns(c->mean, 0, N), cz_columns(c->rstd, 0, N),
-        sum, tokens, ws->cross.norm.gain, ws->cross.norm.bias, dropout(ws, &c->drop_out), b->cells);
+        sum, tokens, ws->cross.norm.gain, ws->cross.norm.bias, ws->cross.norm.eps,
+        cz_dropping(ws->training, &c->drop_out), b->cells);
 }
 
 /* dtokens (N, F) set. */
@@ -56,26 +58,27 @@ static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor
 {
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
-    attention_cache *c = &ws->cross_cache;
-    cz_tensor branch = cz_row_range(ws->d.branch, 0, N), mixed = cz_row_range(ws->d.mixed, 0, N);
-    cz_tensor dquery = cz_columns(cz_row_range(ws->d.qkv, 0, N), 0, F);
+    cz_attention_cache *c = &ws->cross_cache;
+    const cz_encoder_scratch *d = &ws->d.layer;
+    cz_tensor branch = cz_row_range(d->branch, 0, N), mixed = cz_row_range(d->mixed, 0, N);
+    cz_tensor dquery = cz_columns(cz_row_range(d->qkv, 0, N), 0, F);
     cz_tensor query = cz_row_range(c->qkv, 0, N), weights = c->weights;
     cz_tensor kv = cz_row_range(ws->label_kv, 0, M), dkv = cz_row_range(ws->dlabel_kv, 0, M);
     weights.dim[0] = b->cells;
 
-    CZ_TRY(cz_add_dropout_norm_backward(&ws->exec, branch, dtokens, ws->cross.norm.dgain,
-                                        ws->cross.norm.dbias, dy, cz_row_range(c->sum, 0, N),
-                                        cz_columns(c->mean, 0, N), cz_columns(c->rstd, 0, N),
-                                        ws->cross.norm.gain, dropout(ws, &c->drop_out), b->cells));
-    CZ_TRY(
-        linear_backward(ws, mixed, branch, cz_row_range(c->mixed, 0, N), ws->cross.out, false, 0));
-    CZ_TRY(cz_attention_backward(
-        &ws->exec, tokens3(ws, dquery, N), tokens3(ws, cz_columns(dkv, 0, F), M),
-        tokens3(ws, cz_columns(dkv, F, F), M), tokens3(ws, mixed, N), weights,
-        tokens3(ws, query, N), tokens3(ws, cz_columns(kv, 0, F), M),
-        tokens3(ws, cz_columns(kv, F, F), M), ws->slot, s->heads, dropout(ws, &c->drop_weights)));
-    CZ_TRY(linear_backward(ws, branch, dquery, cz_row_range(ws->tokens, 0, N),
-                           linear_part(ws->cross.in, 0, F), false, 0));
+    CZ_TRY(cz_add_dropout_norm_backward(
+        &ws->exec, branch, dtokens, ws->cross.norm.dgain, ws->cross.norm.dbias, dy,
+        cz_row_range(c->sum, 0, N), cz_columns(c->mean, 0, N), cz_columns(c->rstd, 0, N),
+        ws->cross.norm.gain, cz_dropping(ws->training, &c->drop_out), b->cells));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, mixed, branch, cz_row_range(c->mixed, 0, N),
+                                    ws->cross.out, false, 0));
+    CZ_TRY(cz_attention_backward(&ws->exec, tokens3(ws, dquery), tokens3(ws, cz_columns(dkv, 0, F)),
+                                 tokens3(ws, cz_columns(dkv, F, F)), tokens3(ws, mixed), weights,
+                                 tokens3(ws, query), tokens3(ws, cz_columns(kv, 0, F)),
+                                 tokens3(ws, cz_columns(kv, F, F)), ws->slot, s->heads,
+                                 cz_dropping(ws->training, &c->drop_weights)));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, branch, dquery, cz_row_range(ws->tokens, 0, N),
+                                    cz_linear_part(ws->cross.in[0], 0, F), false, 0));
     return cz_add(&ws->exec, dtokens, branch);
 }
 
@@ -95,11 +98,11 @@ cz_status fusion_forward(cz_workspace *ws, const cell_block *b)
 cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
 {
     int F = ws->model->spec.fusion_dim, N = b->cells * ws->model->spec.tokens;
-    cz_tensor dhidden = cz_columns(cz_row_range(ws->d.hidden, 0, N), 0, F);
-    cz_tensor dcross = cz_row_range(ws->d.extra, 0, N);
-    CZ_TRY(
-        linear_backward(ws, dhidden, dy, cz_row_range(ws->ffn_hidden, 0, N), ws->ffn[1], true, 0));
-    CZ_TRY(linear_backward(ws, dcross, dhidden, cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0],
-                           false, 0));
+    cz_tensor dhidden = cz_columns(cz_row_range(ws->d.layer.hidden, 0, N), 0, F);
+    cz_tensor dcross = cz_row_range(ws->d.layer.extra, 0, N);
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dhidden, dy, cz_row_range(ws->ffn_hidden, 0, N),
+                                    ws->ffn[1], true, 0));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dcross, dhidden,
+                                    cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0], false, 0));
     return cross_backward(ws, b, dy, dcross);
 }

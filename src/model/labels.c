@@ -33,13 +33,13 @@ cz_status labels_forward(cz_workspace *ws)
 {
     int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->label_tokens, 0, M);
-    linear kv = linear_part(ws->cross.in, F, 2 * F);
+    cz_linear_layer kv = cz_linear_part(ws->cross.in[0], F, 2 * F);
     CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->label_vectors, 0, ws->used), ws->text_vectors,
                           ws->slot_label));
     CZ_TRY(cz_linear_forward(&ws->exec, tokens, label_slices(ws), ws->text.w, ws->text.b, CZ_LINEAR,
                              NULL, ws->used));
     if (ws->text_positions.data)
-        CZ_TRY(cz_add_positions(&ws->exec, tokens3(ws, tokens, M), ws->text_positions));
+        CZ_TRY(cz_add_positions(&ws->exec, tokens3(ws, tokens), ws->text_positions));
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dlabel_kv));
     return cz_linear_forward(&ws->exec, cz_row_range(ws->label_kv, 0, M), tokens, kv.w, kv.b,
                              CZ_LINEAR, NULL, ws->used);
@@ -49,25 +49,26 @@ cz_status labels_backward(cz_workspace *ws)
 {
     int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
-    CZ_TRY(linear_backward(ws, dtokens, cz_row_range(ws->dlabel_kv, 0, M),
-                           cz_row_range(ws->label_tokens, 0, M),
-                           linear_part(ws->cross.in, F, 2 * F), false, 0));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, cz_row_range(ws->dlabel_kv, 0, M),
+                                    cz_row_range(ws->label_tokens, 0, M),
+                                    cz_linear_part(ws->cross.in[0], F, 2 * F), false, 0));
     if (ws->dtext_positions.data)
-        CZ_TRY(cz_add_positions_backward(&ws->exec, ws->dtext_positions, tokens3(ws, dtokens, M)));
-    return linear_backward(ws, (cz_tensor){0}, dtokens, label_slices(ws), ws->text, false, 0);
+        CZ_TRY(cz_add_positions_backward(&ws->exec, ws->dtext_positions, tokens3(ws, dtokens)));
+    return cz_linear_layer_backward(&ws->exec, (cz_tensor){0}, dtokens, label_slices(ws), ws->text,
+                                    false, 0);
 }
 
 cz_status queries_forward(cz_workspace *ws)
 {
-    linear q = linear_part(ws->pool.in, 0, ws->model->spec.latent_dim);
+    cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
     return cz_linear_forward(&ws->exec, ws->query, ws->latents, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 
 cz_status queries_backward(cz_workspace *ws)
 {
-    linear q = linear_part(ws->pool.in, 0, ws->model->spec.latent_dim);
+    cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     /* The forward value of the queries is no longer needed: its buffer takes the gradient. */
-    CZ_TRY(linear_backward(ws, ws->query, ws->dquery, ws->latents, q, false, 0));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->query, ws->dquery, ws->latents, q, false, 0));
     return cz_add(&ws->exec, ws->dlatents, ws->query);
 }

@@ -4,6 +4,9 @@
 
 #include "czhpc/model.h"
 
+/* Of every LayerNorm, PyTorch's. */
+#define CZ_NORM_EPS 1e-5
+
 typedef struct linear_ids {
     int w, b;
 } linear_ids;

@@ -20,9 +20,16 @@ static cz_status tally(cz_workspace *ws, const cell_block *b, int64_t *sum, cz_t
     return sum ? cz_attention_tally(&ws->exec, sum, weights) : CZ_OK;
 }
 
+static cz_sequences sequences(const cz_workspace *ws, const cell_block *b)
+{
+    return (cz_sequences){
+        .cells = b->cells, .tokens = ws->model->spec.tokens, .training = ws->training};
+}
+
 static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_outcome *outcome)
 {
     const cz_model_spec *s = &ws->model->spec;
+    cz_sequences rows = sequences(ws, b);
     int N = b->cells * s->tokens;
     bind_masks(ws, b->batch->cell + b->begin);
     CZ_TRY(tokens_forward(ws, b));
@@ -30,7 +37,8 @@ static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_o
         CZ_TRY(fusion_forward(ws, b));
         CZ_TRY(tally(ws, b, outcome->fusion_attention, ws->cross_cache.weights));
         for (int l = 0; l < s->layers; l++)
-            CZ_TRY(encoder_forward(ws, b, l, layer_input(ws, l, N)));
+            CZ_TRY(cz_encoder_layer_forward(&ws->exec, &ws->layer[l], &ws->layer_cache[l], &rows,
+                                            layer_input(ws, l, N)));
     }
     CZ_TRY(resampler_forward(ws, b, last_tokens(ws, N)));
     CZ_TRY(tally(ws, b, outcome->resampler_attention, ws->pool_cache.weights));
@@ -44,12 +52,14 @@ static cz_status block_forward(cz_workspace *ws, const cell_block *b, const cz_o
 static cz_status block_backward(cz_workspace *ws, const cell_block *b)
 {
     const cz_model_spec *s = &ws->model->spec;
+    cz_sequences rows = sequences(ws, b);
     int N = b->cells * s->tokens;
     cz_tensor dy = cz_row_range(ws->d.y, 0, N);
     CZ_TRY(resampler_backward(ws, b, dy, last_tokens(ws, N)));
     if (s->text) {
         for (int l = s->layers - 1; l >= 0; l--)
-            CZ_TRY(encoder_backward(ws, b, l, layer_input(ws, l, N), dy));
+            CZ_TRY(cz_encoder_layer_backward(&ws->exec, &ws->layer[l], &ws->layer_cache[l],
+                                             &ws->d.layer, &rows, layer_input(ws, l, N), dy));
         CZ_TRY(fusion_backward(ws, b, dy));
     }
     return tokens_backward(ws, b, dy);

@@ -19,7 +19,7 @@ cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
     int D = s->latent_dim, N = b->cells * s->tokens;
     pool_cache *c = &ws->pool_cache;
     cz_tensor kv = cz_row_range(c->kv, 0, N), weights = c->weights;
-    linear in = linear_part(ws->pool.in, D, 2 * D);
+    cz_linear_layer in = cz_linear_part(ws->pool.in[0], D, 2 * D);
     cz_pool_weights w = pool_weights(ws);
     weights.dim[0] = b->cells;
 
@@ -32,9 +32,9 @@ cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
     CZ_TRY(cz_linear_forward(&ws->exec, kv, x, in.w, in.b, CZ_LINEAR, NULL, b->cells));
     return cz_resampler_pool_forward(
         &ws->exec, cz_row_range(c->z, 0, b->cells), weights, cz_row_range(c->mean, 0, b->cells),
-        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D), N),
-        tokens3(ws, cz_columns(kv, D, D), N), &w, s->heads, ws->form, dropout(ws, &c->drop_weights),
-        dropout(ws, &c->drop_out));
+        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D)),
+        tokens3(ws, cz_columns(kv, D, D)), &w, s->heads, ws->form,
+        cz_dropping(ws->training, &c->drop_weights), cz_dropping(ws->training, &c->drop_out));
 }
 
 /* dx (N, F) set from d.z. */
@@ -45,18 +45,18 @@ cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx
     pool_cache *c = &ws->pool_cache;
     cz_tensor kv = cz_row_range(c->kv, 0, N), dkv = cz_row_range(ws->d.kv, 0, N);
     cz_tensor weights = c->weights;
-    linear in = linear_part(ws->pool.in, D, 2 * D);
+    cz_linear_layer in = cz_linear_part(ws->pool.in[0], D, 2 * D);
     cz_pool_weights w = pool_weights(ws), g = pool_gradients(ws);
     weights.dim[0] = b->cells;
 
     CZ_TRY(cz_resampler_pool_backward(
-        &ws->exec, tokens3(ws, cz_columns(dkv, 0, D), N), tokens3(ws, cz_columns(dkv, D, D), N), &g,
+        &ws->exec, tokens3(ws, cz_columns(dkv, 0, D)), tokens3(ws, cz_columns(dkv, D, D)), &g,
         cz_row_range(ws->d.z, 0, b->cells), weights, cz_row_range(c->mean, 0, b->cells),
-        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D), N),
-        tokens3(ws, cz_columns(kv, D, D), N), &w, s->heads, ws->form, dropout(ws, &c->drop_weights),
-        dropout(ws, &c->drop_out)));
-    if (!ws->input.w.data) return linear_backward(ws, dx, dkv, x, in, false, 0);
+        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D)),
+        tokens3(ws, cz_columns(kv, D, D)), &w, s->heads, ws->form,
+        cz_dropping(ws->training, &c->drop_weights), cz_dropping(ws->training, &c->drop_out)));
+    if (!ws->input.w.data) return cz_linear_layer_backward(&ws->exec, dx, dkv, x, in, false, 0);
     cz_tensor input = cz_row_range(c->input, 0, N), dinput = cz_row_range(ws->d.input, 0, N);
-    CZ_TRY(linear_backward(ws, dinput, dkv, input, in, false, 0));
-    return linear_backward(ws, dx, dinput, x, ws->input, false, 0);
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dinput, dkv, input, in, false, 0));
+    return cz_linear_layer_backward(&ws->exec, dx, dinput, x, ws->input, false, 0);
 }

@@ -37,12 +37,12 @@ static cz_dropout carve_site(cz_workspace *ws, unsigned site, int elements)
     return (cz_dropout){.site = site, .p = ws->model->spec.dropout, .bits = bits};
 }
 
-static attention_cache carve_attention(cz_workspace *ws, int columns, unsigned weights_site,
-                                       unsigned out_site)
+static cz_attention_cache carve_attention(cz_workspace *ws, int columns, unsigned weights_site,
+                                          unsigned out_site)
 {
     const cz_model_spec *s = &ws->model->spec;
     int N = ws->block * s->tokens, F = s->fusion_dim;
-    return (attention_cache){
+    return (cz_attention_cache){
         .qkv = carve_matrix(ws, N, columns),
         .weights = carve_weights(ws, s->tokens),
         .mixed = carve_matrix(ws, N, F),
@@ -55,11 +55,11 @@ static attention_cache carve_attention(cz_workspace *ws, int columns, unsigned w
     };
 }
 
-static layer_cache carve_layer(cz_workspace *ws, unsigned site)
+static cz_encoder_cache carve_layer(cz_workspace *ws, unsigned site)
 {
     const cz_model_spec *s = &ws->model->spec;
     int N = ws->block * s->tokens, F = s->fusion_dim;
-    return (layer_cache){
+    return (cz_encoder_cache){
         .attention = carve_attention(ws, 3 * F, site, site + 1),
         .hidden = carve_matrix(ws, N, s->feedforward),
         .sum = carve_matrix(ws, N, F),
@@ -108,11 +108,11 @@ static void carve_gradients(cz_workspace *ws)
     int B = ws->block, N = B * s->tokens, F = s->fusion_dim, D = s->latent_dim;
     ws->d.y = carve_matrix(ws, N, F);
     if (s->text) {
-        ws->d.branch = carve_matrix(ws, N, F);
-        ws->d.mixed = carve_matrix(ws, N, F);
-        ws->d.extra = carve_matrix(ws, N, F);
-        ws->d.qkv = carve_matrix(ws, N, 3 * F);
-        ws->d.hidden = carve_matrix(ws, N, s->feedforward > F ? s->feedforward : F);
+        ws->d.layer.branch = carve_matrix(ws, N, F);
+        ws->d.layer.mixed = carve_matrix(ws, N, F);
+        ws->d.layer.extra = carve_matrix(ws, N, F);
+        ws->d.layer.qkv = carve_matrix(ws, N, 3 * F);
+        ws->d.layer.hidden = carve_matrix(ws, N, s->feedforward > F ? s->feedforward : F);
     }
     ws->d.kv = carve_matrix(ws, N, 2 * D);
     if (D != F) ws->d.input = carve_matrix(ws, N, D);
@@ -170,7 +170,7 @@ static size_t scratch_bytes(const cz_model_spec *s, cz_dtype dtype, int block, i
 
 size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots)
 {
-    layer_cache *caches = calloc((size_t)model->spec.layers + 1, sizeof *caches);
+    cz_encoder_cache *caches = calloc((size_t)model->spec.layers + 1, sizeof *caches);
     if (!caches) return 0;
     cz_workspace counting = {.model = model,
                              .dtype = dtype,

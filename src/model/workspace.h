@@ -3,41 +3,8 @@
 #ifndef CZ_MODEL_WORKSPACE_H
 #define CZ_MODEL_WORKSPACE_H
 
+#include "czhpc/layers.h"
 #include "layout.h"
-
-/* Views of one layer's weights and gradients; gradients are absent when evaluating. */
-typedef struct linear {
-    cz_tensor w, b, dw, db;
-} linear;
-
-typedef struct norm {
-    cz_tensor gain, bias, dgain, dbias;
-} norm;
-
-typedef struct attention {
-    linear in, out;
-    norm norm;
-} attention;
-
-/* What the forward pass keeps of one attention block with its LayerNorm. */
-typedef struct attention_cache {
-    cz_tensor qkv;        /* (N, 3F); cross-attention uses the first F columns only */
-    cz_tensor weights;    /* (block, H, T, T) */
-    cz_tensor mixed;      /* (N, F) before the output projection */
-    cz_tensor sum;        /* (N, F) before the LayerNorm */
-    cz_tensor mean, rstd; /* (N) */
-    cz_tensor y;          /* (N, F) */
-    cz_dropout drop_weights, drop_out;
-} attention_cache;
-
-typedef struct layer_cache {
-    attention_cache attention;
-    cz_tensor hidden;     /* (N, feedforward) */
-    cz_tensor sum;        /* (N, F) */
-    cz_tensor mean, rstd; /* (N) */
-    cz_tensor y;          /* (N, F) */
-    cz_dropout drop_hidden, drop_out;
-} layer_cache;
 
 typedef struct pool_cache {
     cz_tensor input;      /* (N, D), only when D != F */
@@ -55,13 +22,10 @@ typedef struct head_cache {
 
 /* Scratch of the backward pass; one of each is enough, parts run one after the other. */
 typedef struct gradients {
-    cz_tensor y;             /* (N, F) of the tokens, handed from part to part */
-    cz_tensor branch, mixed; /* (N, F) */
-    cz_tensor extra;         /* (N, F) */
-    cz_tensor qkv;           /* (N, 3F) */
-    cz_tensor hidden;        /* (N, max(F, feedforward)) */
-    cz_tensor kv, input;     /* (N, 2D), (N, D) */
-    cz_tensor z, dz;         /* (block, D): sum over heads, one head's */
+    cz_tensor y; /* (N, F) of the tokens, handed from part to part */
+    cz_encoder_scratch layer;
+    cz_tensor kv, input; /* (N, 2D), (N, D) */
+    cz_tensor z, dz;     /* (block, D): sum over heads, one head's */
     cz_tensor h1, h2;
 } gradients;
 
@@ -74,17 +38,13 @@ struct cz_workspace {
     int block, slots;
     bool training;
 
-    linear omics, text, ffn[2], input;
+    cz_linear_layer omics, text, ffn[2], input;
     cz_tensor omics_positions, text_positions, domics_positions, dtext_positions;
-    attention cross, pool;
-    struct layer {
-        attention attention;
-        linear up, down;
-        norm norm;
-    } * layer;
+    cz_attention_layer cross, pool;
+    cz_encoder_layer *layer;
     cz_tensor latents, dlatents;
     struct head {
-        linear layer[3];
+        cz_linear_layer layer[3];
     } head[CZ_MAX_HEADS];
 
     cz_tensor text_vectors; /* (labels, text_width) fp32, the caller's */
@@ -101,9 +61,9 @@ struct cz_workspace {
 
     cz_tensor features; /* (block, width) */
     cz_tensor tokens;   /* (N, F) */
-    attention_cache cross_cache;
+    cz_attention_cache cross_cache;
     cz_tensor ffn_hidden, fused; /* (N, F) */
-    layer_cache *layer_cache;
+    cz_encoder_cache *layer_cache;
     pool_cache pool_cache;
     head_cache head_cache[CZ_MAX_HEADS];
     gradients d;
@@ -120,18 +80,8 @@ void bind_weights(cz_workspace *ws, const void *w, void *g);
 /* Points the dropout sites at the cells of a block. */
 void bind_masks(cz_workspace *ws, const uint32_t *cell);
 
-/* A site as the operations want it: NULL when there is nothing to drop. */
-const cz_dropout *dropout(const cz_workspace *ws, const cz_dropout *site);
-
-/* The first `rows` rows of a buffer as (rows / T, T, C). */
-cz_tensor tokens3(const cz_workspace *ws, cz_tensor t, int rows);
-
-/* Rows [begin, begin + count) of a layer: a part of a packed projection. */
-linear linear_part(linear l, int begin, int count);
-/* dW, db, and dx = dy W (gated by the activation that x is, see cz_linear_backward_input);
- * an absent dx is not wanted. */
-cz_status linear_backward(cz_workspace *ws, cz_tensor dx, cz_tensor dy, cz_tensor x, linear l,
-                          bool gated, double p);
+/* The rows of t (N, C) as (cells, T, C). */
+cz_tensor tokens3(const cz_workspace *ws, cz_tensor t);
 
 /* Each forward pass writes its part of the workspace; each backward pass stands beside it. */
 cz_status labels_assign(cz_workspace *ws, const cz_batch *batch);
@@ -144,9 +94,6 @@ cz_status tokens_forward(cz_workspace *ws, const cell_block *b);
 cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy);
 cz_status fusion_forward(cz_workspace *ws, const cell_block *b);
 cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy);
-cz_status encoder_forward(cz_workspace *ws, const cell_block *b, int layer, cz_tensor x);
-cz_status encoder_backward(cz_workspace *ws, const cell_block *b, int layer, cz_tensor x,
-                           cz_tensor dy);
 cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x);
 cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx, cz_tensor x);
 /* Heads, losses, and when training the gradient of z into d.z. */

@@ -6,19 +6,21 @@
 
 /* One head of one cell, for the queries [i0, i0 + rows). */
 typedef struct head {
-    int Tq, Tk, size; /* queries, keys, columns of the head */
-    int ld;           /* between rows of what lies in scratch, Tk rounded up */
-    real *flipped;    /* (size, Tk) keys or values, transposed, 0 beyond Tk */
-    real *weights;    /* (rows, Tk) softmax after dropout, 0 beyond Tk */
-    real *dweights;   /* (rows, Tk) its gradient, then that of the scores; 0 beyond Tk */
+    int Tq, size;   /* queries, columns of the head */
+    int keys, Tk;   /* keys of a slot, and how many of them count */
+    int ld;         /* between rows of what lies in scratch, Tk rounded up */
+    real *flipped;  /* (size, Tk) keys or values, transposed, 0 beyond Tk */
+    real *weights;  /* (rows, Tk) softmax after dropout, 0 beyond Tk */
+    real *dweights; /* (rows, Tk) its gradient, then that of the scores; 0 beyond Tk */
     real scale, drop;
 } head;
 
 static cz_status open_head(cz_exec *exec, head *h, cz_tensor q, cz_tensor k, int H,
                            const cz_dropout *drop)
 {
-    int size = q.dim[2] / H, ld = round_up(k.dim[1]);
-    *h = (head){.Tq = q.dim[1], .Tk = k.dim[1], .size = size, .ld = ld, .drop = drop_scale(drop)};
+    int size = q.dim[2] / H, keys = k.dim[1], ld = round_up(keys);
+    *h = (head){.Tq = q.dim[1], .size = size, .keys = keys, .Tk = keys, .ld = ld};
+    h->drop = drop_scale(drop);
     h->scale = (real)(1 / sqrt((double)size));
     h->flipped = take(exec, (size_t)size * (size_t)ld);
     h->weights = take(exec, (size_t)CZ_QUERY_BLOCK * (size_t)ld);
@@ -34,6 +36,22 @@ static cz_status slots_fit(const int32_t *slot, int B, int S)
     return CZ_OK;
 }
 
+static cz_status lengths_fit(const int32_t *length, int S, int keys)
+{
+    for (int s = 0; length && s < S; s++)
+        if (length[s] < 1 || length[s] > keys)
+            return cz_fail(CZ_ERR_BUG, "cz_attention: %d of the %d keys of slot %d count",
+                           length[s], keys, s);
+    return CZ_OK;
+}
+
+/* Of the slot at hand only the first `count` keys count. */
+static void shorten(head *h, int count)
+{
+    h->Tk = count;
+    h->ld = round_up(count);
+}
+
 /* Rows of scores in h->weights become softmax(scale scores): into probs as they are, and dropped
  * where they were, by the bits from element `at` on. Scratch is read and written in whole vectors,
  * 0 beyond Tk: a load waits long for a narrower store. */
@@ -41,7 +59,7 @@ static void softmax_rows(const head *h, real *probs, ptrdiff_t ldp, int rows, co
                          size_t at)
 {
     int n = h->Tk;
-    for (int i = 0; i < rows; i++, probs += ldp, at += (size_t)n) {
+    for (int i = 0; i < rows; i++, probs += ldp, at += (size_t)h->keys) {
         real *x = h->weights + i * h->ld;
         vec most = broadcast(-INFINITY), sum = {0};
         for (int j = 0; j < n; j += LANES)
@@ -59,6 +77,7 @@ static void softmax_rows(const head *h, real *probs, ptrdiff_t ldp, int rows, co
             store_next(probs + j, share, n - j);
             store(x + j, dropped(share, bits, at + (size_t)j, h->drop, n - j));
         }
+        for (int j = n; j < h->keys; j++) probs[j] = 0;
     }
 }
 
@@ -95,13 +114,14 @@ INLINE int block_rows(const head *h, int i0)
 }
 
 cz_status K(attention_forward)(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
-                               cz_tensor k, cz_tensor v, const int32_t *slot, int H,
-                               const cz_dropout *drop)
+                               cz_tensor k, cz_tensor v, const int32_t *slot, const int32_t *length,
+                               int H, const cz_dropout *drop)
 {
     int B = q.dim[0], elements = H * q.dim[1] * k.dim[1];
     size_t kept = exec->scratch->used;
     head h;
     cz_status status = slots_fit(slot, B, k.dim[0]);
+    if (!status) status = lengths_fit(length, k.dim[0], k.dim[1]);
     if (!status) status = open_head(exec, &h, q, k, H, drop);
     if (status) goto done;
     draw_masks(exec, drop, B, elements);
@@ -109,15 +129,17 @@ cz_status K(attention_forward)(cz_exec *exec, cz_tensor out, cz_tensor probs, cz
         for (int i = 0; i < H; i++) {
             const uint8_t *bits = cell_mask(drop, b, elements);
             int s = slot ? slot[b] : b, column = i * h.size;
-            const real *vh = tensor_row(v, s * h.Tk) + column;
-            transpose_small(h.flipped, h.ld, tensor_row(k, s * h.Tk) + column, k.ld, h.Tk, h.size);
+            const real *kh = tensor_row(k, s * h.keys) + column;
+            const real *vh = tensor_row(v, s * h.keys) + column;
+            if (length) shorten(&h, length[s]);
+            transpose_small(h.flipped, h.ld, kh, k.ld, h.Tk, h.size);
             for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
                 int rows = block_rows(&h, i0), row = (b * H + i) * h.Tq + i0;
                 const real *qh = tensor_row(q, b * h.Tq + i0) + column;
                 small_product(h.weights, h.ld, rows_of(qh, q.ld), h.flipped, h.ld, rows, h.ld,
                               h.size, false);
                 softmax_rows(&h, tensor_row(probs, row), probs.ld, rows, bits,
-                             (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
+                             (size_t)(i * h.Tq + i0) * (size_t)h.keys);
                 small_product(tensor_row(out, b * h.Tq + i0) + column, out.ld,
                               rows_of(h.weights, h.ld), vh, v.ld, rows, h.size, h.Tk, false);
             }

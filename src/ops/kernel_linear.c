@@ -1,6 +1,6 @@
 /* Linear layers: products with bias, activation, dropout and gates applied to each block of the
  * result while it is in the cache. */
-#include "kernel.h"
+#include "vector.h"
 
 /* What follows x w^T. */
 typedef struct after {
@@ -12,9 +12,14 @@ typedef struct after {
     real scale;
 } after;
 
-/* One form for each combination, so that the loop over a row does not ask. */
+INLINE vec activated(vec v, cz_activation act)
+{
+    if (act == CZ_RELU) return choose(v < 0, (vec){0}, v); /* NaN stays NaN */
+    return act == CZ_GELU ? vec_gelu(v) : v;
+}
+
 INLINE void finish_rows(const after *f, real *y, ptrdiff_t ld, int row, int rows, int col, int cols,
-                        const bool bias, const bool relu, const bool drop)
+                        const bool bias, const cz_activation act, const bool drop)
 {
     for (int r = 0; r < rows; r++, y += ld) {
         const uint8_t *bits = NULL;
@@ -28,40 +33,30 @@ INLINE void finish_rows(const after *f, real *y, ptrdiff_t ld, int row, int rows
             int n = cols - c < LANES ? cols - c : LANES;
             vec v = load_most(y + c, n);
             if (bias) v += load_most(f->bias + col + c, n);
-            if (relu) v = choose(v < 0, (vec){0}, v); /* NaN stays NaN */
+            v = activated(v, act);
             if (drop) v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, n));
             store_most(y + c, v, n);
         }
     }
 }
 
+/* One form for each combination, so that the loop over a row does not ask. */
+INLINE void finish_with(const after *f, real *y, ptrdiff_t ld, int row, int rows, int col, int cols,
+                        const cz_activation act)
+{
+    if (f->bias && f->drop) finish_rows(f, y, ld, row, rows, col, cols, true, act, true);
+    else if (f->bias) finish_rows(f, y, ld, row, rows, col, cols, true, act, false);
+    else if (f->drop) finish_rows(f, y, ld, row, rows, col, cols, false, act, true);
+    else finish_rows(f, y, ld, row, rows, col, cols, false, act, false);
+}
+
 static void finish_forward(const void *context, real *y, ptrdiff_t ld, int row, int rows, int col,
                            int cols)
 {
     const after *f = context;
-    switch ((f->drop ? 4 : 0) + (f->act == CZ_RELU ? 2 : 0) + (f->bias ? 1 : 0)) {
-    case 1:
-        finish_rows(f, y, ld, row, rows, col, cols, true, false, false);
-        break;
-    case 2:
-        finish_rows(f, y, ld, row, rows, col, cols, false, true, false);
-        break;
-    case 3:
-        finish_rows(f, y, ld, row, rows, col, cols, true, true, false);
-        break;
-    case 4:
-        finish_rows(f, y, ld, row, rows, col, cols, false, false, true);
-        break;
-    case 5:
-        finish_rows(f, y, ld, row, rows, col, cols, true, false, true);
-        break;
-    case 6:
-        finish_rows(f, y, ld, row, rows, col, cols, false, true, true);
-        break;
-    case 7:
-        finish_rows(f, y, ld, row, rows, col, cols, true, true, true);
-        break;
-    }
+    if (f->act == CZ_LINEAR) finish_with(f, y, ld, row, rows, col, cols, CZ_LINEAR);
+    if (f->act == CZ_RELU) finish_with(f, y, ld, row, rows, col, cols, CZ_RELU);
+    if (f->act == CZ_GELU) finish_with(f, y, ld, row, rows, col, cols, CZ_GELU);
 }
 
 cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,

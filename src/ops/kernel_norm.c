@@ -1,8 +1,6 @@
 /* LayerNorm of a residual sum, with dropout on what is added. */
 #include "vector.h"
 
-static const real EPS = (real)1e-5;
-
 /* A row of the rows of all cells, and its place in the mask of its cell. */
 typedef struct dropout_rows {
     const cz_dropout *drop;
@@ -22,7 +20,7 @@ INLINE const uint8_t *row_mask(const dropout_rows *d, int n, size_t *at)
 
 /* s = residual + drop(x) in x's place; its mean and 1 / sqrt(variance + eps), in two passes. */
 static void sum_row(real *x, const real *residual, int C, const uint8_t *bits, size_t at,
-                    real scale, real *mean, real *rstd)
+                    real scale, real eps, real *mean, real *rstd)
 {
     vec sum = {0}, squares = {0};
     for (int c = 0; c < C; c += LANES) {
@@ -37,12 +35,12 @@ static void sum_row(real *x, const real *residual, int C, const uint8_t *bits, s
         squares += d * d;
     }
     *mean = m;
-    *rstd = inverse_root(sum_lanes(squares) / (real)C + EPS);
+    *rstd = inverse_root(sum_lanes(squares) / (real)C + eps);
 }
 
 cz_status K(add_dropout_norm_forward)(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd,
                                       cz_tensor x, cz_tensor residual, cz_tensor gain,
-                                      cz_tensor bias, const cz_dropout *drop, int cells)
+                                      cz_tensor bias, double eps, const cz_dropout *drop, int cells)
 {
     int N = cz_rows(x), C = cz_cols(x);
     const real *g = gain.data, *b = bias.data;
@@ -53,7 +51,7 @@ cz_status K(add_dropout_norm_forward)(cz_exec *exec, cz_tensor y, cz_tensor mean
         size_t at;
         const uint8_t *bits = row_mask(&d, n, &at);
         real *yn = tensor_row(y, n), *xn = tensor_row(x, n);
-        sum_row(xn, tensor_row(residual, n), C, bits, at, d.scale, m + n, r + n);
+        sum_row(xn, tensor_row(residual, n), C, bits, at, d.scale, (real)eps, m + n, r + n);
         for (int c = 0; c < C; c += LANES) {
             vec hat = (load_next(xn + c, C - c) - broadcast(m[n])) * broadcast(r[n]);
             store_next(yn + c, load_next(g + c, C - c) * hat + load_next(b + c, C - c), C - c);

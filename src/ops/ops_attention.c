@@ -21,12 +21,12 @@ static cz_status attention_fits(const cz_fit *to_q, cz_tensor out, cz_tensor pro
 }
 
 cz_status cz_attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
-                               cz_tensor k, cz_tensor v, const int32_t *slot, int H,
-                               const cz_dropout *drop)
+                               cz_tensor k, cz_tensor v, const int32_t *slot, const int32_t *length,
+                               int H, const cz_dropout *drop)
 {
     cz_fit to_q = {"attention_forward", "q", q, exec->backend->dtype};
     CZ_TRY(attention_fits(&to_q, out, probs, k, v, "out", slot, H, drop));
-    return exec->backend->attention_forward(exec, out, probs, q, k, v, slot, H, drop);
+    return exec->backend->attention_forward(exec, out, probs, q, k, v, slot, length, H, drop);
 }
 
 cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,

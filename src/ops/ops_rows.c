@@ -67,7 +67,7 @@ cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias
 
 cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd,
                                       cz_tensor x, cz_tensor residual, cz_tensor gain,
-                                      cz_tensor bias, const cz_dropout *drop, int cells)
+                                      cz_tensor bias, double eps, const cz_dropout *drop, int cells)
 {
     cz_fit to_x = {"add_dropout_norm_forward", "x", x, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_x, 0));
@@ -79,8 +79,9 @@ cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean
     CZ_TRY(cz_fit_vector(&to_x, "gain", gain, C));
     CZ_TRY(cz_fit_vector(&to_x, "bias", bias, C));
     CZ_TRY(cells_fit(&to_x, drop, cells));
+    if (!(eps > 0)) return cz_fail(CZ_ERR_BUG, "cz_add_dropout_norm_forward: eps is %g", eps);
     return exec->backend->add_dropout_norm_forward(exec, y, mean, rstd, x, residual, gain, bias,
-                                                   drop, cells);
+                                                   eps, drop, cells);
 }
 
 cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual,

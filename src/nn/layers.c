@@ -1,0 +1,25 @@
+#include "czhpc/layers.h"
+
+cz_tensor cz_tokens(cz_tensor t, int T)
+{
+    return (cz_tensor){t.data, t.dtype, 3, {cz_rows(t) / T, T, cz_cols(t), 1}, t.ld};
+}
+
+cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count)
+{
+    l.w = cz_row_range(l.w, begin, count);
+    l.b = cz_columns(l.b, begin, count);
+    if (l.dw.data) {
+        l.dw = cz_row_range(l.dw, begin, count);
+        l.db = cz_columns(l.db, begin, count);
+    }
+    return l;
+}
+
+cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
+                                   cz_linear_layer l, bool gated, double p)
+{
+    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x));
+    if (!dx.data) return CZ_OK;
+    return cz_linear_backward_input(exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p);
+}
