@@ -286,6 +286,13 @@ static void check_pool(int threads)
     for (int t = 0; t < threads; t++) ok = ok && !test.wrong[t];
     check(ok, "pool of %d: 300 barriers", threads);
     cz_pool_close(test.pool);
+
+    ok = true;
+    for (int i = 0; i < 100 && ok; i++) {
+        ok = cz_pool_open(&test.pool, threads) == CZ_OK;
+        if (ok) cz_pool_close(test.pool);
+    }
+    check(ok, "pool of %d: closed at once, before its threads have begun", threads);
 }
 
 /* Where threads cannot be started the pool says so, and leaves none behind. In a process of

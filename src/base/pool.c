@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@ struct cz_pool {
     pthread_barrier_t begin, end, inside;
     cz_work work;
     void *context;
-    int started, closing;
+    int started;
+    bool failed; /* not all threads could be started: the others end at once */
+    bool closing;
 };
 
 static void *serve(void *argument)
@@ -27,8 +30,9 @@ static void *serve(void *argument)
     worker *self = argument;
     cz_pool *pool = self->pool;
     pthread_mutex_lock(&pool->starting);
+    bool failed = pool->failed;
     pthread_mutex_unlock(&pool->starting);
-    if (pool->closing) return NULL;
+    if (failed) return NULL;
     for (;;) {
         pthread_barrier_wait(&pool->begin);
         if (pool->closing) return NULL;
@@ -79,7 +83,7 @@ cz_status cz_pool_open(cz_pool **opened, int threads)
     /* Those that have started cannot pass a barrier meant for all; so they wait here first. */
     pthread_mutex_lock(&pool->starting);
     if (!status) status = start_threads(pool);
-    pool->closing = status != CZ_OK;
+    pool->failed = status != CZ_OK;
     pthread_mutex_unlock(&pool->starting);
     if (status) free_pool(pool);
     else *opened = pool;
@@ -89,7 +93,7 @@ cz_status cz_pool_open(cz_pool **opened, int threads)
 void cz_pool_close(cz_pool *pool)
 {
     if (!pool) return;
-    pool->closing = 1;
+    pool->closing = true;
     if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
     free_pool(pool);
 }
