@@ -80,7 +80,7 @@ figures: ## draw the figures of a run again: RUN=results/NAME
 
 # The library as clang sees it, without the parts that no target calls; make fuzz sets CONFIG.
 FUZZERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/fuzz/fuzz_*.c))
-FUZZED    := $(patsubst %.c,$(BUILD)/%.o,$(foreach d,base comm config data h5 store,$(wildcard src/$d/*.c)))
+FUZZED    := $(filter $(foreach d,base comm config data h5 model nn ops store,$(BUILD)/src/$d/%),$(OBJECTS))
 FUZZ_LIBS := $(BUILD)/libfuzzed.a
 
 $(FUZZ_LIBS): $(FUZZED)

@@ -68,6 +68,8 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         return CZ_OK;
     }
     CZ_TRY(load_config(&config, &usage, comm));
+    if (usage.action == CZ_ACTION_LABELS)
+        return cz_job_labels(usage.labels, usage.out, &config, comm);
     switch (usage.action) {
     case CZ_ACTION_CHECK_CONFIG:
         cz_note("%s is fine", usage.config);

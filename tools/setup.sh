@@ -192,6 +192,7 @@ install_python() {
         torch) install_torch || exit 1 ;;
         sklearn) other+=(scikit-learn) ;;
         yaml) other+=(pyyaml) ;;
+        tokenizers) other+=(tokenizers==0.23.3) ;; # the tables of src/data/unicode_tables.c
         *) other+=("$name") ;;
         esac
     done

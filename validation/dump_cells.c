@@ -3,6 +3,7 @@
  * PREFIX.x.f32 (n, width), .split.u8, .target.i32, .label.i32, .adversary.i32, .text.f32 (labels,
  * text width), and PREFIX.shape: n, width, donors, labels, text width. One rank. */
 #include "czhpc/data.h"
+#include "czhpc/label_table.h"
 #include "czhpc/log.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* Vectors of labels: the committed table, and tables that must be refused. */
 #include "check.h"
 #include "czhpc/data.h"
+#include "czhpc/label_table.h"
 
 #include <hdf5.h>
 #include <unistd.h>

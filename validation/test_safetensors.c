@@ -1,7 +1,7 @@
 /* Exported weights, byte by byte. With a path as argument: only writes that file, for
  * test_safetensors.sh, which reads it with the library that owns the format. */
 #include "check.h"
-#include "czhpc/store.h"
+#include "czhpc/safetensors.h"
 
 #include <stdint.h>
 #include <unistd.h>

@@ -68,6 +68,19 @@ static void check_good(void)
           "--write-synthetic has its file");
 }
 
+static void check_labels_tool(void)
+{
+    static const char *const want[] = {"text.pooling=mean", "text.model=bert"};
+    check(!parse("labels l.txt --set text.pooling=mean --text-model bert --out=o.h5") &&
+              usage.action == CZ_ACTION_LABELS && same(usage.labels, "l.txt") &&
+              same(usage.out, "o.h5") && !usage.config && overrides_are(2, want),
+          "labels has its file, its model and its table");
+    check(!parse("a --text-model bert") && overrides_are(1, want + 1),
+          "--text-model is a job's too");
+    check(!parse("./labels") && same(usage.config, "./labels"), "a configuration named labels");
+    check(!parse("labels --help") && usage.action == CZ_ACTION_HELP, "labels --help");
+}
+
 static void check_resume(void)
 {
     static const struct {
@@ -116,6 +129,12 @@ static void check_bad(void)
         {"a --resume --dry-run", "--resume goes on with a run"},
         {"a --search-hparams", "option --search-hparams is not implemented"},
         {"a --pretrain-resampler", "option --pretrain-resampler is not implemented"},
+        {"labels", "czhpc labels needs a file of labels"},
+        {"labels l.txt", "czhpc labels needs --out"},
+        {"labels l.txt --out o", "czhpc labels needs --text-model"},
+        {"labels l.txt m.txt", "reads one file of labels, found 'm.txt' too"},
+        {"labels l.txt --resume", "option --resume is not one of czhpc labels"},
+        {"a --out o.h5", "option --out is for czhpc labels only"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool ok = parse(cases[i][0]) == CZ_ERR_USAGE && strstr(cz_error_message(), cases[i][1]);
@@ -160,6 +179,9 @@ static void check_help(void)
                                          "--print-config",
                                          "--describe",
                                          "--disable-text-modality",
+                                         "--text-model DIR",
+                                         "--out FILE.h5",
+                                         "czhpc labels FILE.txt",
                                          "--train-model",
                                          "--write-synthetic FILE.h5ad",
                                          "--help ",
@@ -195,6 +217,7 @@ static void check_help(void)
 int main(void)
 {
     check_good();
+    check_labels_tool();
     check_resume();
     check_bad();
     check_help();

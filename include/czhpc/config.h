@@ -43,6 +43,13 @@ typedef enum cz_split_method {
     CZ_SPLIT_COLUMN,     /* column:KEY, a column of obs says train, validation or test */
     CZ_SPLIT_KFOLD       /* each class cut into split.folds, split.fold is tested */
 } cz_split_method;
+typedef enum cz_text_case {
+    CZ_CASE_AUTO, /* as the tokenizer's files say, else as the vocabulary looks */
+    CZ_CASE_CASED,
+    CZ_CASE_UNCASED
+} cz_text_case;
+/* How a text's tokens become its vector: the first one, [CLS], or the mean of all. */
+typedef enum cz_pooling { CZ_POOLING_CLS, CZ_POOLING_MEAN } cz_pooling;
 typedef enum cz_class_weights { CZ_WEIGHTS_NONE, CZ_WEIGHTS_BALANCED } cz_class_weights;
 typedef enum cz_sampler { CZ_SAMPLER_SHUFFLE, CZ_SAMPLER_BALANCED } cz_sampler;
 typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 } cz_precision;
@@ -94,6 +101,9 @@ typedef struct cz_config {
     struct {
         char table[CZ_PATH_MAX]; /* HDF5 file of label vectors; relative to the config file,
                                   * or "embedded" = cz_config_share() of labels.h5 */
+        char model[CZ_PATH_MAX]; /* folder of a BERT that makes the vectors instead; "" = none */
+        cz_pooling pooling;      /* cls | mean */
+        cz_text_case casing;     /* auto | cased | uncased */
         int width;               /* 768: vectors are padded with zeros to this; 0 = as read */
     } text;
     struct {

@@ -129,12 +129,4 @@ void cz_epoch_order(int32_t *order, int n, int64_t seed, uint32_t phase, int epo
 cz_status cz_epoch_order_balanced(int32_t *order, int n, const int32_t *code, int classes,
                                   int64_t seed, uint32_t phase, int epoch);
 
-/* Vectors of labels, out of an HDF5 file with `labels` (strings) and `vectors` (rows, width).
- * vectors (count, *width) is allocated for the caller to free(); row i is that of label[i],
- * padded with zeros to config's text.width. CZ_ERR_INPUT: a label without a vector (all such
- * are named, and the nearest label of the table), a vector that is not finite, a wrong type or
- * shape. Local: call on one rank and broadcast. */
-cz_status cz_label_vectors(float **vectors, int *width, char *const *label, int count,
-                           const cz_config *config);
-
 #endif

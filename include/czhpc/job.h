@@ -26,4 +26,9 @@ cz_status cz_job_dry_run(const cz_config *config, const cz_comm *comm);
 /* Prints the model's layers, shapes, parameters and FLOPs. Collective. */
 cz_status cz_job_describe(const cz_config *config, const cz_comm *comm);
 
+/* Embeds the labels of a text file, one a line, by text.model into the table `out`: the tool
+ * `labels`. CZ_ERR_INPUT: a line is not UTF-8, or there is no label; CZ_ERR_IO. Collective. */
+cz_status cz_job_labels(const char *file, const char *out, const cz_config *config,
+                        const cz_comm *comm);
+
 #endif

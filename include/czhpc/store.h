@@ -1,4 +1,4 @@
-/* What a run leaves on disk and reads back: checkpoints, metrics, exported weights. */
+/* What a run leaves on disk and reads back: checkpoints and metrics. */
 #ifndef CZ_STORE_H
 #define CZ_STORE_H
 
@@ -57,12 +57,6 @@ cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint
  * replaced only on success. Collective, main thread. */
 cz_status cz_checkpoint_load(const char *path, cz_checkpoint *checkpoint, int whole_weights,
                              int *found, const cz_comm *comm);
-
-/* Weights as safetensors, fp32 (fp64 states are rounded), names and shapes of the table.
- * `metadata` pairs of strings, may be NULL. Local. */
-cz_status cz_safetensors_write(const char *path, const cz_param_entry *params, int count,
-                               const void *w, cz_dtype dtype, const char *const *metadata,
-                               int pairs);
 
 /* Creates a folder and its parents. Local. */
 cz_status cz_make_folder(const char *path);

@@ -48,6 +48,7 @@ typedef struct cz_trainer_setup {
     const cz_model *model; /* head 0 is the target; then one adversary per adversary column */
     const cz_backend *backend;
     cz_tensor text;          /* (label classes, text width) fp32, absent without text */
+    uint64_t text_identity;  /* of what gives them: a state is resumed with no other */
     const char *checkpoints; /* folder */
     const char *metrics;     /* file of metrics, a JSON object per epoch */
     const volatile sig_atomic_t *stop;

@@ -11,6 +11,7 @@ typedef enum cz_action {
     CZ_ACTION_PRINT_CONFIG,
     CZ_ACTION_DESCRIBE,
     CZ_ACTION_WRITE_SYNTHETIC,
+    CZ_ACTION_LABELS, /* the tool of that name */
     CZ_ACTION_HELP,
     CZ_ACTION_HELP_CONFIG,
     CZ_ACTION_VERSION
@@ -19,22 +20,26 @@ typedef enum cz_action {
 enum { CZ_OVERRIDES_MAX = 128 };
 
 /* What a command line asks for. Options that stand for a key (--results, --name,
- * --disable-text-modality) are overrides like --set, in the order of the command line. The
- * overrides point into argv and into the usage itself: do not copy one. */
+ * --text-model, --disable-text-modality) are overrides like --set, in the order of the command
+ * line. The overrides point into argv and into the usage itself: do not copy one. */
 typedef struct cz_usage {
     cz_action action;
-    const char *config; /* NULL for the actions from CZ_ACTION_HELP on */
+    const char *config; /* NULL for tools and the actions from CZ_ACTION_HELP on */
+    const char *labels; /* of the tool: the file of labels, and the table to write */
+    const char *out;
     cz_override overrides[CZ_OVERRIDES_MAX];
     int override_count;
     bool resume;
     char resume_from[CZ_PATH_MAX]; /* a checkpoint file or folder; "" = auto, the run's own */
     const char *write_synthetic;   /* the file to write */
     char results[CZ_PATH_MAX + 32], name[CZ_NAME_MAX + 32]; /* "run.results=..." */
+    char text_model[CZ_PATH_MAX + 32];
 } cz_usage;
 
 /* Reads a command line; the same on every rank, prints nothing. --help, --help-config and
- * --version end the reading. After --resume a word is its PATH unless it ends in .yaml or .yml,
- * which is then the CONFIG. Local. CZ_ERR_USAGE. */
+ * --version end the reading. Where the first word is `labels` it is the tool of that name. After
+ * --resume a word is its PATH unless it ends in .yaml or .yml, which is then the CONFIG. Local.
+ * CZ_ERR_USAGE. */
 cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv);
 
 /* How to use czhpc, at most 80 columns wide. Local. */

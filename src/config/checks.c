@@ -126,6 +126,21 @@ static cz_status check_split(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+static cz_status check_text(const checker *c, const cz_config *k)
+{
+    bool model = k->text.model[0] != 0;
+    if (model && strcmp(k->text.table, "embedded") != 0)
+        REFUSE("text.model", "text.table",
+               "text.model and text.table both give vectors for the labels: leave one out");
+    if (!model && k->text.pooling != CZ_POOLING_CLS)
+        REFUSE("text.pooling", "text.model",
+               "text.pooling says how a text.model makes vectors, but there is none");
+    if (!model && k->text.casing != CZ_CASE_AUTO)
+        REFUSE("text.casing", "text.model",
+               "text.casing says how a text.model reads texts, but there is none");
+    return CZ_OK;
+}
+
 static cz_status check_run(const checker *c, const cz_config *k)
 {
     const char *name = k->run.name;
@@ -155,5 +170,6 @@ cz_status cz_config_check(const cz_config *config, const cz_origin *origin, cons
     CZ_TRY(check_data(&c, config));
     CZ_TRY(check_split(&c, config));
     CZ_TRY(check_train(&c, config));
+    CZ_TRY(check_text(&c, config));
     return check_shapes(&c, config);
 }

@@ -92,8 +92,11 @@ cz_status cz_config_load(cz_config *config, const char *path, const cz_override 
 
 static void write_file_name(const char *path, FILE *out)
 {
-    const char *slash = strrchr(path, '/');
-    fprintf(out, "\"%s\"", slash ? slash + 1 : path);
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--; /* of a folder */
+    size_t begin = length;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    fprintf(out, "\"%.*s\"", (int)(length - begin), path + begin);
 }
 
 /* A file counts by its name, not its folder: a folder may move, and the checkpoint knows the

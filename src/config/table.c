@@ -103,6 +103,12 @@ const cz_key cz_keys[] = {
 
     {AT(text, table), PATH, .preset = "embedded", RESULT,
      .help = "HDF5 file of label vectors; embedded: the one that comes along."},
+    {AT(text, model), PATH, .preset = "", .may_be_empty = true, RESULT,
+     .help = "Folder of a BERT that makes the vectors instead of text.table; empty: none."},
+    {AT(text, pooling), CHOICE("cls", "mean"), .preset = "cls", RESULT,
+     .help = "A text's vector of text.model: its first token's, or the mean of all."},
+    {AT(text, casing), CHOICE("auto", "cased", "uncased"), .preset = "auto", RESULT,
+     .help = "Whether text.model tells A from a; auto: as its tokenizer's files say."},
     {AT(text, width), INT(0, 65536), .preset = "768", RESULT,
      .help = "Label vectors are padded with zeros to this width; 0: as read."},
 

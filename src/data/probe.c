@@ -1,7 +1,7 @@
 /* What this program can be started anew for. */
 #include "czhpc/data.h"
 #include "h5ad_plan.h"
-#include "labels.h"
+#include "label_probe.h"
 
 static const cz_probe probes[] = {
     {LABELS_PROBE, labels_probe},

@@ -24,12 +24,8 @@ static cz_status shape(cz_cells *cells, cz_model **model, const cz_config *confi
 {
     CZ_TRY(cz_cells_shape(cells, config));
     int width = config->text.width;
-    if (config->model.text) {
-        float *vectors;
-        CZ_TRY(cz_label_vectors(&vectors, &width, cells->label.class_name, cells->label.classes,
-                                config));
-        free(vectors);
-    }
+    if (config->model.text)
+        CZ_TRY(cz_embed_width(&width, cells->label.class_name, cells->label.classes, config));
     return build_model(model, config, cells, width);
 }
 

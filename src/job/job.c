@@ -1,5 +1,6 @@
 /* The phases of a job, in order. */
 #include "czhpc/log.h"
+#include "czhpc/safetensors.h"
 #include "room.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ typedef struct job {
     int threads;
     const cz_backend *backend;
     cz_cells cells;
-    cz_tensor text;
+    cz_embedding text;
     cz_model *model;
     cz_progress_bar *bar;
     cz_trainer *trainer;
@@ -28,11 +29,11 @@ static cz_status load(job *j)
 {
     CZ_TRY(choose_threads(&j->threads, j->config, j->comm));
     CZ_TRY(cz_comm_agree(j->comm, cz_pool_open(&j->pool, j->threads)));
-    CZ_TRY(cz_comm_agree(j->comm, choose_backend(&j->backend, j->config, j->comm)));
+    cz_dtype dtype = j->config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
+    CZ_TRY(cz_comm_agree(j->comm, choose_backend(&j->backend, dtype, j->config, j->comm)));
     CZ_TRY(cz_cells_load(&j->cells, j->config, j->comm, j->pool));
-    CZ_TRY(load_labels(&j->text, j->config, &j->cells, j->comm));
-    cz_status status =
-        build_model(&j->model, j->config, &j->cells, j->text.data ? cz_cols(j->text) : 0);
+    CZ_TRY(load_labels(&j->text, j->config, &j->cells, j->comm, j->pool));
+    cz_status status = build_model(&j->model, j->config, &j->cells, j->text.width);
     CZ_TRY(cz_comm_agree(j->comm, status));
     j->loaded = MPI_Wtime();
     return CZ_OK;
@@ -41,6 +42,7 @@ static cz_status load(job *j)
 static void introduce(const job *j)
 {
     cz_cells_print(&j->cells, j->config);
+    if (j->text.vectors) cz_note("Label text   %s", j->text.about);
     cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(j->model)),
             j->config->model.text ? "expression and label text" : "expression alone");
     cz_note("Runs on      %d rank%s x %d thread%s, %s; in %s", j->comm->size,
@@ -59,11 +61,13 @@ static cz_status train(job *j)
         .cells = &j->cells,
         .model = j->model,
         .backend = j->backend,
-        .text = j->text,
+        .text_identity = j->text.identity,
         .checkpoints = j->folder.checkpoints,
         .metrics = j->folder.metrics,
         .stop = j->options->stop,
     };
+    if (j->text.vectors)
+        setup.text = cz_matrix(j->text.vectors, CZ_F32, j->cells.label.classes, j->text.width);
     if (j->comm->rank == 0)
         setup.observer = (cz_observer){j->bar, cz_progress_step, cz_progress_epoch};
     CZ_TRY(cz_trainer_open(&j->trainer, &setup));
@@ -175,7 +179,7 @@ static void close_job(job *j)
     cz_trainer_close(j->trainer);
     cz_progress_close(j->bar);
     cz_model_close(j->model);
-    free(j->text.data);
+    cz_embedding_free(&j->text);
     cz_cells_free(&j->cells);
     cz_pool_close(j->pool);
     run_folder_close(&j->folder);

@@ -15,9 +15,9 @@ cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *c
 }
 
 /* The level that every rank's processor has, at most what run.level allows. */
-cz_status choose_backend(const cz_backend **backend, const cz_config *config, const cz_comm *comm)
+cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
+                         const cz_comm *comm)
 {
-    cz_dtype dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
     cz_level level = cz_level_best();
     int common = dtype == CZ_F64 ? (int)CZ_LEVEL_PORTABLE : (int)level;
     if (MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
@@ -66,22 +66,15 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
     return cz_model_open(model, &spec);
 }
 
-cz_status load_labels(cz_tensor *text, const cz_config *config, const cz_cells *cells,
-                      const cz_comm *comm)
+cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,
+                      const cz_comm *comm, cz_pool *pool)
 {
-    *text = (cz_tensor){0};
+    char cache[CZ_PATH_MAX + 32];
+    const cz_backend *backend = NULL;
+    *text = (cz_embedding){0};
     if (!config->model.text) return CZ_OK;
-    int count = cells->label.classes, width = 0;
-    float *vectors = NULL;
-    cz_status status = CZ_OK;
-    if (comm->rank == 0)
-        status = cz_label_vectors(&vectors, &width, cells->label.class_name, count, config);
-    CZ_TRY(cz_comm_broadcast(comm, status, &width, sizeof width));
-    size_t size = (size_t)count * (size_t)width * sizeof *vectors;
-    if (comm->rank) vectors = cz_alloc((size_t)count * (size_t)width, sizeof *vectors, "labels");
-    status = cz_comm_agree(comm, vectors ? CZ_OK : CZ_ERR_MEMORY);
-    if (!status) status = cz_comm_broadcast(comm, CZ_OK, vectors, size);
-    if (status) free(vectors);
-    else *text = cz_matrix(vectors, CZ_F32, count, width);
-    return status;
+    snprintf(cache, sizeof cache, "%s/label-cache", config->run.results);
+    CZ_TRY(cz_comm_agree(comm, choose_backend(&backend, CZ_F32, config, comm)));
+    return cz_embed_labels(text, cells->label.class_name, cells->label.classes, config, cache,
+                           backend, comm, pool);
 }

@@ -2,6 +2,7 @@
 #ifndef CZ_JOB_ROOM_H
 #define CZ_JOB_ROOM_H
 
+#include "czhpc/embed.h"
 #include "czhpc/job.h"
 #include "czhpc/report.h"
 #include "czhpc/train.h"
@@ -26,18 +27,20 @@ void run_folder_close(run_folder *folder);
 cz_status run_folder_describe(const run_folder *folder, const cz_job_options *options,
                               const cz_comm *comm, const char *backend, int threads);
 
-/* Threads a rank, the same everywhere, and the backend of a configuration. Collective. */
+/* Threads a rank, the same everywhere, and the backend of a type for a configuration.
+ * Collective. */
 cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm);
-cz_status choose_backend(const cz_backend **backend, const cz_config *config, const cz_comm *comm);
+cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
+                         const cz_comm *comm);
 
 /* The model that a configuration and its cells ask for; text_width 0 without text. Local. */
 cz_status build_model(cz_model **model, const cz_config *config, const cz_cells *cells,
                       int text_width);
 
-/* Vectors of the label classes on every rank; absent without text. Free text->data.
- * Collective. */
-cz_status load_labels(cz_tensor *text, const cz_config *config, const cz_cells *cells,
-                      const cz_comm *comm);
+/* Vectors of the label classes on every rank; none without text. Free with
+ * cz_embedding_free(). Collective. */
+cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,
+                      const cz_comm *comm, cz_pool *pool);
 
 /* predictions.csv: all cells in their order, from the evaluations of validation and test and, piece
  * by piece, of the training cells. CZ_ERR_IO. Collective. */

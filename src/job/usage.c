@@ -13,13 +13,18 @@ typedef enum meaning {
     RESULTS,
     NAME,
     RESUME,
+    TEXT_MODEL,
+    OUT,
     WITHOUT_TEXT,
     WHAT_IT_DOES_ANYWAY,
     NOT_YET
 } meaning;
 
+typedef enum belongs { TO_JOBS, TO_LABELS, TO_BOTH } belongs;
+
 typedef struct option {
     const char *name;
+    belongs belongs;
     takes takes;
     const char *value; /* as --help calls it */
     meaning meaning;
@@ -28,33 +33,38 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"--set", VALUE, "KEY=VALUE", SET, 0,
+    {"--set", TO_BOTH, VALUE, "KEY=VALUE", SET, 0,
      "give a key of the configuration another value; may\nbe repeated, the last one counts"},
-    {"--results", VALUE, "DIR", RESULTS, 0, "folder for the folders of runs (results)"},
-    {"--name", VALUE, "NAME", NAME, 0, "folder of this run (the configuration's file name)"},
-    {"--resume", MAYBE_VALUE, "[auto|PATH]", RESUME, 0,
+    {"--results", TO_JOBS, VALUE, "DIR", RESULTS, 0, "folder for the folders of runs (results)"},
+    {"--name", TO_JOBS, VALUE, "NAME", NAME, 0,
+     "folder of this run (the configuration's file name)"},
+    {"--resume", TO_JOBS, MAYBE_VALUE, "[auto|PATH]", RESUME, 0,
      "go on where the run stopped, or start if it is new;\n"
      "PATH: from that checkpoint of the same run instead"},
-    {"--disable-text-modality", NOTHING, NULL, WITHOUT_TEXT, 0,
+    {"--text-model", TO_BOTH, VALUE, "DIR", TEXT_MODEL, 0,
+     "make label vectors by the BERT in DIR (text.model)"},
+    {"--disable-text-modality", TO_JOBS, NOTHING, NULL, WITHOUT_TEXT, 0,
      "expression alone (model.text=false)"},
-    {"--train-model", NOTHING, NULL, WHAT_IT_DOES_ANYWAY, 0, "train: what a configuration does"},
-    {"--dry-run", NOTHING, NULL, AN_ACTION, CZ_ACTION_DRY_RUN,
+    {"--train-model", TO_JOBS, NOTHING, NULL, WHAT_IT_DOES_ANYWAY, 0,
+     "train: what a configuration does"},
+    {"--dry-run", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_DRY_RUN,
      "read the data's shape; print parameters, steps and\nmemory a rank; stop"},
-    {"--check-config", NOTHING, NULL, AN_ACTION, CZ_ACTION_CHECK_CONFIG,
+    {"--check-config", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_CHECK_CONFIG,
      "check the configuration; stop"},
-    {"--print-config", NOTHING, NULL, AN_ACTION, CZ_ACTION_PRINT_CONFIG,
+    {"--print-config", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_PRINT_CONFIG,
      "print the configuration with all its keys; stop"},
-    {"--describe", NOTHING, NULL, AN_ACTION, CZ_ACTION_DESCRIBE,
+    {"--describe", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_DESCRIBE,
      "print layers, shapes, parameters and FLOPs; stop"},
-    {"--write-synthetic", VALUE, "FILE.h5ad", AN_ACTION, CZ_ACTION_WRITE_SYNTHETIC,
+    {"--write-synthetic", TO_JOBS, VALUE, "FILE.h5ad", AN_ACTION, CZ_ACTION_WRITE_SYNTHETIC,
      "write the synthetic cells as AnnData; stop"},
-    {"--help", NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, "print this"},
-    {"--help-config", NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP_CONFIG,
+    {"--out", TO_LABELS, VALUE, "FILE.h5", OUT, 0, "the table to write"},
+    {"--help", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, "print this"},
+    {"--help-config", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP_CONFIG,
      "print every key of a configuration"},
-    {"--version", NOTHING, NULL, AN_ACTION, CZ_ACTION_VERSION, "print the version"},
-    {"-h", NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, NULL},
-    {"--search-hparams", NOTHING, NULL, NOT_YET, 0, NULL},
-    {"--pretrain-resampler", NOTHING, NULL, NOT_YET, 0, NULL},
+    {"--version", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_VERSION, "print the version"},
+    {"-h", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, NULL},
+    {"--search-hparams", TO_JOBS, NOTHING, NULL, NOT_YET, 0, NULL},
+    {"--pretrain-resampler", TO_JOBS, NOTHING, NULL, NOT_YET, 0, NULL},
 };
 enum { OPTIONS = (int)(sizeof options / sizeof *options) };
 
@@ -62,6 +72,7 @@ typedef struct reader {
     cz_usage *usage;
     int argc, at; /* the argument being read */
     char **argv;
+    belongs tool; /* TO_JOBS: none */
     bool given[OPTIONS];
 } reader;
 
@@ -140,7 +151,7 @@ static cz_status set_override(reader *r, const char *value)
 
 static cz_status set_action(cz_usage *usage, const option *o, const char *value)
 {
-    if (usage->action != CZ_ACTION_TRAIN && o->action < CZ_ACTION_HELP)
+    if (usage->action != CZ_ACTION_TRAIN && o->action < CZ_ACTION_LABELS)
         return cz_fail(CZ_ERR_USAGE,
                        "option %s cannot stand beside another that does something and stops",
                        o->name);
@@ -168,6 +179,9 @@ static cz_status read_option(reader *r)
     if (r->given[o - options] && o->meaning != SET)
         return cz_fail(CZ_ERR_USAGE, "option %s is given twice", o->name);
     r->given[o - options] = true;
+    if (o->belongs != TO_BOTH && o->belongs != r->tool)
+        return cz_fail(CZ_ERR_USAGE, "option %s is %s", o->name,
+                       r->tool == TO_LABELS ? "not one of czhpc labels" : "for czhpc labels only");
     switch (o->meaning) {
     case AN_ACTION:
         return set_action(usage, o, value);
@@ -179,6 +193,11 @@ static cz_status read_option(reader *r)
         return set_key(r, o, usage->name, sizeof usage->name, "run.name", value);
     case RESUME:
         return set_resume(usage, value);
+    case TEXT_MODEL:
+        return set_key(r, o, usage->text_model, sizeof usage->text_model, "text.model", value);
+    case OUT:
+        usage->out = value;
+        return CZ_OK;
     case WITHOUT_TEXT:
         return add_override(usage, "model.text=false");
     case WHAT_IT_DOES_ANYWAY:
@@ -189,9 +208,16 @@ static cz_status read_option(reader *r)
     return cz_fail(CZ_ERR_USAGE, "option %s is not implemented in czhpc " CZ_VERSION, o->name);
 }
 
-static cz_status read_config_name(reader *r)
+static cz_status read_word(reader *r)
 {
     const char *word = r->argv[r->at];
+    if (r->tool == TO_LABELS) {
+        if (!*word || r->usage->labels)
+            return cz_fail(CZ_ERR_USAGE, "czhpc labels reads one file of labels, found '%s' too",
+                           word);
+        r->usage->labels = word;
+        return CZ_OK;
+    }
     if (!*word) return cz_fail(CZ_ERR_USAGE, "the name of the CONFIG is empty");
     if (r->usage->config)
         return cz_fail(CZ_ERR_USAGE, "two configurations, %s and %s: a job has one",
@@ -200,15 +226,18 @@ static cz_status read_config_name(reader *r)
     return CZ_OK;
 }
 
-cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv)
+/* What a command line lacks. */
+static cz_status check_whole(const reader *r)
 {
-    *usage = (cz_usage){0};
-    reader r = {.usage = usage, .argc = argc, .argv = argv};
-    for (r.at = 1; r.at < argc; r.at++) {
-        if (argv[r.at][0] == '-' && argv[r.at][1]) CZ_TRY(read_option(&r));
-        else CZ_TRY(read_config_name(&r));
-        if (usage->action >= CZ_ACTION_HELP) return CZ_OK;
-    }
+    const cz_usage *usage = r->usage;
+    if (r->tool == TO_LABELS && (!usage->labels || !usage->out || !usage->text_model[0]))
+        return cz_fail(CZ_ERR_USAGE,
+                       "czhpc labels needs %s: czhpc labels FILE.txt --text-model "
+                       "DIR --out FILE.h5",
+                       !usage->labels ? "a file of labels"
+                       : usage->out   ? "--text-model"
+                                      : "--out");
+    if (r->tool == TO_LABELS) return CZ_OK;
     if (!usage->config)
         return cz_fail(CZ_ERR_USAGE,
                        "no configuration: czhpc configs/demo.yaml shows what it does, "
@@ -216,6 +245,23 @@ cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv)
     if (usage->resume && usage->action != CZ_ACTION_TRAIN)
         return cz_fail(CZ_ERR_USAGE, "--resume goes on with a run, but another option stops early");
     return CZ_OK;
+}
+
+cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv)
+{
+    *usage = (cz_usage){0};
+    reader r = {.usage = usage, .argc = argc, .at = 1, .argv = argv};
+    if (argc > 1 && strcmp(argv[1], "labels") == 0) {
+        r.tool = TO_LABELS;
+        r.at = 2;
+        usage->action = CZ_ACTION_LABELS;
+    }
+    for (; r.at < argc; r.at++) {
+        if (argv[r.at][0] == '-' && argv[r.at][1]) CZ_TRY(read_option(&r));
+        else CZ_TRY(read_word(&r));
+        if (usage->action >= CZ_ACTION_HELP) return CZ_OK;
+    }
+    return check_whole(&r);
 }
 
 /* Name and value on the left, lines of help on the right; below where the left is wide. */
@@ -234,15 +280,26 @@ static void print_option(const option *o, FILE *out)
     }
 }
 
+static void print_options(bool of_labels, FILE *out)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (options[i].help && (options[i].belongs == TO_LABELS) == of_labels)
+            print_option(&options[i], out);
+}
+
 void cz_usage_help(FILE *out)
 {
     fputs("Usage: czhpc CONFIG [OPTION]...\n"
-          "       mpirun -np RANKS czhpc CONFIG [OPTION]...\n\n"
-          "Trains and tests the model that a configuration (a YAML file) describes.\n\n"
+          "       mpirun -np RANKS czhpc CONFIG [OPTION]...\n"
+          "       czhpc labels FILE.txt --text-model DIR --out FILE.h5 [--set KEY=VALUE]...\n\n"
+          "Trains and tests the model that a configuration (a YAML file) describes.\n"
+          "`labels` makes a table of vectors (text.table) for the labels that stand in a\n"
+          "file, one a line.\n\n"
           "Options:\n",
           out);
-    for (int i = 0; i < OPTIONS; i++)
-        if (options[i].help) print_option(&options[i], out);
+    print_options(false, out);
+    fputs("\nOptions of labels:\n", out);
+    print_options(true, out);
     fputs("\nResults are in DIR/NAME, and figures of them in DIR/NAME/figures.\n"
           "SIGTERM and SIGUSR1 save the state and stop.\n\n"
           "Exit codes:\n"
@@ -258,7 +315,8 @@ void cz_usage_help(FILE *out)
           "  mpirun -np 2 czhpc configs/base.yaml --set train.epochs=20 --name short \\\n"
           "      --resume\n"
           "  mpirun -np 2 czhpc configs/counts.yaml --set data.h5ad=cells.h5ad\n"
-          "  czhpc configs/base.yaml --set data.adversary_keys=[] --print-config\n",
+          "  czhpc configs/base.yaml --set data.adversary_keys=[] --print-config\n"
+          "  czhpc labels names.txt --text-model biobert --out names.h5\n",
           out);
 }
 

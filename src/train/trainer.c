@@ -110,6 +110,8 @@ static cz_status open_local(cz_trainer *t)
 {
     t->config_hash = cz_config_hash(t->setup.config);
     t->data_hash = hash_cells(t->setup.cells);
+    if (t->setup.text.data)
+        t->data_hash = cz_hash(t->data_hash, &t->setup.text_identity, sizeof(uint64_t));
     CZ_TRY(print_config(t));
     CZ_TRY(list_training_cells(t));
     CZ_TRY(weigh_classes(t));

@@ -1,6 +1,6 @@
 /* A table of label vectors: the walk of its probe, and what takes the probe's answer apart; that
  * also with the input itself as the answer, where its first byte is odd. */
-#include "data/labels.c" /* unpack() is its own */
+#include "data/label_table.c" /* unpack() is its own */
 #include "fuzz_h5.h"
 
 enum { LABELS = 4, WIDTH = 3 };
@@ -23,12 +23,12 @@ static void write_table(fuzz *f)
 
 static void take_apart(const cz_bytes *answer, bool trusted)
 {
-    table read = {0};
+    cz_label_table read = {0};
     cz_status status = unpack(&read, answer, "labels.h5");
     if (trusted) fuzz_must(!status);
     if (fuzz_good(status, CZ_ERR_INPUT, CZ_ERR_MEMORY))
-        for (int i = 0; i < read.rows; i++) fuzz_must(row_of(read.label[i], &read) <= i);
-    table_free(&read);
+        for (int i = 0; i < read.rows; i++) fuzz_must(cz_label_row(&read, read.label[i]) >= 0);
+    cz_label_table_free(&read);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,4 @@
-/* https://github.com/huggingface/safetensors: 8 bytes little-endian N, N bytes of JSON padded
- * with spaces, then the tensors without holes, row-major and little-endian. */
+#include "czhpc/safetensors.h"
 #include "czhpc/store.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* The label table as a probe reads it. Private to src/data. */
-#ifndef CZ_LABELS_H
-#define CZ_LABELS_H
+#ifndef CZ_LABEL_PROBE_H
+#define CZ_LABEL_PROBE_H
 
 #include "czhpc/probe.h"
 

@@ -1,0 +1,124 @@
+"""czhpc beside transformers: labels to vectors by BERT, on the same threads.
+
+    tools/python.sh tools/bench/labels.py [--rounds N] [--threads N] [--model DIR] [--labels FILE]
+
+All labels of the Cell Ontology (a line each, the label behind the last tab) through all-MiniLM-L6-v2,
+[CLS]: czhpc's seconds are those of the tool `labels` from opening the model to the table, transformers'
+those of tokenising and computing alone, with its model loaded and warm, in batches of 32: in the order
+of the file, as its documentation has it, and sorted by length. Rounds take the three in turns; medians.
+Then 16 labels through random weights of BioBERT's size (12 layers of 768, 433 MB): the seconds of the
+whole process of czhpc.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CZHPC = ROOT / "build" / "release" / "czhpc"
+BATCH = 32
+
+
+def czhpc(labels, model, threads, work):
+    """Seconds of its own account, and of the whole process."""
+    command = [CZHPC, "labels", labels, "--text-model", model, "--out", work / "out.h5"]
+    command += ["--set", f"run.threads={threads}"]
+    begun = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    whole = time.perf_counter() - begun
+    if done.returncode:
+        sys.exit(f"bench: czhpc labels ended with {done.returncode}: {done.stderr}")
+    return float(re.search(r"in ([0-9.]+) s", done.stderr).group(1)), whole
+
+
+class Transformers:
+    def __init__(self, folder, threads):
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        torch.set_num_threads(threads)
+        self.torch = torch
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder).eval()
+
+    def seconds(self, labels, by_length):
+        begun = time.perf_counter()
+        order = sorted(labels, key=len) if by_length else labels
+        with self.torch.inference_mode():
+            for i in range(0, len(order), BATCH):
+                batch = self.tokenizer(order[i : i + BATCH], padding=True, truncation=True, return_tensors="pt")
+                self.model(**batch).last_hidden_state[:, 0].clone()
+        return time.perf_counter() - begun
+
+
+def whole_ontology(arguments, labels, work):
+    file = work / "labels.txt"
+    file.write_text("\n".join(labels) + "\n")
+    peer = Transformers(arguments.model, arguments.threads)
+    peer.seconds(labels[: 4 * BATCH], False)
+    results = {"czhpc": [], "transformers, as they come": [], "transformers, sorted": []}
+    for _ in range(arguments.rounds):
+        results["czhpc"].append(czhpc(file, arguments.model, arguments.threads, work)[0])
+        results["transformers, as they come"].append(peer.seconds(labels, False))
+        results["transformers, sorted"].append(peer.seconds(labels, True))
+    own = statistics.median(results["czhpc"])
+    print(f"{len(labels)} labels, {Path(arguments.model).name}, {arguments.threads} threads, fp32")
+    print(f"{'':29}seconds  labels/s  times czhpc")
+    for name, seconds in results.items():
+        median = statistics.median(seconds)
+        print(f"{name:28} {median:8.2f} {len(labels) / median:9.0f} {median / own:12.2f}")
+    return {name: seconds for name, seconds in results.items()}
+
+
+def biobert_size(arguments, labels, work):
+    from transformers import BertConfig, BertModel
+
+    folder = work / "biobert"
+    BertModel(BertConfig(vocab_size=28996), add_pooling_layer=False).save_pretrained(folder)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Cell"]
+    tokens += [p + c for c in "abcdefghijklmnopqrstuvwxyz0123456789-,()" for p in ("", "##")]
+    tokens += [f"[filler{i}]" for i in range(28996 - len(tokens))]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    file = work / "sixteen.txt"
+    file.write_text("\n".join(labels[:: len(labels) // 16][:16]) + "\n")
+    wall = [czhpc(file, folder, arguments.threads, work)[1] for _ in range(arguments.rounds)]
+    print(f"16 labels through 12 layers of 768: {statistics.median(wall):.2f} s, start and loading included")
+    return wall
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="tools/bench/labels.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", default=os.environ.get("CZHPC_BERT", str(ROOT / "models/minilm")))
+    parser.add_argument("--labels", type=Path, default=ROOT.parent / "shared/data/cell_ontology.tsv")
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    if not Path(arguments.model, "model.safetensors").exists():
+        sys.exit("bench: no text model: tools/fetch_bert.sh fetches one")
+    if not arguments.labels.exists():
+        sys.exit(f"bench: {arguments.labels}: no such file: --labels names one of labels")
+    os.environ |= {
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    }
+    lines = arguments.labels.read_text().splitlines()
+    labels = list(dict.fromkeys(line.split("\t")[-1] for line in lines))
+    with tempfile.TemporaryDirectory() as work:
+        work = Path(work)
+        report = {"all": whole_ontology(arguments, labels, work), "sixteen": biobert_size(arguments, labels, work)}
+    if arguments.output:
+        arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+main()
