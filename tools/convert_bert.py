@@ -18,6 +18,8 @@ def main():
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
     source, target = folder / "pytorch_model.bin", folder / "model.safetensors"
+    if not source.exists():
+        sys.exit(f"{source}: is missing")
     if target.exists():
         sys.exit(f"{target}: is there already")
     weights = torch.load(source, map_location="cpu", weights_only=True)

@@ -3,7 +3,7 @@
 #   tools/setup.sh [--lint] [--bench] [--validate] [--fuzz]
 #     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS, LAPACKE, gnuplot
 #     --lint       and what `make lint` runs
-#     --bench      and .venv/ with PyTorch, for `make bench`
+#     --bench      and .venv/ with PyTorch and transformers, for `make bench`
 #     --validate   and .venv/ with PyTorch and the other oracles, for `make validate`
 #     --fuzz       and clang with libFuzzer, for `make fuzz`
 # Only Debian's packages are installed, and only where a probe finds their content missing; on
@@ -173,9 +173,9 @@ python_packages() { # the import names that are missing
 }
 
 install_python() {
-    local name want=(torch numpy h5py) lacks other=()
+    local name want=(torch numpy h5py tokenizers transformers) lacks other=()
     if [ -n "$validate" ]; then
-        want+=(scipy pandas anndata scanpy sklearn yaml safetensors tokenizers transformers)
+        want+=(scipy pandas anndata scanpy sklearn yaml safetensors)
     fi
     mapfile -t lacks < <(python_packages "${want[@]}")
     [ ${#lacks[@]} -gt 0 ] || return

@@ -13,7 +13,6 @@ names, else in models/minilm (tools/fetch_bert.sh).
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,9 +66,9 @@ def write_folder(folder, model, tokenizer, weights):
         "model_type", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size",
         "max_position_embeddings", "type_vocab_size", "hidden_act", "layer_norm_eps")}  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    for file in tokenizer.iterdir():
-        if file.name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(file, folder / file.name)
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(os.path.relpath(tokenizer / name, folder))
     save_file(weights, folder / "model.safetensors")
 
 

@@ -102,7 +102,7 @@ cp $model/config.json $model/vocab.txt "$work/pickle"
 refuse 3 'is a pickle' $small --results "$work" --dry-run --text-model "$work/pickle"
 
 kind=resume
-cp -r $model "$work/model"
+cp -rL $model "$work/model"
 stopped() {
     run 1 $small --results "$work" --name stop --text-model "$work/model" --set train.epochs=2 --set checkpoint.every=1
     rm -f "$work/stop/summary.json" "$work/stop/checkpoints/latest.tmp"

@@ -34,6 +34,9 @@ void cz_bert_close(cz_bert *bert);
 
 const cz_bert_shape *cz_bert_get_shape(const cz_bert *bert);
 
+/* Bytes of the weights as fp32. */
+size_t cz_bert_bytes(const cz_bert *bert);
+
 /* The file's tensors that the encoder has no use for, "pooler.dense.bias, ...", "" for none; and
  * how many they are. */
 const char *cz_bert_unused(const cz_bert *bert, int *count);

@@ -10,7 +10,8 @@ typedef struct cz_embedding {
     int width;
     float *vectors;    /* (labels, width) on every rank */
     uint64_t identity; /* of what gives the vectors: equal where they are equal to rounding */
-    char about[1024];  /* on rank 0, for the log */
+    char about[1024];  /* on rank 0, for log and summary: what gives the vectors */
+    char made[1024];   /* on rank 0, for the log: how many were made now; "" of a table */
 } cz_embedding;
 
 /* Vectors of `count` different labels, the same on every rank, as text.model or else text.table
@@ -24,8 +25,9 @@ cz_status cz_embed_labels(cz_embedding *embedding, char *const *label, int count
                           const cz_comm *comm, cz_pool *pool);
 void cz_embedding_free(cz_embedding *embedding);
 
-/* The width that vectors would have, after a look at table or model and all their files but no
- * computing. Local. */
-cz_status cz_embed_width(int *width, char *const *label, int count, const cz_config *config);
+/* The width that vectors would have and the bytes of the text model's weights (0 of a table), after
+ * a look at all the files of either but no computing. Local. */
+cz_status cz_embed_shape(int *width, size_t *weights, char *const *label, int count,
+                         const cz_config *config);
 
 #endif

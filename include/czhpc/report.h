@@ -21,6 +21,7 @@ typedef struct cz_summary {
     cz_training_facts training;
     const cz_results *results;
     cz_optimum optimum; /* NAN where unknown */
+    const char *text;   /* what gave the labels' vectors, NULL without text */
     const char *backend;
     const char *host;
     int ranks, threads;

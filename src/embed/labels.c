@@ -155,11 +155,13 @@ static void describe(cz_embedding *e, int count, const text_model *model, int co
                      const label_cache *cache, const cz_config *config)
 {
     const cz_bert_shape *s = cz_bert_get_shape(model->bert);
-    snprintf(e->about, sizeof e->about,
-             "%d vectors by %.400s: BERT of %d layers x %d, %s, %s; %d made now, %d from %.300s",
+    snprintf(e->about, sizeof e->about, "%d vectors by %.800s: BERT of %d layers x %d, %s, %s",
              count, config->text.model, s->layers, s->width, cz_tokenizer_origin(model->tokenizer),
-             config->text.pooling == CZ_POOLING_MEAN ? "mean of all tokens" : "[CLS]", computed,
-             count - computed, cache->path[0] ? cache->path : "a cache");
+             config->text.pooling == CZ_POOLING_MEAN ? "mean of all tokens" : "[CLS]");
+    int used = snprintf(e->made, sizeof e->made, "%d made now", computed);
+    if (cache->path[0])
+        snprintf(e->made + used, sizeof e->made - (size_t)used, ", %d from %.900s",
+                 count - computed, cache->path);
     int unused;
     const char *names = cz_bert_unused(model->bert, &unused);
     if (unused) cz_log("%s: %d tensors are not used: %s", config->text.model, unused, names);
@@ -218,10 +220,12 @@ cz_status cz_embed_labels(cz_embedding *e, char *const *label, int count, const 
     return status;
 }
 
-cz_status cz_embed_width(int *width, char *const *label, int count, const cz_config *config)
+cz_status cz_embed_shape(int *width, size_t *weights, char *const *label, int count,
+                         const cz_config *config)
 {
     text_model model;
     float *vectors;
+    *weights = 0;
     if (!config->text.model[0]) {
         CZ_TRY(cz_label_vectors(&vectors, width, label, count, config));
         free(vectors);
@@ -230,6 +234,7 @@ cz_status cz_embed_width(int *width, char *const *label, int count, const cz_con
     CZ_TRY(text_model_open(&model, config));
     cz_status status =
         cz_label_width(width, cz_bert_get_shape(model.bert)->width, config->text.model, config);
+    *weights = cz_bert_bytes(model.bert);
     text_model_close(&model);
     return status;
 }

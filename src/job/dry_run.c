@@ -19,13 +19,15 @@ static void count_parts(int count[CZ_SPLITS], const cz_cells *cells, const cz_co
     for (int i = 0; i < cells->n && cells->split; i++) count[cells->split[i]]++;
 }
 
-/* Cells, model and labels of a configuration, shapes only. Rank 0. */
-static cz_status shape(cz_cells *cells, cz_model **model, const cz_config *config)
+/* Cells, model and labels of a configuration, shapes only, and the bytes of a text model's weights.
+ * Rank 0. */
+static cz_status shape(cz_cells *cells, cz_model **model, size_t *weights, const cz_config *config)
 {
     CZ_TRY(cz_cells_shape(cells, config));
     int width = config->text.width;
     if (config->model.text)
-        CZ_TRY(cz_embed_width(&width, cells->label.class_name, cells->label.classes, config));
+        CZ_TRY(
+            cz_embed_shape(&width, weights, cells->label.class_name, cells->label.classes, config));
     return build_model(model, config, cells, width);
 }
 
@@ -89,9 +91,15 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, int th
     cz_model *model = NULL;
     cz_status status = CZ_OK;
     if (comm->rank == 0) {
-        status = shape(&cells, &model, config);
+        size_t weights = 0;
+        status = shape(&cells, &model, &weights, config);
         if (!status && describe) cz_model_describe(model, stdout);
         else if (!status) print_plan(config, &cells, model, comm->size, threads);
+        if (!status && !describe && weights)
+            printf(
+                "text model       %.0f MiB of weights beside these, while labels without vectors "
+                "are made: mapped from the file, shared by the ranks of a node\n",
+                (double)weights / 1048576);
     }
     cz_model_close(model);
     cz_cells_free(&cells);

@@ -42,7 +42,8 @@ static cz_status load(job *j)
 static void introduce(const job *j)
 {
     cz_cells_print(&j->cells, j->config);
-    if (j->text.vectors) cz_note("Label text   %s", j->text.about);
+    if (j->text.vectors)
+        cz_note("Label text   %s%s%s", j->text.about, j->text.made[0] ? "; " : "", j->text.made);
     cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(j->model)),
             j->config->model.text ? "expression and label text" : "expression alone");
     cz_note("Runs on      %d rank%s x %d thread%s, %s; in %s", j->comm->size,
@@ -128,6 +129,7 @@ static cz_summary summarise(const job *j, const cz_results *results)
                           .model = j->model,
                           .training = cz_trainer_facts(j->trainer),
                           .results = results,
+                          .text = j->text.vectors ? j->text.about : NULL,
                           .optimum = {NAN, NAN, NAN},
                           .backend = cz_backend_name(j->backend),
                           .host = j->comm->host,

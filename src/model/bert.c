@@ -93,6 +93,7 @@ static cz_status load(loader *l, cz_tensor *to, int rows, int cols, const char *
     CZ_TRY(values_of(&values, l, stored));
     *to = cols ? cz_matrix(values, CZ_F32, rows, cols) : cz_vector(values, CZ_F32, rows);
     l->used[stored - l->bert->file->tensor] = true;
+    l->bert->bytes += stored->elements * sizeof(float);
     return CZ_OK;
 }
 
@@ -248,6 +249,8 @@ void cz_bert_close(cz_bert *b)
 }
 
 const cz_bert_shape *cz_bert_get_shape(const cz_bert *b) { return &b->shape; }
+
+size_t cz_bert_bytes(const cz_bert *b) { return b->bytes; }
 
 const char *cz_bert_unused(const cz_bert *b, int *count)
 {

@@ -73,15 +73,17 @@ cz_status cz_summary_write(const char *path, const cz_summary *s)
     const cz_cells *c = s->cells;
     const cz_training_facts *t = &s->training;
     json_t *j = json_pack(
-        "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:o, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, "
+        "{s:s, s:i, s:i, s:{s:i, s:i, s:i}, s:i, s:I, s:o, s:o, s:s, s:s, s:s, s:i, s:i, s:s, s:i, "
+        "s:i, "
         "s:s, s:o, s:o, s:o}",
         "czhpc", CZ_VERSION, "cells", c->n, "classes", c->target.classes, "split", "train",
         split_count(c, CZ_TRAIN), "validation", split_count(c, CZ_VALIDATION), "test",
         split_count(c, CZ_TEST), "labels", c->label.classes, "parameters",
         (json_int_t)cz_params_weights(cz_model_params(s->model)), "source",
-        text_json(c->facts.source), "device", "cpu", "backend", s->backend, "host", s->host,
-        "ranks", s->ranks, "threads", s->threads, "transport", t->transport, "epochs_run",
-        t->epochs_run, "best_epoch", t->best_epoch, "selected_by",
+        text_json(c->facts.source), "label_text", s->text ? text_json(s->text) : json_null(),
+        "device", "cpu", "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
+        s->threads, "transport", t->transport, "epochs_run", t->epochs_run, "best_epoch",
+        t->best_epoch, "selected_by",
         s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "data", data_json(c),
         "test", test_json(s), "timing", timing_json(s));
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;

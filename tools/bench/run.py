@@ -1,6 +1,6 @@
 """czhpc beside PyTorch: a training step of the reference model, on the same shapes and threads.
 
-    tools/bench.sh [--rounds N] [--threads N] [--batch N] [--no-compile] [--output FILE]
+    tools/bench.sh step [--rounds N] [--threads N] [--batch N] [--no-compile] [--output FILE]
 
 Every figure is from a process of its own; rounds take the variants in turn, so that a change of
 the machine's pace meets all of them; medians over the rounds. The ratio is PyTorch's faster
@@ -126,7 +126,7 @@ def measure(arguments, facts):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="tools/bench.sh", description=__doc__,
+        prog="tools/bench.sh step", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5)
