@@ -68,8 +68,11 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         return CZ_OK;
     }
     CZ_TRY(load_config(&config, &usage, comm));
-    if (usage.action == CZ_ACTION_LABELS)
+    if (usage.action == CZ_ACTION_LABELS) { /* it has no state to save */
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGUSR1, SIG_DFL);
         return cz_job_labels(usage.labels, usage.out, &config, comm);
+    }
     switch (usage.action) {
     case CZ_ACTION_CHECK_CONFIG:
         cz_note("%s is fine", usage.config);

@@ -1,6 +1,7 @@
 /* Checkpoints: written and read by any number of ranks, kept, damaged, refused. */
 #include "../src/store/seal.h"
 #include "check.h"
+#include "czhpc/file.h"
 #include "czhpc/h5.h"
 #include "czhpc/log.h"
 #include "czhpc/rng.h"

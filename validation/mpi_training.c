@@ -1,6 +1,7 @@
 /* Training on any division of ranks and threads: fp64 trajectories agree to rounding, fp32 weights
  * to the bit at the same number of workers; stopping and resuming changes nothing. */
 #include "check.h"
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "czhpc/rng.h"
 #include "czhpc/train.h"

@@ -1,5 +1,6 @@
 /* What a folder says of a BERT, right and wrong: config.json, and the tensors of its weights. */
 #include "check.h"
+#include "czhpc/file.h"
 
 #include "czhpc/bert.h"
 #include "czhpc/safetensors.h"

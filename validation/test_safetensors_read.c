@@ -1,6 +1,7 @@
 /* safetensors files: what PyTorch and czhpc wrote is read, each type right, and whatever else a
  * file may say is refused with a message. */
 #include "check.h"
+#include "czhpc/file.h"
 #include "czhpc/rng.h"
 #include "czhpc/safetensors.h"
 #include "czhpc/store.h"

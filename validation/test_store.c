@@ -1,5 +1,6 @@
 /* Files of a run: folders, whole files, metrics.jsonl. */
 #include "check.h"
+#include "czhpc/file.h"
 #include "czhpc/store.h"
 
 #include <dirent.h>
@@ -90,9 +91,14 @@ static void check_whole_files(void)
           "a folder that is missing");
     check(cz_write_file(path_of("file/x"), "x", 1) == CZ_ERR_IO && said("Not a directory"),
           "a file in place of the folder");
-    check(cz_write_file(path_of("whole"), "x", 1) == CZ_ERR_IO && said("cannot be replaced") &&
-              access(path_of("whole.tmp"), F_OK),
+    check(cz_write_file(path_of("whole"), "x", 1) == CZ_ERR_IO && said("is a folder"),
           "a folder in place of the file");
+    check(!mkfifo(path_of("pipe"), 0600) && cz_write_file(path_of("pipe"), "x", 1) == CZ_ERR_IO &&
+              said("a device or a pipe") && !unlink(path_of("pipe")),
+          "a pipe in place of the file is not replaced");
+    check(!cz_may_write_file(path_of("whole/x")) &&
+              cz_may_write_file(path_of("none/x")) == CZ_ERR_IO && said("No such file"),
+          "and it can be asked before");
 }
 
 static const double numbers[] = {

@@ -3,7 +3,7 @@
 set -u
 czhpc=${CZHPC:-./czhpc}
 work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+trap 'umount "$work/tiny" 2>/dev/null; rm -rf "$work"' EXIT
 model=validation/fixtures/bert/fp32
 small=validation/small.yaml
 kind=labels
@@ -68,6 +68,23 @@ printf 'neuron\n\0\n' >"$work/zero.txt"
 }
 refuse 3 'configs: holds neither' labels "$work/l.txt" --text-model configs --out "$work/x.h5"
 refuse 4 'cannot be written' labels "$work/l.txt" --text-model $model --out "$work/nowhere/x.h5"
+refuse 2 'needs --text-model' labels "$work/l.txt" --out "$work/x.h5"
+refuse 4 'is a device' labels "$work/l.txt" --text-model $model --out /dev/null
+refuse 4 'is a folder' labels "$work/l.txt" --text-model $model --out "$work"
+mkdir "$work/pipe"
+mkfifo "$work/pipe/config.json"
+refuse 3 'a device or a pipe' labels "$work/l.txt" --text-model "$work/pipe" --out "$work/x.h5"
+seq 2000 >"$work/many.txt"
+# A disk that is full: HDF5 itself would crash as the process ends.
+mkdir "$work/tiny"
+if mount -t tmpfs -o size=20k tmpfs "$work/tiny" 2>/dev/null; then
+    refuse 4 'No space left' labels "$work/many.txt" --text-model $model --out "$work/tiny/x.h5"
+    [ -z "$(ls "$work/tiny")" ]
+    check $? 'a full disk leaves no table'
+    umount "$work/tiny"
+else
+    echo "SKIP $kind: a full disk: no right to mount a small one"
+fi
 refuse 2 'needs --out' labels "$work/l.txt" --text-model $model
 
 kind=job
@@ -94,8 +111,16 @@ check $? '--dry-run looks at the model'
 
 kind='job, wrong'
 refuse 2 'both give vectors' $small --results "$work" --text-model $model --set text.table="$work/types.h5"
+rm -rf "$work/label-cache"
 refuse 3 'text.width is 16' $small --results "$work" --name narrow --text-model $model --set text.width=16
-refuse 3 'nowhere: holds neither' $small --results "$work" --dry-run --text-model "$work/nowhere"
+refuse 3 'nowhere: cannot be read' $small --results "$work" --dry-run --text-model "$work/nowhere"
+[ ! -e "$work/label-cache" ]
+check $? 'a width that does not fit is found before any vector is made'
+refuse 2 'is the folder of label vectors' $small --results "$work" --name label-cache
+refuse 3 'is no folder' $small --results "$work" --dry-run --text-model $model/config.json
+run 1 $small --results "$work" --dry-run --text-model validation/fixtures/bert/fp16
+grep -q 'on every rank' "$work/out"
+check $? '--dry-run says that fp16 weights are converted on every rank'
 mkdir "$work/pickle"
 cp $model/config.json $model/vocab.txt "$work/pickle"
 : >"$work/pickle/pytorch_model.bin"

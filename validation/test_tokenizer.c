@@ -413,7 +413,7 @@ static void check_choices(void)
           "cased by tokenizer_config.json");
     write_files(good_json, "damaged", "{\"do_lower_case\":false}");
     gives("tokenizer.json goes first", "Cells cells cells", "1 3 4 3 4 3 4 2", CZ_CASE_AUTO,
-          "uncased by tokenizer.json");
+          "uncased by tokenizer.json, against tokenizer_config.json");
     char *old = changed("\"type\":\"WordPiece\",", "");
     write_files(old, NULL, NULL);
     gives("a model without type", "Cells", "1 3 4 2", CZ_CASE_AUTO, "uncased by tokenizer.json");

@@ -131,7 +131,6 @@ static void check_bad(void)
         {"a --pretrain-resampler", "option --pretrain-resampler is not implemented"},
         {"labels", "czhpc labels needs a file of labels"},
         {"labels l.txt", "czhpc labels needs --out"},
-        {"labels l.txt --out o", "czhpc labels needs --text-model"},
         {"labels l.txt m.txt", "reads one file of labels, found 'm.txt' too"},
         {"labels l.txt --resume", "option --resume is not one of czhpc labels"},
         {"a --out o.h5", "option --out is for czhpc labels only"},

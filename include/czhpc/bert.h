@@ -34,8 +34,12 @@ void cz_bert_close(cz_bert *bert);
 
 const cz_bert_shape *cz_bert_get_shape(const cz_bert *bert);
 
-/* Bytes of the weights as fp32. */
-size_t cz_bert_bytes(const cz_bert *bert);
+/* Bytes of the weights: in the file's pages, which the processes of a node share, and in memory of
+ * this process, converted to fp32. */
+typedef struct cz_bert_size {
+    size_t mapped, converted;
+} cz_bert_size;
+cz_bert_size cz_bert_memory(const cz_bert *bert);
 
 /* The file's tensors that the encoder has no use for, "pooler.dense.bias, ...", "" for none; and
  * how many they are. */
@@ -60,8 +64,5 @@ void cz_bert_workspace_close(cz_bert_workspace *workspace);
  * CZ_ERR_BUG: an id or length out of range, more rows or tokens than there is room for. Local. */
 cz_status cz_bert_forward(cz_bert_workspace *workspace, cz_tensor vectors,
                           const cz_bert_batch *batch, cz_pooling pooling);
-
-/* Floating point operations in matrix products for a batch, padding included. */
-double cz_bert_flops(const cz_bert_shape *shape, int cells, int tokens, cz_pooling pooling);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef CZ_EMBED_H
 #define CZ_EMBED_H
 
+#include "czhpc/bert.h"
 #include "czhpc/comm.h"
 #include "czhpc/config.h"
 #include "czhpc/ops.h"
@@ -25,9 +26,12 @@ cz_status cz_embed_labels(cz_embedding *embedding, char *const *label, int count
                           const cz_comm *comm, cz_pool *pool);
 void cz_embedding_free(cz_embedding *embedding);
 
-/* The width that vectors would have and the bytes of the text model's weights (0 of a table), after
- * a look at all the files of either but no computing. Local. */
-cz_status cz_embed_shape(int *width, size_t *weights, char *const *label, int count,
+/* The width that vectors would have and the memory of the text model's weights (none of a table),
+ * after a look at all the files of either but no computing. Local. */
+cz_status cz_embed_shape(int *width, cz_bert_size *weights, char *const *label, int count,
                          const cz_config *config);
+
+/* "cls" or "mean", as in a configuration. Local. */
+const char *cz_pooling_name(cz_pooling pooling);
 
 #endif

@@ -34,6 +34,12 @@ bool cz_h5_close(hid_t *id);
  * not be read, is a folder, or is not HDF5 that this library understands. */
 cz_status cz_h5_open_file(hid_t *file, const char *path);
 
+/* A file in memory: HDF5 that runs into a full disk crashes when the process ends. Its image is for
+ * the caller to free() and to write; `what` says of what, for messages. CZ_ERR_IO, CZ_ERR_MEMORY.
+ */
+cz_status cz_h5_create_image(hid_t *file, const char *what);
+cz_status cz_h5_take_image(void **bytes, size_t *size, hid_t file, const char *what);
+
 /* Whether `path` (steps divided by '/') leads to an object under `at`. */
 bool cz_h5_has(hid_t at, const char *path);
 /* Whether there is an attribute `name`; also true where HDF5 cannot tell, which reading it then

@@ -27,8 +27,7 @@ void cz_label_table_free(cz_label_table *table);
 /* The row of a label, -1 where there is none. Local. */
 int cz_label_row(const cz_label_table *table, const char *label);
 
-/* Writes a table under another name first, so that `path` is whole or as it was. `key` "" is left
- * out. CZ_ERR_IO. Local. */
+/* Replaces `path` by a table, as cz_write_file() does. `key` "" is left out. CZ_ERR_IO. Local. */
 cz_status cz_label_table_write(const char *path, char *const *label, const float *vector, int rows,
                                int width, const char *key, const char *model, const char *pooling);
 

@@ -58,11 +58,6 @@ cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint
 cz_status cz_checkpoint_load(const char *path, cz_checkpoint *checkpoint, int whole_weights,
                              int *found, const cz_comm *comm);
 
-/* Creates a folder and its parents. Local. */
-cz_status cz_make_folder(const char *path);
-/* Replaces `path` by `size` bytes: .tmp, fsync, rename. Local. */
-cz_status cz_write_file(const char *path, const void *bytes, size_t size);
-
 /* metrics.jsonl: one JSON object a line, on rank 0 alone. */
 typedef struct cz_metrics cz_metrics;
 

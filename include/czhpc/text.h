@@ -20,6 +20,10 @@ bool cz_text_copy(char *to, size_t size, const char *from);
 /* The offset of the first byte that is not well-formed UTF-8 (RFC 3629), or `size`. Local. */
 size_t cz_text_utf8(const char *text, size_t size);
 
+/* UTF-8 as a message or log can have it, in a buffer of `size` bytes, at least 16: control
+ * characters as \\x1b, what does not fit as "...", nothing as "". Returns the buffer. Local. */
+const char *cz_text_printable(char *text, size_t size, const char *from);
+
 /* The shortest decimal that strtod() reads back to the same double. Local. */
 enum { CZ_NUMBER_MAX = 32 };
 void cz_text_number(char number[CZ_NUMBER_MAX], double value);

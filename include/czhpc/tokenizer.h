@@ -1,5 +1,6 @@
 /* BERT's tokenizer: the same ids as Hugging Face's tokenizers library gives, for every text.
- * Tokens come from tokenizer.json, else from vocab.txt, of a model's folder. */
+ * Tokens come from tokenizer.json, else from vocab.txt, of a model's folder. How long a text may be
+ * is the caller's word: truncation and padding that tokenizer.json asks for are not done. */
 #ifndef CZ_TOKENIZER_H
 #define CZ_TOKENIZER_H
 

@@ -29,7 +29,7 @@ static cz_status map(cz_mapped *file, int fd, const char *path)
 cz_status cz_mapped_open(cz_mapped *file, const char *path)
 {
     *file = (cz_mapped){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0) return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", path, strerror(errno));
     cz_status status = map(file, fd, path);
     close(fd);

@@ -124,3 +124,18 @@ void cz_text_float(char number[CZ_NUMBER_MAX], double value, int bits)
     if (power < -4 || power >= 16) snprintf(number, CZ_NUMBER_MAX, "%s", digits);
     else snprintf(number, CZ_NUMBER_MAX, "%.*f", after > power ? after - power : 1, value);
 }
+
+const char *cz_text_printable(char *text, size_t size, const char *from)
+{
+    size_t n = 0;
+    for (; *from && n < size - 8; from++) {
+        unsigned char c = (unsigned char)from[0], next = (unsigned char)from[1];
+        bool wide = c == 0xC2 && next >= 0x80 && next < 0xA0; /* U+0080 to U+009F */
+        if (c >= 0x20 && c != 0x7F && !wide) text[n++] = *from;
+        else n += (size_t)snprintf(text + n, size - n, "\\x%02x", wide ? next : c);
+        from += wide;
+    }
+    while (n > 0 && (*from & 0xC0) == 0x80) n--, from--; /* no part of a character */
+    snprintf(text + n, size - n, "%s", *from ? "..." : n ? "" : "\"\"");
+    return text;
+}

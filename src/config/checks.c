@@ -148,6 +148,10 @@ static cz_status check_run(const checker *c, const cz_config *k)
         REFUSE("run.name", "run.name",
                "key 'run.name': expected the name of a folder without '/', found '%s'%s", name,
                strchr(name, '/') ? ": run.results says where" : "");
+    if (strcmp(name, "label-cache") == 0)
+        REFUSE("run.name", "run.name",
+               "key 'run.name': label-cache is the folder of label vectors: give the run another "
+               "name");
     if (k->eval.select == CZ_SELECT_TEST && !k->eval.test_every_epoch)
         REFUSE("eval.select", "eval.test_every_epoch",
                "eval.select is test, which needs eval.test_every_epoch: true");

@@ -2,14 +2,12 @@
 #include "czhpc/label_table.h"
 #include "label_check.h"
 
+#include "czhpc/file.h"
 #include "czhpc/h5.h"
 #include "czhpc/rng.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 int64_t label_check(char *const *label, const float *vector, int rows, int width)
 {
@@ -53,24 +51,15 @@ static cz_status fill(hid_t file, char *const *label, const float *vector, int r
 cz_status cz_label_table_write(const char *path, char *const *label, const float *vector, int rows,
                                int width, const char *key, const char *model, const char *pooling)
 {
-    /* A name of its own: several jobs may write one table at once, and the last one wins. */
-    struct timespec now;
-    char unfinished[2 * CZ_PATH_MAX];
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (snprintf(unfinished, sizeof unfinished, "%s.%ld-%ld.tmp", path, (long)getpid(),
-                 now.tv_nsec) >= (int)sizeof unfinished)
-        return cz_fail(CZ_ERR_IO, "%.100s...: the path is too long", path);
-    cz_h5_quiet();
-    hid_t file = H5Fcreate(unfinished, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    cz_status status = CZ_OK;
-    if (file < 0)
-        status = cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", unfinished, cz_h5_error());
-    else status = fill(file, label, vector, rows, width, key, model, pooling);
-    if (!cz_h5_close(&file) && !status)
-        status = cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", unfinished, cz_h5_error());
-    if (!status && rename(unfinished, path))
-        status = cz_fail(CZ_ERR_IO, "%s: cannot be renamed from %s: %s", path, unfinished,
-                         strerror(errno));
-    if (status) remove(unfinished);
+    static const char what[] = "a table of label vectors";
+    void *bytes = NULL;
+    size_t size = 0;
+    hid_t file;
+    cz_status status = cz_h5_create_image(&file, what);
+    if (!status) status = fill(file, label, vector, rows, width, key, model, pooling);
+    if (!status) status = cz_h5_take_image(&bytes, &size, file, what);
+    cz_h5_close(&file);
+    if (!status) status = cz_write_file(path, bytes, size);
+    free(bytes);
     return status;
 }

@@ -1,22 +1,35 @@
 #include "tokenizer_parts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 /* Maps a file of the folder, if there is one. */
 static cz_status open_file(cz_mapped *file, const char *folder, const char *name)
 {
     char path[2 * CZ_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return access(path, F_OK) ? CZ_OK : cz_mapped_open(file, path);
+    struct stat status;
+    return stat(path, &status) && errno == ENOENT ? CZ_OK : cz_mapped_open(file, path);
+}
+
+static cz_status check_folder(const char *folder)
+{
+    struct stat status;
+    if (stat(folder, &status))
+        return cz_fail(CZ_ERR_INPUT, "%s: cannot be read: %s", folder, strerror(errno));
+    if (S_ISDIR(status.st_mode)) return CZ_OK;
+    return cz_fail(CZ_ERR_INPUT,
+                   "%s: is no folder: expected that of a BERT as Hugging Face keeps it", folder);
 }
 
 cz_status cz_tokenizer_open(cz_tokenizer **tokenizer, const char *folder, cz_text_case wanted)
 {
     tokenizer_files files = {.folder = folder};
     *tokenizer = NULL;
+    CZ_TRY(check_folder(folder));
     cz_status status = open_file(&files.json, folder, "tokenizer.json");
     if (!status && !files.json.bytes) status = open_file(&files.vocabulary, folder, "vocab.txt");
     if (!status) status = open_file(&files.config, folder, "tokenizer_config.json");
@@ -71,6 +84,9 @@ static void decide_case(cz_tokenizer *t, const tokenizer_settings *settings, boo
     if (from == 2) t->rules.lower = settings->lower;
     if (from == 3) t->rules.lower = !has_capitals(t);
     t->origin = origins[from][t->rules.lower];
+    if (from == 1 && settings->lower >= 0 && settings->lower != t->rules.lower)
+        t->origin = t->rules.lower ? "uncased by tokenizer.json, against tokenizer_config.json"
+                                   : "cased by tokenizer.json, against tokenizer_config.json";
 }
 
 static cz_status fill(cz_tokenizer *t, const tokenizer_files *files, cz_text_case wanted)

@@ -1,4 +1,7 @@
 #include "label_cache.h"
+#include "czhpc/file.h"
+
+#include "czhpc/embed.h"
 
 #include "czhpc/log.h"
 #include "czhpc/store.h"
@@ -59,8 +62,7 @@ void label_cache_add(const label_cache *cache, char *const *label, const float *
     }
     if (!status)
         status = cz_label_table_write(cache->path, labels, all, (int)rows, width, cache->key,
-                                      config->text.model,
-                                      config->text.pooling == CZ_POOLING_MEAN ? "mean" : "cls");
+                                      config->text.model, cz_pooling_name(config->text.pooling));
     if (status) warn("label vectors could not be kept for the next run");
     free(labels);
     free(all);

@@ -18,6 +18,11 @@ void cz_embedding_free(cz_embedding *embedding)
     *embedding = (cz_embedding){0};
 }
 
+const char *cz_pooling_name(cz_pooling pooling)
+{
+    return pooling == CZ_POOLING_MEAN ? "mean" : "cls";
+}
+
 /* Rank 0 has read the vectors, or failed: to all. */
 static cz_status share(cz_embedding *e, int count, const cz_comm *comm, cz_status status)
 {
@@ -80,14 +85,17 @@ static cz_status find_missing(missing *m, char *const *label, int count, const l
     return CZ_OK;
 }
 
-/* A folder of the same name may hold another model on another node. */
+/* A folder of the same name may hold another model on another node, or have been given another one
+ * since its key was made: such vectors are nobody's. */
 static cz_status check_key(uint64_t key, const cz_config *config, const cz_comm *comm)
 {
     uint64_t own, first = key;
     cz_status status = text_model_key(&own, config);
     CZ_TRY(cz_comm_broadcast(comm, CZ_OK, &first, sizeof first));
     if (!status && own != first)
-        status = cz_fail(CZ_ERR_INPUT, "%s: its files are not those that rank 0 finds there",
+        status = cz_fail(CZ_ERR_INPUT,
+                         "%s: its files are not those that rank 0 found there before: they must "
+                         "not change while a job runs",
                          config->text.model);
     return cz_comm_agree(comm, status);
 }
@@ -175,8 +183,8 @@ static cz_status with_cache(cz_embedding *e, char *const *label, int count, cons
     missing m = {0};
     cz_status status = find_missing(&m, label, count, cache, comm);
     if (!status && m.count) {
-        status = check_key(e->identity, config, comm);
-        if (!status) status = compute(&m, model, config, backend, comm, pool);
+        status = compute(&m, model, config, backend, comm, pool);
+        if (!status) status = check_key(e->identity, config, comm);
     }
     if (!status && comm->rank == 0) {
         status = put_together(e, label, count, &m, cache, width, config);
@@ -192,16 +200,17 @@ static cz_status by_model(cz_embedding *e, char *const *label, int count, const 
                           const char *folder, const cz_backend *backend, const cz_comm *comm,
                           cz_pool *pool)
 {
-    text_model model;
-    CZ_TRY(cz_comm_agree(comm, text_model_open(&model, config)));
-    label_cache cache = {0};
-    cz_status status = CZ_OK;
-    if (comm->rank == 0) {
-        status = text_model_key(&e->identity, config);
-        if (!status)
-            label_cache_open(&cache, folder, e->identity, cz_bert_get_shape(model.bert)->width);
-    }
+    text_model model = {0};
+    int padded;
+    /* The key first: what is opened later cannot be older. */
+    cz_status status = comm->rank ? CZ_OK : text_model_key(&e->identity, config);
+    if (!status) status = text_model_open(&model, config);
+    int width = status ? 0 : cz_bert_get_shape(model.bert)->width;
+    if (!status) status = cz_label_width(&padded, width, config->text.model, config);
     status = cz_comm_agree(comm, status);
+    label_cache cache = {0};
+    if (!status && comm->rank == 0)
+        label_cache_open(&cache, folder, text_cache_key(e->identity, backend), width);
     if (!status) status = with_cache(e, label, count, config, &cache, &model, backend, comm, pool);
     label_cache_close(&cache);
     text_model_close(&model);
@@ -220,12 +229,12 @@ cz_status cz_embed_labels(cz_embedding *e, char *const *label, int count, const 
     return status;
 }
 
-cz_status cz_embed_shape(int *width, size_t *weights, char *const *label, int count,
+cz_status cz_embed_shape(int *width, cz_bert_size *weights, char *const *label, int count,
                          const cz_config *config)
 {
     text_model model;
     float *vectors;
-    *weights = 0;
+    *weights = (cz_bert_size){0};
     if (!config->text.model[0]) {
         CZ_TRY(cz_label_vectors(&vectors, width, label, count, config));
         free(vectors);
@@ -234,7 +243,7 @@ cz_status cz_embed_shape(int *width, size_t *weights, char *const *label, int co
     CZ_TRY(text_model_open(&model, config));
     cz_status status =
         cz_label_width(width, cz_bert_get_shape(model.bert)->width, config->text.model, config);
-    *weights = cz_bert_bytes(model.bert);
+    *weights = cz_bert_memory(model.bert);
     text_model_close(&model);
     return status;
 }

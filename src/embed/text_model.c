@@ -3,12 +3,13 @@
 
 #include "czhpc/mapped.h"
 #include "czhpc/rng.h"
+#include "czhpc/version.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Another number when another version of czhpc makes other vectors of the same files. */
+/* Another number when czhpc makes other vectors of the same files, beyond rounding. */
 enum { ENCODER_VERSION = 1 };
 
 static cz_status hash_file(uint64_t *hash, const char *folder, const char *name)
@@ -35,6 +36,13 @@ cz_status text_model_key(uint64_t *key, const cz_config *config)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         CZ_TRY(hash_file(key, config->text.model, files[i]));
     return CZ_OK;
+}
+
+uint64_t text_cache_key(uint64_t identity, const cz_backend *backend)
+{
+    const char *name = cz_backend_name(backend);
+    uint64_t key = cz_hash(identity, name, strlen(name));
+    return cz_hash(key, CZ_VERSION, strlen(CZ_VERSION));
 }
 
 /* A vocabulary may be filled up to a round size, but not fall short of any other. */

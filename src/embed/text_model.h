@@ -19,6 +19,9 @@ void text_model_close(text_model *model);
 /* A hash of all files of a folder that decide a text's vector, and of the keys that do. Local. */
 cz_status text_model_key(uint64_t *key, const cz_config *config);
 
+/* The same to the bit: also of the kernels that compute, and of czhpc's version. */
+uint64_t text_cache_key(uint64_t identity, const cz_backend *backend);
+
 /* Texts as tokens, shortest first, in batches of about as many tokens. */
 typedef struct text_plan {
     int count;

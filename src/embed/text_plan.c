@@ -1,6 +1,8 @@
 /* Which texts walk through the model together. */
 #include "text_model.h"
 
+#include "czhpc/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +14,13 @@ static cz_status tokenize(text_plan *plan, const text_model *model, char *const 
     int32_t unknown = cz_tokenizer_unknown(model->tokenizer);
     for (int i = 0; i < plan->count; i++) {
         bool cut, odd = false;
-        CZ_TRY(cz_tokenize(model->tokenizer, text[i], strlen(text[i]), model->limit, &plan->id[i],
+        size_t size = strlen(text[i]);
+        if (cz_text_utf8(text[i], size) < size) {
+            char shown[128];
+            return cz_fail(CZ_ERR_INPUT, "label %d of %d, '%s', is not UTF-8", i + 1, plan->count,
+                           cz_text_printable(shown, sizeof shown, text[i]));
+        }
+        CZ_TRY(cz_tokenize(model->tokenizer, text[i], size, model->limit, &plan->id[i],
                            &plan->length[i], &cut));
         for (int t = 0; t < plan->length[i]; t++) odd = odd || plan->id[i][t] == unknown;
         plan->cut += cut;

@@ -19,9 +19,10 @@ static void count_parts(int count[CZ_SPLITS], const cz_cells *cells, const cz_co
     for (int i = 0; i < cells->n && cells->split; i++) count[cells->split[i]]++;
 }
 
-/* Cells, model and labels of a configuration, shapes only, and the bytes of a text model's weights.
- * Rank 0. */
-static cz_status shape(cz_cells *cells, cz_model **model, size_t *weights, const cz_config *config)
+/* Cells, model and labels of a configuration, shapes only, and the memory of a text model's
+ * weights. Rank 0. */
+static cz_status shape(cz_cells *cells, cz_model **model, cz_bert_size *weights,
+                       const cz_config *config)
 {
     CZ_TRY(cz_cells_shape(cells, config));
     int width = config->text.width;
@@ -84,6 +85,20 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     print_memory(config, cells, model, count, ranks, threads);
 }
 
+static void print_text_model(const cz_bert_size *size)
+{
+    const double mib = 1048576;
+    if (size->mapped)
+        printf(
+            "text model       %.0f MiB of weights beside these, while labels without vectors are "
+            "made: mapped from the file, shared by the ranks of a node\n",
+            (double)size->mapped / mib);
+    if (size->converted)
+        printf("text model       %.0f MiB of weights beside these on every rank, while labels "
+               "without vectors are made: they are no fp32 in the file\n",
+               (double)size->converted / mib);
+}
+
 static cz_status with_shape(const cz_config *config, const cz_comm *comm, int threads,
                             bool describe)
 {
@@ -91,15 +106,11 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, int th
     cz_model *model = NULL;
     cz_status status = CZ_OK;
     if (comm->rank == 0) {
-        size_t weights = 0;
+        cz_bert_size weights = {0};
         status = shape(&cells, &model, &weights, config);
         if (!status && describe) cz_model_describe(model, stdout);
         else if (!status) print_plan(config, &cells, model, comm->size, threads);
-        if (!status && !describe && weights)
-            printf(
-                "text model       %.0f MiB of weights beside these, while labels without vectors "
-                "are made: mapped from the file, shared by the ranks of a node\n",
-                (double)weights / 1048576);
+        if (!status && !describe) print_text_model(&weights);
     }
     cz_model_close(model);
     cz_cells_free(&cells);

@@ -1,4 +1,5 @@
 /* The folder of a run: new, resumed or refused, never overwritten. */
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "czhpc/version.h"
 #include "room.h"

@@ -42,6 +42,9 @@ static cz_status load(job *j)
 static void introduce(const job *j)
 {
     cz_cells_print(&j->cells, j->config);
+    if (j->config->text.model[0] && !j->config->model.text)
+        cz_warn("text.model has no use, as model.text is false: --set model.text=true takes the "
+                "labels in");
     if (j->text.vectors)
         cz_note("Label text   %s%s%s", j->text.about, j->text.made[0] ? "; " : "", j->text.made);
     cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(j->model)),

@@ -1,4 +1,5 @@
 /* The tool `labels`: from a list of labels to a table of their vectors. */
+#include "czhpc/file.h"
 #include "czhpc/label_table.h"
 #include "czhpc/log.h"
 #include "czhpc/mapped.h"
@@ -105,8 +106,7 @@ static cz_status embed_list(const list *l, const char *out, const cz_config *con
     cz_status status = CZ_OK;
     if (comm->rank == 0) {
         status = cz_label_table_write(out, l->label, text.vectors, l->count, text.width, "",
-                                      own.text.model,
-                                      own.text.pooling == CZ_POOLING_MEAN ? "mean" : "cls");
+                                      own.text.model, cz_pooling_name(own.text.pooling));
         if (!status)
             cz_note("%s: %s, in %.2f s%s", out, text.about, MPI_Wtime() - begun,
                     l->lines > l->count ? "; labels that stand there twice count once" : "");
@@ -121,7 +121,13 @@ cz_status cz_job_labels(const char *file, const char *out, const cz_config *conf
     int threads;
     list l = {0};
     cz_pool *pool = NULL;
-    cz_status status = read_list(&l, file, comm);
+    /* Before any work that would be lost. */
+    cz_status status = comm->rank ? CZ_OK : cz_may_write_file(out);
+    CZ_TRY(cz_comm_agree(comm, status));
+    if (!config->text.model[0])
+        return cz_fail(CZ_ERR_USAGE, "czhpc labels needs --text-model: czhpc labels FILE.txt "
+                                     "--text-model DIR --out FILE.h5");
+    status = read_list(&l, file, comm);
     if (!status) status = choose_threads(&threads, config, comm);
     if (!status) status = cz_comm_agree(comm, cz_pool_open(&pool, threads));
     if (!status) status = embed_list(&l, out, config, comm, pool);

@@ -230,13 +230,11 @@ static cz_status read_word(reader *r)
 static cz_status check_whole(const reader *r)
 {
     const cz_usage *usage = r->usage;
-    if (r->tool == TO_LABELS && (!usage->labels || !usage->out || !usage->text_model[0]))
+    if (r->tool == TO_LABELS && (!usage->labels || !usage->out))
         return cz_fail(CZ_ERR_USAGE,
                        "czhpc labels needs %s: czhpc labels FILE.txt --text-model "
                        "DIR --out FILE.h5",
-                       !usage->labels ? "a file of labels"
-                       : usage->out   ? "--text-model"
-                                      : "--out");
+                       usage->labels ? "--out" : "a file of labels");
     if (r->tool == TO_LABELS) return CZ_OK;
     if (!usage->config)
         return cz_fail(CZ_ERR_USAGE,

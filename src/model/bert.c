@@ -1,6 +1,8 @@
 /* The weights of a BERT: which tensors there must be, and where in the file they stand. */
 #include "bert.h"
 
+#include "czhpc/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,10 @@ typedef struct loader {
 
 static void list_name(char *list, size_t size, const char *name)
 {
+    char shown[NAME];
     size_t used = strlen(list);
-    snprintf(list + used, size - used, "%s%s", used ? ", " : "", name);
+    cz_text_printable(shown, sizeof shown, name);
+    snprintf(list + used, size - used, "%s%s", used ? ", " : "", shown);
 }
 
 /* The tensor of a name, or of the older one that TensorFlow's checkpoints gave to LayerNorms. */
@@ -66,18 +70,19 @@ static cz_status check_tensor(const loader *l, const cz_stored_tensor *stored, i
 {
     const int64_t wanted[2] = {rows, cols};
     int rank = cols ? 2 : 1;
-    char found_text[SHAPE], wanted_text[SHAPE];
+    char found_text[SHAPE], wanted_text[SHAPE], shown[NAME];
     bool same = stored->rank == rank;
     for (int i = 0; i < rank && same; i++) same = stored->dim[i] == wanted[i];
     if (!same) {
         shape_text(found_text, stored->rank, stored->dim);
         shape_text(wanted_text, rank, wanted);
-        return cz_fail(CZ_ERR_INPUT, "%s: %s is %s, but config.json says %s", l->path, stored->name,
-                       found_text, wanted_text);
+        return cz_fail(CZ_ERR_INPUT, "%s: %s is %s, but config.json says %s", l->path,
+                       cz_text_printable(shown, sizeof shown, stored->name), found_text,
+                       wanted_text);
     }
     if (cz_stored_is_float(stored)) return CZ_OK;
     return cz_fail(CZ_ERR_INPUT, "%s: %s is of %s, expected F32, F64, F16 or BF16", l->path,
-                   stored->name, stored->dtype);
+                   cz_text_printable(shown, sizeof shown, stored->name), stored->dtype);
 }
 
 /* cols 0: a vector. A name that is not there is remembered. */
@@ -93,7 +98,9 @@ static cz_status load(loader *l, cz_tensor *to, int rows, int cols, const char *
     CZ_TRY(values_of(&values, l, stored));
     *to = cols ? cz_matrix(values, CZ_F32, rows, cols) : cz_vector(values, CZ_F32, rows);
     l->used[stored - l->bert->file->tensor] = true;
-    l->bert->bytes += stored->elements * sizeof(float);
+    size_t bytes = stored->elements * sizeof(float);
+    if (cz_stored_in_place(stored)) l->bert->size.mapped += bytes;
+    else l->bert->size.converted += bytes;
     return CZ_OK;
 }
 
@@ -151,9 +158,12 @@ static cz_status find_prefix(loader *l)
         size_t length = strlen(name), end = strlen(WORDS);
         if (length < end || length - end >= sizeof l->prefix) continue;
         if (strcmp(name + length - end, WORDS) != 0) continue;
-        if (found)
-            return cz_fail(CZ_ERR_INPUT, "%s: holds two models: both %s and %s", l->path, found,
-                           name);
+        if (found) {
+            char shown[2][NAME];
+            return cz_fail(CZ_ERR_INPUT, "%s: holds two models: both %s and %s", l->path,
+                           cz_text_printable(shown[0], NAME, found),
+                           cz_text_printable(shown[1], NAME, name));
+        }
         found = name;
         snprintf(l->prefix, sizeof l->prefix, "%.*s", (int)(length - end), name);
     }
@@ -197,7 +207,7 @@ static cz_status check_folder(const char *folder, const char *path)
 {
     static const char *const others[][2] = {
         {"pytorch_model.bin", "which is a pickle and may run anything when it is read: "
-                              "tools/convert_bert.py FOLDER converts it"},
+                              "tools/python.sh tools/convert_bert.py FOLDER converts it"},
         {"model.safetensors.index.json", "whose parts czhpc does not put together: save the model "
                                          "as one file"},
         {"tf_model.h5", "TensorFlow's form: save the model by transformers as safetensors"},
@@ -250,7 +260,7 @@ void cz_bert_close(cz_bert *b)
 
 const cz_bert_shape *cz_bert_get_shape(const cz_bert *b) { return &b->shape; }
 
-size_t cz_bert_bytes(const cz_bert *b) { return b->bytes; }
+cz_bert_size cz_bert_memory(const cz_bert *b) { return b->size; }
 
 const char *cz_bert_unused(const cz_bert *b, int *count)
 {

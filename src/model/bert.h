@@ -14,7 +14,7 @@ struct cz_bert {
     cz_encoder_layer *layer;           /* (shape.layers) */
     float **converted;                 /* (conversions) weights that are no fp32 in the file */
     int conversions;
-    size_t bytes;
+    cz_bert_size size;
     char unused[2048];
     int unused_count;
 };

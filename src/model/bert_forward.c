@@ -144,12 +144,3 @@ cz_status cz_bert_forward(cz_bert_workspace *ws, cz_tensor vectors, const cz_ber
     }
     return pooling == CZ_POOLING_CLS ? CZ_OK : mean(ws, vectors, batch);
 }
-
-double cz_bert_flops(const cz_bert_shape *s, int cells, int tokens, cz_pooling pooling)
-{
-    double F = s->width, N = (double)cells * tokens, U = s->feedforward, B = cells;
-    double whole = N * F * (3 * F) + N * (F * F + 2 * F * U) + 2 * N * F * tokens;
-    double last = N * F * (3 * F) + B * (F * F + 2 * F * U) + 2 * B * F * tokens;
-    bool first = pooling == CZ_POOLING_CLS;
-    return 2 * (whole * (s->layers - first) + (first ? last : 0));
-}

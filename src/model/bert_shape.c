@@ -19,7 +19,7 @@ static const whole wholes[] = {
     {"num_attention_heads", 1024, 0, AT(heads)},
     {"intermediate_size", 1 << 16, 0, AT(feedforward)},
     {"vocab_size", 1 << 22, 0, AT(vocabulary)},
-    {"max_position_embeddings", 1 << 16, 0, AT(positions)},
+    {"max_position_embeddings", 1 << 15, 0, AT(positions)},
     {"type_vocab_size", 1024, 2, AT(types)},
 };
 

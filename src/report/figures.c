@@ -1,5 +1,6 @@
 /* All figures of a run: written, then drawn at once. */
 #include "figures.h"
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "czhpc/report.h"
 

@@ -1,6 +1,7 @@
 /* The readable summary, and summary.json. */
 #include "summary.h"
 #include "cells.h"
+#include "czhpc/file.h"
 #include "words.h"
 
 #include "czhpc/log.h"

@@ -8,9 +8,9 @@
 #ifndef CZ_STORE_CHECKPOINT_H
 #define CZ_STORE_CHECKPOINT_H
 
+#include "czhpc/file.h"
 #include "czhpc/h5.h"
 #include "czhpc/store.h"
-#include "file.h"
 
 enum { CZ_SCHEMA = 1, CZ_STATE_CHUNK = 65536, CZ_STATES = 3 };
 

@@ -100,39 +100,18 @@ static cz_status create_state(hid_t file, const cz_checkpoint *checkpoint, hid_t
     return status;
 }
 
-static cz_status take_image(void **bytes, size_t *size, hid_t file)
-{
-    H5Fflush(file, H5F_SCOPE_GLOBAL);
-    ssize_t length = H5Fget_file_image(file, NULL, 0);
-    if (length <= 0) return cz_h5_fail(CZ_ERR_IO, file, NULL, "has no image");
-    void *image = cz_alloc((size_t)length, 1, "a checkpoint's table and progress");
-    if (!image) return CZ_ERR_MEMORY;
-    if (H5Fget_file_image(file, image, (size_t)length) != length) {
-        free(image);
-        return cz_h5_fail(CZ_ERR_IO, file, NULL, "has no image");
-    }
-    *bytes = image;
-    *size = (size_t)length;
-    return CZ_OK;
-}
-
 cz_status cz_checkpoint_image(void **bytes, size_t *size, const cz_checkpoint *checkpoint)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), plan = H5Pcreate(H5P_DATASET_CREATE);
-    cz_status status = CZ_OK;
-    cz_h5_quiet();
-    H5Pset_fapl_core(access, 1 << 16, false);
+    static const char what[] = "a checkpoint's table and progress";
+    hid_t file, plan = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(plan, false); /* the same state, the same bytes */
-    hid_t file = H5Fcreate("checkpoint in memory", H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    if (file < 0)
-        status = cz_fail(CZ_ERR_IO, "HDF5 cannot make a file in memory: %s", cz_h5_error());
+    cz_status status = cz_h5_create_image(&file, what);
     if (!status) status = write_meta(file, checkpoint);
     if (!status) status = write_progress(file, &checkpoint->progress, plan);
     if (!status) status = write_table(file, checkpoint, plan);
     if (!status) status = create_state(file, checkpoint, plan);
-    if (!status) status = take_image(bytes, size, file);
+    if (!status) status = cz_h5_take_image(bytes, size, file, what);
     cz_h5_close(&file);
     cz_h5_close(&plan);
-    cz_h5_close(&access);
     return status;
 }

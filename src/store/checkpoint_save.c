@@ -1,6 +1,6 @@
 #include "checkpoint.h"
 
-#include "file.h"
+#include "czhpc/file.h"
 #include "folder.h"
 #include "seal.h"
 

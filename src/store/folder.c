@@ -1,7 +1,7 @@
 #include "folder.h"
 
+#include "czhpc/file.h"
 #include "czhpc/store.h"
-#include "file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "czhpc/store.h"
 
-#include "file.h"
+#include "czhpc/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* Every check of a header that may be hostile. */
 #include "safetensors_header.h"
 
+#include "czhpc/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,22 +32,6 @@ static size_t stored_size(const char *dtype)
     return 0;
 }
 
-/* UTF-8 as a message can have it: control characters as \x1b, and not longer than a line. */
-static const char *printable(char text[NAME], const char *from)
-{
-    size_t n = 0;
-    for (; *from && n < NAME - 8; from++) {
-        unsigned char c = (unsigned char)from[0], next = (unsigned char)from[1];
-        bool wide = c == 0xC2 && next >= 0x80 && next < 0xA0; /* U+0080 to U+009F */
-        if (c >= 0x20 && c != 0x7F && !wide) text[n++] = *from;
-        else n += (size_t)snprintf(text + n, NAME - n, "\\x%02x", wide ? next : c);
-        from += wide;
-    }
-    while (n > 0 && (*from & 0xC0) == 0x80) n--, from--; /* no part of a character */
-    snprintf(text + n, NAME - n, "%s", *from ? "..." : n ? "" : "\"\"");
-    return text;
-}
-
 __attribute__((format(printf, 3, 4))) static cz_status refuse(const data *d, const char *name,
                                                               const char *format, ...)
 {
@@ -54,7 +40,8 @@ __attribute__((format(printf, 3, 4))) static cz_status refuse(const data *d, con
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return cz_fail(CZ_ERR_INPUT, "%s: %s: %s", d->path, printable(shown, name), text);
+    return cz_fail(CZ_ERR_INPUT, "%s: %s: %s", d->path,
+                   cz_text_printable(shown, sizeof shown, name), text);
 }
 
 static cz_status read_shape(cz_stored_tensor *t, const json_t *shape, const data *d)
@@ -119,7 +106,8 @@ static cz_status read_tensor(cz_stored_tensor *t, const char *name, const json_t
     t->dtype = json_string_value(dtype);
     if (!t->dtype) return refuse(d, name, "its dtype is no text, expected one as \"F32\"");
     if (!stored_size(t->dtype))
-        return refuse(d, name, "its dtype %s is unknown", printable(shown, t->dtype));
+        return refuse(d, name, "its dtype %s is unknown",
+                      cz_text_printable(shown, sizeof shown, t->dtype));
     CZ_TRY(read_shape(t, json_object_get(entry, "shape"), d));
     return read_place(t, json_object_get(entry, "data_offsets"), d);
 }
@@ -132,7 +120,7 @@ static cz_status check_metadata(json_t *metadata, const data *d)
     for (void *i = json_object_iter(metadata); i; i = json_object_iter_next(metadata, i))
         if (!json_is_string(json_object_iter_value(i)))
             return refuse(d, "__metadata__", "its %s is no text",
-                          printable(shown, json_object_iter_key(i)));
+                          cz_text_printable(shown, sizeof shown, json_object_iter_key(i)));
     return CZ_OK;
 }
 
@@ -157,8 +145,8 @@ static cz_status check_places(cz_stored_tensor *tensor, int count, const data *d
             return refuse(d, t->name,
                           "overlaps %s: it begins at byte %zu of the data, which "
                           "ends at %zu",
-                          printable(shown, tensor[i - 1].name), (size_t)(begin - d->begin),
-                          (size_t)(end - d->begin));
+                          cz_text_printable(shown, sizeof shown, tensor[i - 1].name),
+                          (size_t)(begin - d->begin), (size_t)(end - d->begin));
         if (begin > end)
             return refuse(d, t->name, "a hole of %zu bytes lies before it, expected none",
                           (size_t)(begin - end));
@@ -234,10 +222,10 @@ static cz_status not_json(const char *path, const char *json, const json_error_t
     if (!error->text[0]) return cz_fail(CZ_ERR_MEMORY, "no memory for the header of %s", path);
     if (json_error_code(error) != json_error_duplicate_key)
         return cz_fail(CZ_ERR_INPUT, "%s: its header is not JSON: %s, at byte %d of it", path,
-                       printable(shown, error->text), error->position);
+                       cz_text_printable(shown, sizeof shown, error->text), error->position);
     copy_name(name, sizeof name, json, json + error->position);
     return cz_fail(CZ_ERR_INPUT, "%s: its header has %s twice, at byte %d of it again", path,
-                   printable(shown, name), error->position);
+                   cz_text_printable(shown, sizeof shown, name), error->position);
 }
 
 cz_status safetensors_header(json_t **header, cz_stored_tensor **tensor, int *count,

@@ -1,3 +1,4 @@
+#include "czhpc/file.h"
 #include "czhpc/safetensors.h"
 #include "czhpc/store.h"
 

@@ -1,7 +1,7 @@
 #include "seal.h"
 
+#include "czhpc/file.h"
 #include "czhpc/rng.h"
-#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,4 @@
-#include "file.h"
-
-#include "czhpc/store.h"
+#include "czhpc/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 cz_status cz_file_path(char *path, const char *folder, const char *name)
@@ -48,15 +47,22 @@ cz_status cz_file_sync_folder(const char *folder)
     return sync_opened(folder, O_RDONLY | O_DIRECTORY);
 }
 
+/* The folder that holds a file. */
+static cz_status parent(char folder[CZ_FILE_PATH], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int length = slash ? (int)(slash - path) : 1;
+    if (length >= CZ_FILE_PATH) return cz_fail(CZ_ERR_IO, "%s: the path is too long", path);
+    if (!slash || !length) snprintf(folder, CZ_FILE_PATH, "%s", slash ? "/" : ".");
+    else snprintf(folder, CZ_FILE_PATH, "%.*s", length, path);
+    return CZ_OK;
+}
+
 cz_status cz_file_sync_parent(const char *path)
 {
     char folder[CZ_FILE_PATH];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) : 0;
-    if (length >= sizeof folder) return cz_fail(CZ_ERR_IO, "%s: the path is too long", path);
-    memcpy(folder, path, length);
-    folder[length] = 0;
-    return cz_file_sync_folder(!slash ? "." : length ? folder : "/");
+    CZ_TRY(parent(folder, path));
+    return cz_file_sync_folder(folder);
 }
 
 cz_status cz_file_read(const char *path, char **bytes, size_t *size)
@@ -110,11 +116,33 @@ cz_status cz_make_folder(const char *path)
     return make_one(part);
 }
 
+/* A device or pipe is not replaced by a file. */
+static cz_status check_target(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) || S_ISREG(status.st_mode)) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: is %s, expected a file or nothing", path,
+                   S_ISDIR(status.st_mode) ? "a folder" : "a device or a pipe");
+}
+
+cz_status cz_may_write_file(const char *path)
+{
+    char folder[CZ_FILE_PATH];
+    CZ_TRY(check_target(path));
+    CZ_TRY(parent(folder, path));
+    if (access(folder, W_OK | X_OK) == 0) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: cannot be written: its folder: %s", path, strerror(errno));
+}
+
 cz_status cz_write_file(const char *path, const void *bytes, size_t size)
 {
+    struct timespec now;
     char temporary[CZ_FILE_PATH];
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
-        return cz_fail(CZ_ERR_IO, "%s: the path is too long", path);
+    CZ_TRY(check_target(path));
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (snprintf(temporary, sizeof temporary, "%s.%ld-%ld.tmp", path, (long)getpid(),
+                 now.tv_nsec) >= (int)sizeof temporary)
+        return cz_fail(CZ_ERR_IO, "%.100s...: the path is too long", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) return cz_fail(CZ_ERR_IO, "%s: cannot be created: %s", temporary, strerror(errno));
     cz_status status = cz_file_write(fd, temporary, bytes, size);

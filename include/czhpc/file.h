@@ -1,8 +1,10 @@
-/* Files as the system sees them. Private to src/store. */
-#ifndef CZ_STORE_FILE_H
-#define CZ_STORE_FILE_H
+/* Files as the system sees them. All of it is Local. */
+#ifndef CZ_FILE_H
+#define CZ_FILE_H
 
 #include "czhpc/status.h"
+
+#include <stddef.h>
 
 /* Writes all of `bytes` at the descriptor's position. CZ_ERR_IO names `path`. */
 cz_status cz_file_write(int fd, const char *path, const void *bytes, size_t size);
@@ -17,6 +19,16 @@ cz_status cz_file_sync_parent(const char *path);
 /* "FOLDER/NAME" into `path` (CZ_FILE_PATH bytes). CZ_ERR_IO: too long. */
 enum { CZ_FILE_PATH = 4096 };
 cz_status cz_file_path(char *path, const char *folder, const char *name);
+
+/* Creates a folder and its parents. CZ_ERR_IO. */
+cz_status cz_make_folder(const char *path);
+
+/* Replaces the file `path` by `size` bytes at once or not at all: written under a name of its own,
+ * brought to disk, renamed, so that of several writers the last one wins. CZ_ERR_IO: also where
+ * `path` is there and no regular file. */
+cz_status cz_write_file(const char *path, const void *bytes, size_t size);
+/* Whether cz_write_file() has a chance: before the work that gives the bytes. CZ_ERR_IO. */
+cz_status cz_may_write_file(const char *path);
 
 /* All of a file and a final 0, for the caller to free(). CZ_ERR_INPUT. */
 cz_status cz_file_read(const char *path, char **bytes, size_t *size);
