@@ -14,15 +14,16 @@ BEGIN {
     rank["main"] = 7
 
     # Public headers whose name is not that of their room, or begins with it and "_".
-    split("arena bytes file json log mapped param pool rng status tensor text version", base)
+    split("arena bytes file json log mapped param pool rng space status tensor text version", base)
     for (i in base) room_of[base[i]] = "base"
     room_of["layers"] = room_of["params"] = room_of["schedule"] = "nn"
     room_of["label_table"] = "data"
-    room_of["safetensors"] = "store"
+    room_of["safetensors"] = room_of["study"] = "store"
     room_of["tokenizer"] = "data"
     room_of["bert"] = "model"
     room_of["probe"] = "h5"
     room_of["results"] = "report"
+    room_of["sampler"] = room_of["queue"] = "search"
     room_of["usage"] = "job"
 
     # Outside headers, and the only rooms that may see them.

@@ -1,0 +1,95 @@
+/* One queue of work items, handed out by rank 0 to groups of ranks.
+ *
+ * The leader of each group (its rank 0) asks, reports each epoch, and hears go on or stop; rank 0
+ * of the job answers between the steps of its own item (cz_queue_serve()), so no group waits for
+ * another. A source on rank 0 says what there is to do. */
+#ifndef CZ_QUEUE_H
+#define CZ_QUEUE_H
+
+#include "czhpc/comm.h"
+
+#include <signal.h>
+
+/* What a source hands out: bytes that group and source understand, the same on every rank. */
+enum { CZ_ITEM_BYTES = 8192 };
+typedef struct cz_item {
+    int64_t id;
+    int size;
+    unsigned char bytes[CZ_ITEM_BYTES];
+} cz_item;
+
+/* How an item ended. A bad item is a result, a bad system is an error. */
+typedef enum cz_item_end {
+    CZ_ITEM_DONE,
+    CZ_ITEM_CUT,    /* the verdict was stop */
+    CZ_ITEM_FAILED, /* diverged, or refused by its memory plan */
+    CZ_ITEM_LEFT    /* by a signal, its state is saved */
+} cz_item_end;
+
+typedef struct cz_item_outcome {
+    cz_item_end end;
+    double value;      /* NAN: none */
+    double detail[8];  /* what the source wants to know beside */
+    char message[256]; /* why it failed */
+} cz_item_outcome;
+
+typedef enum cz_next { CZ_NEXT_ITEM, CZ_NEXT_WAIT, CZ_NEXT_END } cz_next;
+
+/* Called on rank 0's main thread only. An error ends the queue on all ranks. */
+typedef struct cz_item_source {
+    void *context;
+    /* The next item for `group`; CZ_NEXT_WAIT: none now, ask again; CZ_NEXT_END: no more ever. */
+    cz_status (*next)(void *context, int group, cz_item *item, cz_next *next);
+    /* An epoch of an item (from 1); *stop: give it up. */
+    cz_status (*report)(void *context, const cz_item *item, int epoch, double value, bool *stop);
+    cz_status (*done)(void *context, const cz_item *item, const cz_item_outcome *outcome);
+} cz_item_source;
+
+typedef struct cz_queue cz_queue;
+
+/* Works on one item, on all ranks of a group. Reports by cz_queue_report() and lets rank 0 serve
+ * by cz_queue_serve(), both handed `queue`. An error status is a bad system and ends the queue.
+ * `outcome` of the group's rank 0 counts. Collective over `group`. */
+typedef cz_status (*cz_item_work)(void *context, cz_queue *queue, const cz_item *item,
+                                  const cz_comm *group, cz_item_outcome *outcome);
+
+/* A stretch of time that a group worked on an item, seconds since the queue began. */
+typedef struct cz_stretch {
+    int group;
+    int64_t item;
+    double begin, end;
+} cz_stretch;
+
+typedef struct cz_timeline {
+    int groups, count;
+    cz_stretch *stretch; /* (count) in the order of their ends; rank 0, NULL elsewhere */
+    double idle;         /* share of the groups' time without an item while items were left */
+    double longest_idle; /* seconds */
+} cz_timeline;
+
+/* Makes groups of `ranks_per_item` neighbouring ranks, once. CZ_ERR_CONFIG: the ranks of `comm` are
+ * no multiple of it. Collective over comm. Free with cz_queue_close(), collective likewise. */
+cz_status cz_queue_open(cz_queue **queue, const cz_comm *comm, int ranks_per_item,
+                        const volatile sig_atomic_t *stop);
+void cz_queue_close(cz_queue *queue);
+
+const cz_comm *cz_queue_group(const cz_queue *queue); /* this rank's */
+int cz_queue_groups(const cz_queue *queue);
+int cz_queue_group_index(const cz_queue *queue);
+
+/* Runs until the source has no more: CZ_OK; or until a signal: CZ_STOPPED, every item told as
+ * CZ_ITEM_LEFT; or the first error of any group: all groups leave at their next report or serve,
+ * and the message is rank 0's. `source` is rank 0's, not looked at elsewhere. Collective over the
+ * queue's comm. *timeline: for the caller to free by cz_timeline_free(). */
+cz_status cz_queue_run(cz_queue *queue, const cz_item_source *source, cz_item_work work,
+                       void *context, cz_timeline *timeline);
+void cz_timeline_free(cz_timeline *timeline);
+
+/* Told by all ranks of a group at the end of an epoch, with the same arguments; *stop by all.
+ * CZ_STOPPED: another group failed, leave. Collective over the group. */
+cz_status cz_queue_report(cz_queue *queue, int epoch, double value, bool *stop);
+
+/* Between steps, on every rank: rank 0 answers who waits; elsewhere nothing, at no cost. Local. */
+void cz_queue_serve(cz_queue *queue);
+
+#endif

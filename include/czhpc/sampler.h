@@ -1,0 +1,56 @@
+/* What a search tries next, and which trials it gives up. All of it is Local. */
+#ifndef CZ_SAMPLER_H
+#define CZ_SAMPLER_H
+
+#include "czhpc/study.h"
+
+typedef enum cz_sampler_kind { CZ_SAMPLE_TPE, CZ_SAMPLE_RANDOM, CZ_SAMPLE_GRID } cz_sampler_kind;
+
+/* Tree-structured Parzen estimator, as Optuna 5.0 has it: Bergstra et al. 2011; jointly over all
+ * dimensions as Falkner et al. 2018. */
+typedef struct cz_sampling {
+    cz_sampler_kind kind;
+    uint64_t seed;
+    int startup;        /* 10: finished trials before TPE leaves chance */
+    int candidates;     /* 24 */
+    bool joint;         /* one kernel for all dimensions, else each for itself */
+    bool constant_liar; /* running trials count as bad ones */
+    int grid; /* values that a dimension of reals, or of many whole numbers, is cut into */
+} cz_sampling;
+
+cz_sampling cz_sampling_default(void);
+
+/* Values of trial `number` for a space: a function of (sampling, trials, number) alone. x
+ * (space->count). *attributes: see cz_suggester (of a joint TPE its tpe:relative_params:<i>).
+ * CZ_ERR_MEMORY. */
+cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
+                    const cz_space *space, const cz_trials *trials, int number);
+
+/* Points of the grid; at most INT_MAX. */
+int cz_grid_size(const cz_sampling *sampling, const cz_space *space);
+
+/* log l(x) - log g(x) of n points x (n, space->count): how much likelier below than above. The same
+ * number as Optuna's to 1e-9. `number`: of the trial to be sampled. out (n). CZ_ERR_MEMORY. */
+cz_status cz_tpe_log_ratio(double *out, const double *x, int n, const cz_sampling *sampling,
+                           const cz_space *space, const cz_trials *trials, int number);
+
+typedef enum cz_pruner_kind { CZ_PRUNE_NONE, CZ_PRUNE_MEDIAN, CZ_PRUNE_ASHA } cz_pruner_kind;
+
+typedef struct cz_pruning {
+    cz_pruner_kind kind;
+    int startup;    /* MEDIAN, 5: finished trials before any is pruned */
+    int warmup;     /* MEDIAN, 0: steps before any is pruned */
+    int eta;        /* ASHA, 4: one of eta goes on */
+    int first_rung; /* ASHA, 1: step of the first rung */
+} cz_pruning;
+
+cz_pruning cz_pruning_default(void);
+
+/* Whether trial `number`, whose last step stands in `trials`, is to be given up; as Optuna's
+ * MedianPruner and SuccessiveHalvingPruner (min_early_stopping_rate 0) decide. ASHA: *rungs is an
+ * object of system attributes completed_rung_<r> to be written to the trial (the caller's to
+ * free), NULL where there is nothing to write. Li et al. 2020. */
+cz_status cz_prune(bool *stop, json_t **rungs, const cz_pruning *pruning, const cz_trials *trials,
+                   int number);
+
+#endif
