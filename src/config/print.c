@@ -80,6 +80,21 @@ cz_status cz_config_print(const cz_config *config, FILE *out)
     return ferror(out) ? cz_fail(CZ_ERR_IO, "the configuration could not be written") : CZ_OK;
 }
 
+/* A default, on further lines where it is a long list. */
+static void print_folded(const char *text, int column, FILE *out)
+{
+    enum { WIDTH = 80, INDENT = 8 };
+    while (*text) {
+        const char *comma = strstr(text, ", ");
+        int length = comma ? (int)(comma - text) + 1 : (int)strlen(text);
+        bool fold = column + 1 + length > WIDTH && column > INDENT;
+        if (fold) column = fprintf(out, "\n%*s", INDENT - 1, "") - 1;
+        column += fprintf(out, " %.*s", length, text);
+        text += length + (comma != NULL);
+    }
+    fputc('\n', out);
+}
+
 void cz_config_help(FILE *out)
 {
     char expected[160];
@@ -103,7 +118,9 @@ void cz_config_help(FILE *out)
         const cz_key *key = &cz_keys[i];
         const char *preset = key->preset[0] ? key->preset : "\"\"";
         if (begins_section(i)) fputc('\n', out);
-        fprintf(out, "%s: %s\n    %s\n", key->name, preset, key->help);
+        int column = fprintf(out, "%s:", key->name);
+        print_folded(preset, column, out);
+        fprintf(out, "    %s\n", key->help);
         if (!has_range(key)) continue;
         cz_key_expected(key, expected, sizeof expected);
         fprintf(out, "    (%s)\n", expected);
