@@ -233,6 +233,10 @@ cz_status cz_config_space(cz_space *space, const cz_config *config);
  * CZ_ERR_CONFIG: they do not fit together. */
 cz_status cz_config_set_point(cz_config *config, const cz_space *space, const double *x);
 
+/* Gives all keys of search.space their defaults: what is left is what a search starts from. Local.
+ */
+void cz_config_reset_space(cz_config *config);
+
 /* The name of a hyperparameter in best_hyperparameters.json: the reference's ("lr",
  * "num_latents"), else the key. And back. Local. */
 const char *cz_config_reference_name(const char *key);
@@ -254,6 +258,9 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
 /* A hash of all values that decide the result (not run.name, results, threads, transport...);
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);
+
+/* A hash of the values of all keys that begin with one of `prefix`. Local. */
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes);
 
 /* The path of a file that comes along with czhpc ("labels.h5"): in configs/ of the source tree
  * or share/czhpc/configs/ of the installation. Local. CZ_ERR_INPUT: there is none. */

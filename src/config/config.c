@@ -138,18 +138,31 @@ static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out
     fputc('\n', out);
 }
 
+static uint64_t add_to_hash(uint64_t hash, const cz_config *config, const cz_key *key)
+{
+    char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
+    FILE *out = fmemopen(line, sizeof line, "w");
+    if (!out) return 0;
+    write_for_hash(config, key, out);
+    long length = ftell(out);
+    fclose(out);
+    return cz_hash(hash, line, (unsigned long)length);
+}
+
 uint64_t cz_config_hash(const cz_config *config)
 {
     uint64_t hash = 0;
-    char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
-    for (int i = 0; i < cz_key_count; i++) {
-        if (!cz_keys[i].result) continue;
-        FILE *out = fmemopen(line, sizeof line, "w");
-        if (!out) return 0;
-        write_for_hash(config, &cz_keys[i], out);
-        long length = ftell(out);
-        fclose(out);
-        hash = cz_hash(hash, line, (unsigned long)length);
-    }
+    for (int i = 0; i < cz_key_count; i++)
+        if (cz_keys[i].result) hash = add_to_hash(hash, config, &cz_keys[i]);
+    return hash;
+}
+
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < cz_key_count; i++)
+        for (int p = 0; p < prefixes; p++)
+            if (strncmp(cz_keys[i].name, prefix[p], strlen(prefix[p])) == 0)
+                hash = add_to_hash(hash, config, &cz_keys[i]);
     return hash;
 }

@@ -210,3 +210,15 @@ cz_status cz_config_set_point(cz_config *config, const cz_space *space, const do
             return cz_fail(CZ_ERR_CONFIG, "key '%s': %s", space->dimension[i].name, reason);
     return cz_config_check(config, origin, NULL);
 }
+
+void cz_config_reset_space(cz_config *config)
+{
+    cz_space space;
+    char reason[CZ_REASON_MAX];
+    if (cz_config_space_fault(&space, config, reason)) return;
+    for (int i = 0; i < space.count; i++) {
+        const cz_key *key = &cz_keys[cz_key_find(space.dimension[i].name)];
+        cz_value preset = {.text = key->preset, .length = strlen(key->preset)};
+        (void)cz_key_set(config, key, &preset, reason);
+    }
+}
