@@ -151,7 +151,7 @@ static cz_status lose_lock(void *context, const cz_trials *trials, int number, d
 static void check_lost_lock(void)
 {
     char lock[2 * CASES_PATH];
-    cz_study *study = cases_open("s");
+    cz_study *study = cases_open("lock");
     cz_asked how;
     int number;
     size_t before, after;
