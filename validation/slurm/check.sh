@@ -63,6 +63,15 @@ over() { # job
 # The job of every check of stopping: long enough to be met while it trains.
 long=(validation/small.yaml --set train.epochs=60 --set checkpoint.every_steps=0)
 
+# Waits for the requeue, and for the rest does not.
+hurry() { # job seconds
+    if ! within "$2" restarted "$1" || ! within 30 is "$1" JobState PENDING; then
+        bad "it is not requeued: $(field "$1" JobState)"
+        return 1
+    fi
+    timeout 10 scontrol update JobId="$1" StartTime=now
+}
+
 ended_well() { # job seconds
     within "$2" over "$1" || { bad "job $1 does not end: $(field "$1" JobState)"; return 1; }
     is "$1" JobState COMPLETED ||
@@ -91,15 +100,68 @@ check_signal() {
     job=$(submit train.sbatch -- "${long[@]}" --name signal) || { bad 'sbatch'; return; }
     within 60 epochs signal 5 || { bad 'no epochs'; return; }
     timeout 10 scancel --signal=USR1 "$job"
-    within 30 restarted "$job" || { bad 'it is not requeued'; return; }
-    summary=$([ -f "$work/signal/summary.json" ] && echo finished)
-    [ -z "$summary" ] || { bad 'it had finished before it was stopped'; return; }
+    hurry "$job" 30 || return
+    [ ! -f "$work/signal/summary.json" ] || { bad 'it ended before it could be stopped'; return; }
     ended_well "$job" 120 || return
     same_as_whole signal || return
     ok 'SIGUSR1, exit code 75, requeued, resumed: the bytes of an unbroken run'
 }
 
-checks=(train signal)
+# Every epoch once, in order.
+whole_metrics() { # run epochs
+    sed -n 's/^{"epoch":\([0-9]*\),.*/\1/p' "$work/$1/metrics.jsonl" | cmp -s - <(seq "$2") ||
+        bad "metrics.jsonl has not the epochs 1 to $2, each once" || return
+}
+
+# SLURM looks every 30 s whose time is nearly over, and sends the signal up to so much early: here
+# 10 to 40 s after the start.
+check_time() {
+    local job
+    job=$(submit train.sbatch --time=1 --signal=USR1@20 -- "${long[@]}" --name time --set train.epochs=400) ||
+        { bad 'sbatch'; return; }
+    hurry "$job" 75 || return
+    ended_well "$job" 240 || return
+    whole_metrics time 400 || return
+    ok "the end of its time comes, it goes on in a new one ($(field "$job" Restarts) requeued)"
+}
+
+# A node that nobody hears of: after SlurmdTimeout it counts as down, and its job goes back.
+without_node() { # how to lose it, and how to get it back
+    local job lose=$1 return=$2
+    job=$(submit train.sbatch -- "${long[@]}" --name "$name") || { bad 'sbatch'; return 1; }
+    within 60 epochs "$name" 5 || { bad 'no epochs'; return 1; }
+    $lose
+    within 90 is "$job" JobState PENDING || bad "it is not requeued: $(field "$job" JobState)"
+    $return
+    ended_well "$job" 180 && same_as_whole "$name" || return
+    restarted "$job" || { bad 'it ended before it could be stopped'; return 1; }
+}
+
+# Its rank goes on waiting for the others meanwhile; SLURM ends it when the node is back.
+check_link() {
+    without_node 'ip link set czn2 down' 'ip link set czn2 up' &&
+        ok 'a link is cut: requeued, resumed when it is back: the bytes of an unbroken run'
+}
+
+# The first node has rank 0, which writes, and the batch script.
+check_node() {
+    without_node "$here/two_nodes.sh off $work/cluster n1" "$here/two_nodes.sh on $work/cluster n1" &&
+        ok 'the first node dies: requeued, resumed when it is back: the bytes of an unbroken run'
+}
+
+# Nobody can go on alone; the job must end, and not by its time.
+check_killed() {
+    local job pid
+    job=$(submit train.sbatch -- "${long[@]}" --name killed) || { bad 'sbatch'; return; }
+    within 60 epochs killed 5 || { bad 'no epochs'; return; }
+    pid=$(timeout 10 scontrol listpids "$job.0" n2 | awk '$2 == job && $5 == 1 {print $1}' job="$job")
+    kill -KILL "$pid" || { bad 'rank 1 is not found'; return; }
+    within 90 over "$job" || { bad 'it hangs'; return; }
+    is "$job" JobState FAILED || { bad "it ended as $(field "$job" JobState)"; return; }
+    ok "a killed rank ends the job (exit code $(field "$job" ExitCode))"
+}
+
+checks=(train signal time link node killed)
 
 for tool in slurmctld slurmd munged ip; do
     command -v $tool >/dev/null || { echo "FAIL there is no $tool: tools/setup.sh --slurm"; exit 1; }

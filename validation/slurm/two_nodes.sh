@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # A real SLURM on one machine: a controller and two nodes, n1 and n2, each with a network, a host
 # name and mounts of its own.
-#   two_nodes.sh up DIR      brings it up, its files in DIR; then: export SLURM_CONF=DIR/slurm.conf
-#   two_nodes.sh down DIR    cancels all jobs and takes it down; it leaves DIR
+#   two_nodes.sh up DIR          brings it up, its files in DIR; then: export SLURM_CONF=DIR/slurm.conf
+#   two_nodes.sh down DIR        cancels all jobs and takes it down; it leaves DIR
+#   two_nodes.sh off DIR NODE    as if its power failed: no link, and whatever ran is gone
+#   two_nodes.sh on DIR NODE     boots it again
 # Needs root and tools/setup.sh --slurm. One at a time on a machine.
 set -eu
-usage='usage: two_nodes.sh up|down DIR'
+usage='usage: two_nodes.sh up|down DIR, or off|on DIR n1|n2'
 action=${1:?$usage} dir=$(readlink -f "${2:?$usage}")
 export SLURM_CONF=$dir/slurm.conf
 host=$(hostname -s)
@@ -22,15 +24,15 @@ $network.11 n1
 $network.12 n2
 END
     echo "PMIxCliTmpDirBase=$dir/pmix" >"$dir/mpi.conf"
-    # cred_expire is also how long a requeued job waits (120 s by default), SlurmdTimeout how long
-    # a node may be silent. config_overrides: CPUs of a node as they stand here, not the machine's.
+    # cred_expire is also how long a requeued job waits (120 s by default): long enough that what is
+    # left of it on a node ends first. SlurmdTimeout is how long a node may be silent. config_overrides: CPUs of a node as they stand here, not the machine's.
     cat >"$SLURM_CONF" <<END
 ClusterName=czhpc
 SlurmctldHost=$host($network.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/run/munge.socket,cred_expire=5
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=30
 CredType=cred/munge
 MpiDefault=pmix
 ProctrackType=proctrack/linuxproc
@@ -68,13 +70,17 @@ start_controller() {
     slurmctld -c
 }
 
-start_node() { # name last-byte-of-address
+start_node() { # node last-byte-of-address
     ip netns add "$1"
     ip link add "cz$1" type veth peer name eth0 netns "$1"
     ip link set "cz$1" master $bridge up
     ip -n "$1" addr add "$network.$2/24" dev eth0
     ip -n "$1" link set eth0 up
     ip -n "$1" link set lo up
+    boot "$1"
+}
+
+boot() { # node
     # Not by `ip netns exec`, which hides /sys/fs/cgroup: slurmd dies without it.
     nsenter --net="/var/run/netns/$1" unshare --uts --mount --ipc sh -c "hostname $1
         mount -t tmpfs -o size=1g tmpfs /dev/shm
@@ -138,8 +144,19 @@ down() {
     ip link del $bridge
 } 2>/dev/null
 
+off() { # node
+    ip link set "cz$1" down
+    ip netns pids "$1" | xargs --no-run-if-empty kill -KILL
+}
+
+on() { # node
+    ip link set "cz$1" up
+    boot "$1"
+}
+
 case $action in
 up) up ;;
 down) down ;;
+off | on) $action "${3:?$usage}" ;;
 *) echo "$usage" >&2; exit 2 ;;
 esac
