@@ -38,6 +38,37 @@ static cz_status load_config(cz_config *config, const cz_usage *usage, const cz_
     return cz_comm_broadcast(comm, status, config, sizeof *config);
 }
 
+/* The experiments of a list, each with the number and the hash that it goes by. */
+static cz_status print_items(const cz_config *config)
+{
+    cz_config *item = cz_alloc(1, sizeof *item, "a configuration");
+    if (!item) return CZ_ERR_MEMORY;
+    cz_status status = CZ_OK;
+    for (int i = 0; i < cz_config_items(config) && !status; i++) {
+        cz_config_item which;
+        status = cz_config_item_of(item, &which, config, i);
+        if (!status)
+            printf("%4d  %016llx  %s\n", i, (unsigned long long)cz_config_hash(item), which.folder);
+    }
+    free(item);
+    return status;
+}
+
+static cz_status check_config(const cz_config *config, const char *path, const cz_comm *comm)
+{
+    cz_note("%s is fine", path);
+    return cz_comm_agree(comm, comm->rank ? CZ_OK : print_items(config));
+}
+
+/* Of a list the experiment that --experiment names: `list` keeps the whole. */
+static cz_status choose_experiment(cz_config *config, cz_config *list, int experiment)
+{
+    cz_config_item which;
+    if (experiment < 0) return CZ_OK;
+    *list = *config;
+    return cz_config_item_of(config, &which, list, experiment);
+}
+
 static cz_status write_synthetic(const cz_config *config, const char *path, const cz_comm *comm)
 {
     cz_pool *pool = NULL;
@@ -57,10 +88,49 @@ static void join_arguments(char *text, size_t size, int argc, char **argv)
     }
 }
 
+static cz_status run_job(const cz_config *config, const cz_config *list, const cz_usage *usage,
+                         int argc, char **argv, const cz_comm *comm, double started)
+{
+    cz_job_options options = {.resume = usage->resume,
+                              .started = started,
+                              .stop = &stop,
+                              .search = usage->search,
+                              .train = usage->train || !usage->search,
+                              .list = usage->experiment < 0 ? NULL : list};
+    snprintf(options.resume_from, sizeof options.resume_from, "%s", usage->resume_from);
+    join_arguments(options.command, sizeof options.command, argc, argv);
+    return cz_job_run(config, &options, comm);
+}
+
+static cz_status act(const cz_config *config, const cz_config *list, const cz_usage *usage,
+                     int argc, char **argv, const cz_comm *comm, double started)
+{
+    switch (usage->action) {
+    case CZ_ACTION_LABELS: /* it has no state to save */
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGUSR1, SIG_DFL);
+        return cz_job_labels(usage->labels, usage->out, config, comm);
+    case CZ_ACTION_CHECK_CONFIG:
+        return check_config(config, usage->config, comm);
+    case CZ_ACTION_PRINT_CONFIG:
+        return cz_comm_agree(comm, comm->rank ? CZ_OK : cz_config_print(config, stdout));
+    case CZ_ACTION_DRY_RUN:
+        return cz_job_dry_run(config, comm);
+    case CZ_ACTION_DESCRIBE:
+        return cz_job_describe(config, comm);
+    case CZ_ACTION_WRITE_SYNTHETIC:
+        return write_synthetic(config, usage->write_synthetic, comm);
+    default:
+        return run_job(config, list, usage, argc, argv, comm, started);
+    }
+}
+
+/* A configuration is too large for the stack of a rank. */
+static cz_config config, list;
+
 static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
 {
     cz_usage usage;
-    cz_config config;
     CZ_TRY(cz_comm_agree(comm, cz_usage_parse(&usage, argc, argv)));
     if (usage.action == CZ_ACTION_HELP || usage.action == CZ_ACTION_HELP_CONFIG ||
         usage.action == CZ_ACTION_VERSION) {
@@ -68,30 +138,8 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         return CZ_OK;
     }
     CZ_TRY(load_config(&config, &usage, comm));
-    if (usage.action == CZ_ACTION_LABELS) { /* it has no state to save */
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGUSR1, SIG_DFL);
-        return cz_job_labels(usage.labels, usage.out, &config, comm);
-    }
-    switch (usage.action) {
-    case CZ_ACTION_CHECK_CONFIG:
-        cz_note("%s is fine", usage.config);
-        return CZ_OK;
-    case CZ_ACTION_PRINT_CONFIG:
-        return cz_comm_agree(comm, comm->rank ? CZ_OK : cz_config_print(&config, stdout));
-    case CZ_ACTION_DRY_RUN:
-        return cz_job_dry_run(&config, comm);
-    case CZ_ACTION_DESCRIBE:
-        return cz_job_describe(&config, comm);
-    case CZ_ACTION_WRITE_SYNTHETIC:
-        return write_synthetic(&config, usage.write_synthetic, comm);
-    default:
-        break;
-    }
-    cz_job_options options = {.resume = usage.resume, .started = started, .stop = &stop};
-    snprintf(options.resume_from, sizeof options.resume_from, "%s", usage.resume_from);
-    join_arguments(options.command, sizeof options.command, argc, argv);
-    return cz_job_run(&config, &options, comm);
+    CZ_TRY(choose_experiment(&config, &list, usage.experiment));
+    return act(&config, &list, &usage, argc, argv, comm, started);
 }
 
 int main(int argc, char **argv)

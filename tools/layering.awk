@@ -22,6 +22,7 @@ BEGIN {
     room_of["tokenizer"] = "data"
     room_of["bert"] = "model"
     room_of["probe"] = "h5"
+    room_of["mpi_error"] = "comm"
     room_of["results"] = "report"
     room_of["sampler"] = room_of["queue"] = "search"
     room_of["usage"] = "job"

@@ -20,14 +20,14 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* On rank 0 the message of `rank`, with its place; on the others nothing. */
+/* On rank 0 the message of `rank` of the job, with its place; on the others nothing. */
 static bool message_is(const cz_comm *comm, int rank, const char *text)
 {
     const char *got = cz_error_message();
     if (comm->rank != 0) return got[0] == 0;
     char place[32];
     snprintf(place, sizeof place, "rank %d on ", rank);
-    if (comm->size == 1) return strcmp(got, text) == 0;
+    if (world->size == 1) return strcmp(got, text) == 0;
     const char *after = strstr(got, ": ");
     return begins(got, place) && after && strcmp(after + 2, text) == 0;
 }
@@ -102,7 +102,7 @@ static void check_split(void)
     ok = status == (colour == 1 ? CZ_ERR_INPUT : CZ_OK);
     if (colour == 1) {
         snprintf(text, sizeof text, "file of rank %d", 1);
-        ok = ok && message_is(&group, 0, text);
+        ok = ok && message_is(&group, 1, text);
     }
     cz_error_clear();
     verdict(ok, "split: one group fails, the other does not notice");

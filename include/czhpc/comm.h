@@ -17,6 +17,7 @@ typedef struct cz_comm {
     MPI_Comm node; /* those of the group that share this node's memory */
     int rank, size;
     int node_rank, node_size;
+    int job_rank, job_size; /* in the group of cz_comm_world(), which messages name */
     char host[64];
 } cz_comm;
 

@@ -4,6 +4,7 @@
 #ifndef CZ_CONFIG_H
 #define CZ_CONFIG_H
 
+#include "czhpc/space.h"
 #include "czhpc/status.h"
 
 #include <stdbool.h>
@@ -54,6 +55,25 @@ typedef enum cz_class_weights { CZ_WEIGHTS_NONE, CZ_WEIGHTS_BALANCED } cz_class_
 typedef enum cz_sampler { CZ_SAMPLER_SHUFFLE, CZ_SAMPLER_BALANCED } cz_sampler;
 typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 } cz_precision;
 typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
+typedef enum cz_objective { CZ_OBJECTIVE_ACCURACY, CZ_OBJECTIVE_LOSS } cz_objective;
+typedef enum cz_search_sampler {
+    CZ_SEARCH_TPE,
+    CZ_SEARCH_RANDOM,
+    CZ_SEARCH_GRID
+} cz_search_sampler;
+typedef enum cz_search_pruner { CZ_SEARCH_ALL, CZ_SEARCH_MEDIAN, CZ_SEARCH_ASHA } cz_search_pruner;
+
+/* One entry of `experiments`: the same job with other values, over seeds and splits. */
+enum { CZ_EXPERIMENTS_MAX = 24, CZ_EXPERIMENT_SETS = 16, CZ_EXPERIMENT_SEEDS = 32 };
+typedef struct cz_experiment {
+    char name[64]; /* a folder under the run's */
+    int sets;
+    char set[CZ_EXPERIMENT_SETS][256];  /* "train.lr=1e-3" */
+    int seeds, splits;                  /* each at least 1 */
+    int64_t seed[CZ_EXPERIMENT_SEEDS];  /* run.seed */
+    int64_t split[CZ_EXPERIMENT_SEEDS]; /* split.seed */
+    char compare_to[64];                /* another experiment's name, "" for none */
+} cz_experiment;
 
 typedef struct cz_config {
     struct {
@@ -65,6 +85,8 @@ typedef struct cz_config {
         cz_precision precision;
         char level[16];     /* auto | portable | avx2 | avx512: most the CPU kernels use */
         char transport[16]; /* auto | window | messages */
+        int memory;         /* MiB that a rank may take; 0 = its share of what is free */
+        int ranks_per_item; /* ranks that work on an experiment together; 0 = all */
     } run;
     struct {
         cz_source source;
@@ -131,7 +153,9 @@ typedef struct cz_config {
         int patience;
         cz_class_weights class_weights; /* of the target's loss */
         cz_sampler sampler;
-        int block; /* cells that walk through the layers together; 0 = auto */
+        int block;              /* cells that walk through the layers together; 0 = auto */
+        char from[CZ_PATH_MAX]; /* best_hyperparameters.json whose values are taken; "" once they
+                                 * are, or for none */
     } train;
     struct {
         cz_select select; /* split whose accuracy picks the epoch */
@@ -143,6 +167,21 @@ typedef struct cz_config {
         int every_steps; /* 0 = off; also within an epoch */
         int keep;        /* last K kept, besides the best */
     } checkpoint;
+    struct {
+        char study[CZ_PATH_MAX]; /* Optuna journal; "" = study.log in the run's folder */
+        char name[CZ_NAME_MAX];  /* of the study in it */
+        cz_texts space;          /* see cz_config_space() */
+        int trials, epochs;      /* 20 trials of 5 epochs */
+        double fold;             /* 0.1: share of the training cells that judges the trials */
+        cz_objective objective;  /* on the fold, after a trial's last epoch */
+        cz_search_sampler sampler;
+        cz_search_pruner pruner;
+        int ranks_per_trial;
+        int64_t seed;
+        int confirm, confirm_seeds; /* the best 3 are trained in full on 2 new seeds each */
+    } search;
+    int experiments;
+    cz_experiment experiment[CZ_EXPERIMENTS_MAX];
 } cz_config;
 
 /* An override from the command line, "section.key=value". The value is taken as it stands,
@@ -185,9 +224,43 @@ typedef struct cz_filter {
  * configuration. Local. */
 const char *cz_config_filter(cz_filter *filter, const char *text);
 
+/* The parameters of search.space, each of its entries
+ *   KEY = LOW .. HIGH [step S] [log]    of a key of numbers
+ *   KEY = A | B | C                     of any key
+ * where KEY is one of model.* or train.*. CZ_ERR_CONFIG. Local. */
+cz_status cz_config_space(cz_space *space, const cz_config *config);
+/* Gives the configuration the values x (space->count) of a point, and checks it. Local.
+ * CZ_ERR_CONFIG: they do not fit together. */
+cz_status cz_config_set_point(cz_config *config, const cz_space *space, const double *x);
+
+/* Gives all keys of search.space their defaults: what is left is what a search starts from. Local.
+ */
+void cz_config_reset_space(cz_config *config);
+
+/* The name of a hyperparameter in best_hyperparameters.json: the reference's ("lr",
+ * "num_latents"), else the key. And back. Local. */
+const char *cz_config_reference_name(const char *key);
+const char *cz_config_key_of(const char *reference_name);
+
+/* Runs of `experiments`: seeds x splits of each, in the file's order. Local. */
+int cz_config_items(const cz_config *config);
+/* Which of them, and whose. */
+typedef struct cz_config_item {
+    int experiment;
+    int64_t seed, split;
+    char folder[128]; /* below the run's: "text-off/seed-3", or "text-off/seed-3-split-1" */
+} cz_config_item;
+/* Item `index` and its configuration, checked; its run.name is the run's with the folder. Local.
+ * CZ_ERR_CONFIG: the values of its experiment do not fit together; CZ_ERR_USAGE: no such item. */
+cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_config *config,
+                            int index);
+
 /* A hash of all values that decide the result (not run.name, results, threads, transport...);
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);
+
+/* A hash of the values of all keys that begin with one of `prefix`. Local. */
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes);
 
 /* The path of a file that comes along with czhpc ("labels.h5"): in configs/ of the source tree
  * or share/czhpc/configs/ of the installation. Local. CZ_ERR_INPUT: there is none. */

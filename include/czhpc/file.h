@@ -23,6 +23,10 @@ cz_status cz_file_path(char *path, const char *folder, const char *name);
 /* Creates a folder and its parents. CZ_ERR_IO. */
 cz_status cz_make_folder(const char *path);
 
+/* Removes a folder and all that is in it, following no links; CZ_OK where there is none. CZ_ERR_IO.
+ */
+cz_status cz_remove_folder(const char *path);
+
 /* Replaces the file `path` by `size` bytes at once or not at all: written under a name of its own,
  * brought to disk, renamed, so that of several writers the last one wins. CZ_ERR_IO: also where
  * `path` is there and no regular file. */

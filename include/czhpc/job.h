@@ -13,11 +13,15 @@ typedef struct cz_job_options {
     char command[2048];            /* the command line, for run.txt */
     double started;                /* MPI_Wtime() at the start of main */
     const volatile sig_atomic_t *stop;
+    bool search;           /* find hyperparameters first: search.* */
+    bool train;            /* and train with the best */
+    const cz_config *list; /* of which the configuration is one experiment; NULL: of none */
 } cz_job_options;
 
-/* Runs all phases: load, embed labels, train, evaluate, report, in the folder
- * run.results/run.name, which must be new, or unfinished with `resume`. CZ_STOPPED when a
- * signal stopped it with its state saved. Collective over `comm`. */
+/* Runs all phases: search where asked for, load, embed labels, train, evaluate, report, in the
+ * folder run.results/run.name, which must be new, or unfinished with `resume`. Where the
+ * configuration lists experiments, each of them so in a folder below, and a table of them.
+ * CZ_STOPPED when a signal stopped it with its state saved. Collective over `comm`. */
 cz_status cz_job_run(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
 
 /* Reads the shape of the data, prints parameters, memory a rank and steps. Collective. */

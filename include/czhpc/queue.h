@@ -23,7 +23,7 @@ typedef enum cz_item_end {
     CZ_ITEM_DONE,
     CZ_ITEM_CUT,    /* the verdict was stop */
     CZ_ITEM_FAILED, /* diverged, or refused by its memory plan */
-    CZ_ITEM_LEFT    /* by a signal, its state is saved */
+    CZ_ITEM_LEFT    /* since the queue ends: by a signal, or as another group failed */
 } cz_item_end;
 
 typedef struct cz_item_outcome {
@@ -35,25 +35,30 @@ typedef struct cz_item_outcome {
 
 typedef enum cz_next { CZ_NEXT_ITEM, CZ_NEXT_WAIT, CZ_NEXT_END } cz_next;
 
-/* Called on rank 0's main thread only. An error ends the queue on all ranks. */
+/* Called on rank 0's main thread only. An error ends the queue on all ranks, and nothing is called
+ * any more. */
 typedef struct cz_item_source {
     void *context;
     /* The next item for `group`; CZ_NEXT_WAIT: none now, ask again; CZ_NEXT_END: no more ever. */
     cz_status (*next)(void *context, int group, cz_item *item, cz_next *next);
     /* An epoch of an item (from 1); *stop: give it up. */
     cz_status (*report)(void *context, const cz_item *item, int epoch, double value, bool *stop);
+    /* Told of every item but that of a group that failed. */
     cz_status (*done)(void *context, const cz_item *item, const cz_item_outcome *outcome);
 } cz_item_source;
 
 typedef struct cz_queue cz_queue;
 
 /* Works on one item, on all ranks of a group. Reports by cz_queue_report() and lets rank 0 serve
- * by cz_queue_serve(), both handed `queue`. An error status is a bad system and ends the queue.
- * `outcome` of the group's rank 0 counts. Collective over `group`. */
+ * by cz_queue_serve(), both handed `queue`; watches cz_queue_stop(). CZ_STOPPED is CZ_ITEM_LEFT,
+ * another error status is a bad system and ends the queue; the message that a failed item has left
+ * behind is forgotten. `outcome` of the group's rank 0 counts; it comes as CZ_ITEM_DONE without a
+ * value. Collective over `group`. */
 typedef cz_status (*cz_item_work)(void *context, cz_queue *queue, const cz_item *item,
                                   const cz_comm *group, cz_item_outcome *outcome);
 
-/* A stretch of time that a group worked on an item, seconds since the queue began. */
+/* A stretch of time that a group worked on an item, seconds since the queue began, by the clock
+ * of the group's leader: from the item's arrival to the end of the work. */
 typedef struct cz_stretch {
     int group;
     int64_t item;
@@ -63,12 +68,14 @@ typedef struct cz_stretch {
 typedef struct cz_timeline {
     int groups, count;
     cz_stretch *stretch; /* (count) in the order of their ends; rank 0, NULL elsewhere */
-    double idle;         /* share of the groups' time without an item while items were left */
+    double idle; /* share of the groups' time without an item, until there were no more of them */
     double longest_idle; /* seconds */
 } cz_timeline;
 
-/* Makes groups of `ranks_per_item` neighbouring ranks, once. CZ_ERR_CONFIG: the ranks of `comm` are
- * no multiple of it. Collective over comm. Free with cz_queue_close(), collective likewise. */
+/* Makes groups of `ranks_per_item` neighbouring ranks, once. `stop` becomes other than 0 by a
+ * signal, on any rank; it and comm stay the caller's and must outlive the queue. CZ_ERR_CONFIG: the
+ * ranks of `comm` are no multiple of ranks_per_item. Collective over comm. Free with
+ * cz_queue_close(), collective likewise; NULL is fine. */
 cz_status cz_queue_open(cz_queue **queue, const cz_comm *comm, int ranks_per_item,
                         const volatile sig_atomic_t *stop);
 void cz_queue_close(cz_queue *queue);
@@ -79,17 +86,25 @@ int cz_queue_group_index(const cz_queue *queue);
 
 /* Runs until the source has no more: CZ_OK; or until a signal: CZ_STOPPED, every item told as
  * CZ_ITEM_LEFT; or the first error of any group: all groups leave at their next report or serve,
- * and the message is rank 0's. `source` is rank 0's, not looked at elsewhere. Collective over the
- * queue's comm. *timeline: for the caller to free by cz_timeline_free(). */
+ * and the message is rank 0's. CZ_ERR_MPI, without waiting for anyone: a group has not left 60
+ * seconds after an error (CZHPC_PATIENCE: another number). `source` is rank 0's, not looked at
+ * elsewhere. Collective over the queue's comm. *timeline: for the caller to free by
+ * cz_timeline_free(). */
 cz_status cz_queue_run(cz_queue *queue, const cz_item_source *source, cz_item_work work,
                        void *context, cz_timeline *timeline);
 void cz_timeline_free(cz_timeline *timeline);
 
 /* Told by all ranks of a group at the end of an epoch, with the same arguments; *stop by all.
- * CZ_STOPPED: another group failed, leave. Collective over the group. */
+ * CZ_STOPPED: the queue ends, save and leave. Collective over the group. */
 cz_status cz_queue_report(cz_queue *queue, int epoch, double value, bool *stop);
 
-/* Between steps, on every rank: rank 0 answers who waits; elsewhere nothing, at no cost. Local. */
+/* Between steps, on every rank: rank 0 answers who waits, a leader hears whether the queue ends;
+ * under a microsecond where there is nothing to do. Local. */
 void cz_queue_serve(cz_queue *queue);
+
+/* Becomes other than 0 when the work is to save its state and leave, on some rank of the group at
+ * least: by a signal or an error anywhere. cz_queue_serve() and cz_queue_report() move it. Local.
+ */
+const volatile sig_atomic_t *cz_queue_stop(const cz_queue *queue);
 
 #endif

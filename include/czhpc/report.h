@@ -60,6 +60,21 @@ cz_status cz_result_tables_write(const char *folder, const cz_results *results,
 /* Five test cells, evenly spread, of an evaluation with probabilities. */
 void cz_samples_print(const cz_evaluation *test, const cz_cells *cells);
 
+/* What summary.json says of a finished run; NAN where it says nothing. */
+typedef struct cz_run_scores {
+    double accuracy, balanced_accuracy, macro_f1, loss, calibration_error; /* target, test cells */
+    double adversary_accuracy, adversary_loss, floor; /* the first adversary's */
+    double train_s, total_s;
+} cz_run_scores;
+/* Reads FOLDER/summary.json. CZ_ERR_INPUT: missing or not as czhpc writes it. */
+cz_status cz_run_scores_read(cz_run_scores *scores, const char *folder);
+
+/* table.md, table.csv and table.tex of a list of experiments, into the folder that holds their
+ * folders: mean and standard deviation over the runs of each that are finished, and the mean
+ * difference to compare_to over the seeds and splits that both have. Nothing, where no run is
+ * finished. CZ_ERR_IO. */
+cz_status cz_experiments_write(const char *folder, const cz_config *list);
+
 /* Draws FOLDER/figures/NAME.{png,pdf} by gnuplot, with the script (.gp) and data (.dat) of each:
  *   training_curves, target_loss, adversary_loss    from FOLDER/metrics.jsonl
  *   confusion_matrix, accuracy_by_label, reliability    of the target on the test cells

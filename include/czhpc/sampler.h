@@ -15,14 +15,15 @@ typedef struct cz_sampling {
     int candidates;     /* 24 */
     bool joint;         /* one kernel for all dimensions, else each for itself */
     bool constant_liar; /* running trials count as bad ones */
-    int grid; /* values that a dimension of reals, or of many whole numbers, is cut into */
+    int grid; /* 5: values that a dimension of reals, or of many whole numbers, is cut into */
 } cz_sampling;
 
 cz_sampling cz_sampling_default(void);
 
-/* Values of trial `number` for a space: a function of (sampling, trials, number) alone. x
- * (space->count). *attributes: see cz_suggester (of a joint TPE its tpe:relative_params:<i>).
- * CZ_ERR_MEMORY. */
+/* Values of trial `number` for a space: a function of (sampling, space, trials, number) alone. x
+ * (space->count). *attributes: see cz_suggester (of a joint TPE its tpe:relative_params:<i>). A
+ * grid's last dimension moves fastest; past its end it begins again. CZ_ERR_MEMORY; CZ_ERR_BUG: no
+ * candidates, or a grid without values. */
 cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
                     const cz_space *space, const cz_trials *trials, int number);
 
@@ -30,7 +31,8 @@ cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
 int cz_grid_size(const cz_sampling *sampling, const cz_space *space);
 
 /* log l(x) - log g(x) of n points x (n, space->count): how much likelier below than above. The same
- * number as Optuna's to 1e-9. `number`: of the trial to be sampled. out (n). CZ_ERR_MEMORY. */
+ * number as Optuna's to 1e-9, of the dimensions that it samples together plus that of each one that
+ * it samples alone. `number`: of the trial to be sampled. out (n). CZ_ERR_MEMORY. */
 cz_status cz_tpe_log_ratio(double *out, const double *x, int n, const cz_sampling *sampling,
                            const cz_space *space, const cz_trials *trials, int number);
 
@@ -49,7 +51,8 @@ cz_pruning cz_pruning_default(void);
 /* Whether trial `number`, whose last step stands in `trials`, is to be given up; as Optuna's
  * MedianPruner and SuccessiveHalvingPruner (min_early_stopping_rate 0) decide. ASHA: *rungs is an
  * object of system attributes completed_rung_<r> to be written to the trial (the caller's to
- * free), NULL where there is nothing to write. Li et al. 2020. */
+ * free), NULL where there is nothing to write. Li et al. 2020. CZ_ERR_MEMORY; CZ_ERR_BUG: there is
+ * no such trial, eta below 2 or a first rung below 1. */
 cz_status cz_prune(bool *stop, json_t **rungs, const cz_pruning *pruning, const cz_trials *trials,
                    int number);
 

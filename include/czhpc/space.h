@@ -30,6 +30,9 @@ bool cz_dimension_agrees(const cz_dimension *a, const cz_dimension *b);
 /* The same in every member. Local. */
 bool cz_dimension_equal(const cz_dimension *a, const cz_dimension *b);
 
+/* Whether the dimension has one value only: its low, or its only choice. Local. */
+bool cz_dimension_single(const cz_dimension *dimension);
+
 /* Whether a value is one of the dimension's. Local. */
 bool cz_dimension_holds(const cz_dimension *dimension, double value);
 

@@ -65,7 +65,6 @@ typedef struct cz_study cz_study;
 /* Opens the study `name` of a journal, to write. Where the file or the study is not there it is
  * made, with that direction. A torn last line, of a writer that died, is healed at the first
  * append. Every trial that this study owns is kept alive by a thread, until it is told.
- * `worker`: who writes; unique in the world, made from a UUID where NULL.
  * CZ_ERR_INPUT: FILE:LINE, no journal, another direction, an operation that is not known;
  * CZ_ERR_IO. Free with cz_study_close(). */
 cz_status cz_study_open(cz_study **study, const char *path, const char *name, bool maximise);

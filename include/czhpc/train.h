@@ -32,11 +32,14 @@ typedef struct cz_step_report {
     double loss, accuracy;          /* of the first target, over the epoch so far */
 } cz_step_report;
 
-/* Who is told what happens; members may be NULL. Called on every rank's main thread. */
+/* Who is told what happens; members may be NULL. Called on every rank's main thread. `judge` is
+ * given on all ranks or on none, and may be collective: *enough, the same on all, ends training
+ * with this epoch. */
 typedef struct cz_observer {
     void *context;
     void (*step)(void *context, const cz_step_report *report);
     void (*epoch)(void *context, const cz_epoch_report *report);
+    cz_status (*judge)(void *context, const cz_epoch_report *report, bool *enough);
 } cz_observer;
 
 /* What a trainer works with; all of it stays the caller's and must outlive the trainer. */

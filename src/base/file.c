@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,4 +157,16 @@ cz_status cz_write_file(const char *path, const void *bytes, size_t size)
     if (!status) status = cz_file_sync_parent(path);
     else unlink(temporary);
     return status;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)
+{
+    (void)about, (void)kind, (void)place;
+    return remove(path) && errno != ENOENT ? -1 : 0;
+}
+
+cz_status cz_remove_folder(const char *path)
+{
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
 }

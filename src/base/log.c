@@ -7,25 +7,40 @@
 #include <time.h>
 
 static bool speaker = true;
-static FILE *file;
-static bool drawn; /* a line that the next one takes the place of */
+static FILE *file, *item; /* the job's log; that of an item of it */
+static bool drawn;        /* a line that the next one takes the place of */
 
 void cz_log_set_speaker(bool speaks) { speaker = speaks; }
 
-cz_status cz_log_open(const char *path)
+static cz_status open_log(FILE **log, const char *path)
 {
-    cz_log_close();
-    file = fopen(path, "a");
-    if (!file) return cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-    setvbuf(file, NULL, _IOLBF, 0);
+    *log = fopen(path, "a");
+    if (!*log) return cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    setvbuf(*log, NULL, _IOLBF, 0);
     return CZ_OK;
 }
 
-void cz_log_close(void)
+static void close_log(FILE **log)
 {
-    if (file) fclose(file);
-    file = NULL;
+    if (*log) fclose(*log);
+    *log = NULL;
 }
+
+cz_status cz_log_open(const char *path)
+{
+    close_log(&file);
+    return open_log(&file, path);
+}
+
+void cz_log_close(void) { close_log(&file); }
+
+cz_status cz_log_enter(const char *path)
+{
+    close_log(&item);
+    return open_log(&item, path);
+}
+
+void cz_log_leave(void) { close_log(&item); }
 
 static void write_line(FILE *to, const char *prefix, const char *format, va_list arguments)
 {
@@ -40,56 +55,68 @@ static void clear_drawn(void)
     drawn = false;
 }
 
-static void write_log(const char *prefix, const char *format, va_list arguments)
+static void write_log(FILE *log, const char *prefix, const char *format, va_list arguments)
 {
-    if (!file) return;
+    if (!log) return;
     char stamp[40];
     time_t now = time(NULL);
     struct tm local;
     localtime_r(&now, &local);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S ", &local);
-    fputs(stamp, file);
-    write_line(file, prefix, format, arguments);
+    fputs(stamp, log);
+    write_line(log, prefix, format, arguments);
+}
+
+/* To the terminal and a log; or to a log alone. */
+static void say(bool aloud, FILE *log, const char *prefix, const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    if (aloud) {
+        clear_drawn();
+        write_line(stderr, prefix, format, arguments);
+    }
+    write_log(log, prefix, format, again);
+    va_end(again);
 }
 
 void cz_note(const char *format, ...)
 {
-    if (!speaker) return;
     va_list arguments;
     va_start(arguments, format);
-    clear_drawn();
-    write_line(stderr, "", format, arguments);
-    va_end(arguments);
-    va_start(arguments, format);
-    write_log("", format, arguments);
+    if (item) say(false, item, "", format, arguments);
+    else if (speaker) say(true, file, "", format, arguments);
     va_end(arguments);
 }
 
 void cz_log(const char *format, ...)
 {
-    if (!speaker) return;
     va_list arguments;
     va_start(arguments, format);
-    write_log("", format, arguments);
+    if (item || speaker) say(false, item ? item : file, "", format, arguments);
     va_end(arguments);
 }
 
 void cz_warn(const char *format, ...)
 {
-    if (!speaker) return;
     va_list arguments;
     va_start(arguments, format);
-    clear_drawn();
-    write_line(stderr, "warning: ", format, arguments);
+    if (item) say(false, item, "warning: ", format, arguments);
+    else if (speaker) say(true, file, "warning: ", format, arguments);
     va_end(arguments);
+}
+
+void cz_announce(const char *format, ...)
+{
+    va_list arguments;
     va_start(arguments, format);
-    write_log("warning: ", format, arguments);
+    if (speaker) say(true, file, "", format, arguments);
     va_end(arguments);
 }
 
 void cz_log_draw(const char *format, ...)
 {
-    if (!speaker) return;
+    if (!speaker || item) return;
     clear_drawn();
     va_list arguments;
     va_start(arguments, format);

@@ -1,5 +1,5 @@
 #include "czhpc/comm.h"
-#include "mpi_error.h"
+#include "czhpc/mpi_error.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -40,12 +40,18 @@ cz_status cz_comm_world(cz_comm *comm)
     *comm = (cz_comm){.mpi = MPI_COMM_NULL, .node = MPI_COMM_NULL};
     CZ_MPI(MPI_Comm_set_errhandler, MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     CZ_MPI(MPI_Comm_dup, MPI_COMM_WORLD, &comm->mpi);
-    return describe_group(comm);
+    CZ_TRY(describe_group(comm));
+    comm->job_rank = comm->rank;
+    comm->job_size = comm->size;
+    return CZ_OK;
 }
 
 cz_status cz_comm_split(cz_comm *comm, const cz_comm *parent, int colour)
 {
-    *comm = (cz_comm){.mpi = MPI_COMM_NULL, .node = MPI_COMM_NULL};
+    *comm = (cz_comm){.mpi = MPI_COMM_NULL,
+                      .node = MPI_COMM_NULL,
+                      .job_rank = parent->job_rank,
+                      .job_size = parent->job_size};
     CZ_MPI(MPI_Comm_split, parent->mpi, colour, parent->rank, &comm->mpi);
     return describe_group(comm);
 }
@@ -70,8 +76,9 @@ static cz_status bring_message(const cz_comm *comm, cz_status status, int from)
     char text[MESSAGE_SIZE] = "";
     if (comm->rank == from) {
         const char *mine = cz_error_message();
-        if (comm->size == 1 || !mine[0] || is_placed(mine)) snprintf(text, sizeof text, "%s", mine);
-        else snprintf(text, sizeof text, "rank %d on %s: %s", from, comm->host, mine);
+        if (comm->job_size < 2 || !mine[0] || is_placed(mine))
+            snprintf(text, sizeof text, "%s", mine);
+        else snprintf(text, sizeof text, "rank %d on %s: %s", comm->job_rank, comm->host, mine);
     }
     if (from != 0 && comm->rank == from)
         CZ_MPI(MPI_Send, text, sizeof text, MPI_CHAR, 0, MESSAGE_TAG, comm->mpi);

@@ -1,5 +1,5 @@
 /* Gradients in messages, where ranks share no memory. */
-#include "mpi_error.h"
+#include "czhpc/mpi_error.h"
 #include "reducer.h"
 
 enum { SLOTS_TAG, ARRAY_TAG }; /* + the partial sum */

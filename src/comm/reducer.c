@@ -1,6 +1,6 @@
 #include "reducer.h"
 #include "czhpc/log.h"
-#include "mpi_error.h"
+#include "czhpc/mpi_error.h"
 
 #include <limits.h>
 #include <stddef.h>

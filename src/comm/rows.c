@@ -1,6 +1,6 @@
 /* Fetching rows from the ranks that own them. */
 #include "czhpc/comm.h"
-#include "mpi_error.h"
+#include "czhpc/mpi_error.h"
 
 #include <limits.h>
 #include <stdlib.h>

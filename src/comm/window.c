@@ -1,5 +1,5 @@
 /* Gradients, weights and moments in one MPI-3 window that all ranks of a node map. */
-#include "mpi_error.h"
+#include "czhpc/mpi_error.h"
 #include "reducer.h"
 
 static size_t slot_bytes(const cz_reducer *r) { return (size_t)r->workers * sizeof(cz_slot); }

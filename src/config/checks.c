@@ -167,6 +167,15 @@ static cz_status check_train(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+static cz_status check_search(const checker *c, const cz_config *k)
+{
+    cz_space space;
+    char text[CZ_REASON_MAX];
+    const char *wrong = cz_config_space_fault(&space, k, text);
+    if (wrong) REFUSE("search.space", "search.space", "key 'search.space': %s", wrong);
+    return CZ_OK;
+}
+
 cz_status cz_config_check(const cz_config *config, const cz_origin *origin, const char *path)
 {
     checker c = {origin, path};
@@ -175,5 +184,6 @@ cz_status cz_config_check(const cz_config *config, const cz_origin *origin, cons
     CZ_TRY(check_split(&c, config));
     CZ_TRY(check_train(&c, config));
     CZ_TRY(check_text(&c, config));
+    CZ_TRY(check_search(&c, config));
     return check_shapes(&c, config);
 }

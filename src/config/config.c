@@ -43,7 +43,7 @@ static cz_status set_defaults(cz_config *config)
 
 void cz_config_defaults(cz_config *config) { (void)set_defaults(config); }
 
-static cz_status set_override(cz_config *config, cz_origin *origins, const char *text)
+cz_status cz_config_override(cz_config *config, cz_origin *origins, const char *text)
 {
     char name[CZ_NAME_MAX], reason[CZ_REASON_MAX];
     cz_origin origin = {.override = text};
@@ -69,6 +69,23 @@ static cz_status set_override(cz_config *config, cz_origin *origins, const char 
     return CZ_OK;
 }
 
+static cz_status set_overrides(cz_config *config, cz_origin *origins, const cz_override *overrides,
+                               int count)
+{
+    for (int i = 0; i < count; i++) CZ_TRY(cz_config_override(config, origins, overrides[i].text));
+    return CZ_OK;
+}
+
+/* An experiment that names no seeds or splits has the configuration's. */
+static void seed_experiments(cz_config *config)
+{
+    for (int e = 0; e < config->experiments; e++) {
+        cz_experiment *x = &config->experiment[e];
+        if (!x->seeds) x->seed[x->seeds++] = config->run.seed;
+        if (!x->splits) x->split[x->splits++] = config->split.seed;
+    }
+}
+
 /* "configs/base.yaml" -> "base". */
 static void name_after_file(cz_config *config, const char *path)
 {
@@ -85,9 +102,17 @@ cz_status cz_config_load(cz_config *config, const char *path, const cz_override 
     cz_origin origin[CZ_CONFIG_KEYS] = {{0}};
     CZ_TRY(set_defaults(config));
     if (path) CZ_TRY(cz_config_parse(config, origin, path));
-    for (int i = 0; i < count; i++) CZ_TRY(set_override(config, origin, overrides[i].text));
+    CZ_TRY(set_overrides(config, origin, overrides, count));
+    if (config->train.from[0]) {
+        /* An override counts for more than the values found by a search. */
+        CZ_TRY(cz_config_take_best(config));
+        CZ_TRY(set_overrides(config, origin, overrides, count));
+        config->train.from[0] = 0;
+    }
     if (!config->run.name[0]) name_after_file(config, path);
-    return cz_config_check(config, origin, path);
+    CZ_TRY(cz_config_check(config, origin, path));
+    seed_experiments(config);
+    return cz_config_check_experiments(config, path);
 }
 
 static void write_file_name(const char *path, FILE *out)
@@ -113,18 +138,31 @@ static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out
     fputc('\n', out);
 }
 
+static uint64_t add_to_hash(uint64_t hash, const cz_config *config, const cz_key *key)
+{
+    char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
+    FILE *out = fmemopen(line, sizeof line, "w");
+    if (!out) return 0;
+    write_for_hash(config, key, out);
+    long length = ftell(out);
+    fclose(out);
+    return cz_hash(hash, line, (unsigned long)length);
+}
+
 uint64_t cz_config_hash(const cz_config *config)
 {
     uint64_t hash = 0;
-    char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
-    for (int i = 0; i < cz_key_count; i++) {
-        if (!cz_keys[i].result) continue;
-        FILE *out = fmemopen(line, sizeof line, "w");
-        if (!out) return 0;
-        write_for_hash(config, &cz_keys[i], out);
-        long length = ftell(out);
-        fclose(out);
-        hash = cz_hash(hash, line, (unsigned long)length);
-    }
+    for (int i = 0; i < cz_key_count; i++)
+        if (cz_keys[i].result) hash = add_to_hash(hash, config, &cz_keys[i]);
+    return hash;
+}
+
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < cz_key_count; i++)
+        for (int p = 0; p < prefixes; p++)
+            if (strncmp(cz_keys[i].name, prefix[p], strlen(prefix[p])) == 0)
+                hash = add_to_hash(hash, config, &cz_keys[i]);
     return hash;
 }

@@ -40,6 +40,10 @@ const cz_key cz_keys[] = {
      .help = "Highest level of CPU instructions to use; auto: the best there is."},
     {AT(run, transport), WORD("auto", "window", "messages"), .preset = "auto",
      .help = "How ranks add their gradients: shared memory or MPI messages."},
+    {AT(run, memory), INT(0, 1000000000), .preset = "0",
+     .help = "MiB a rank may take for an item of a list; 0: its share of what is free."},
+    {AT(run, ranks_per_item), INT(0, 1000000), .preset = "0",
+     .help = "Ranks that work on one of the experiments together; 0: all."},
 
     {AT(data, source), CHOICE("synthetic", "h5ad"), .preset = "synthetic", RESULT,
      .help = "Embedded synthetic cells, or the AnnData files data.h5ad."},
@@ -155,6 +159,8 @@ const cz_key cz_keys[] = {
      .help = "Each cell once an epoch, or classes of the target drawn alike."},
     {AT(train, block), INT(0, 65536), .preset = "0", RESULT,
      .help = "Cells that a worker takes through the layers at once; 0: chosen."},
+    {AT(train, from), PATH, .preset = "", .may_be_empty = true,
+     .help = "A best_hyperparameters.json whose values are taken; empty: none."},
 
     {AT(eval, select), CHOICE("validation", "test"), .preset = "validation", RESULT,
      .help = "Split whose accuracy picks the epoch; test only to repeat others."},
@@ -169,6 +175,32 @@ const cz_key cz_keys[] = {
      .help = "Steps between checkpoints within an epoch; 0: none."},
     {AT(checkpoint, keep), INT(1, 1000), .preset = "2",
      .help = "Latest checkpoints to keep, besides the best."},
+
+    {AT(search, study), TEXT, .preset = "", .may_be_empty = true,
+     .help = "Journal of the trials, shared with other jobs; empty: study.log of the run."},
+    {AT(search, name), TEXT, .preset = "czhpc", .help = "Name of the study in the journal."},
+    {AT(search, space), TEXTS,
+     .preset = "[train.lr = 1e-5 .. 1e-2 log, model.dropout = 0.1 .. 0.5, "
+               "model.latents = 16 .. 64, model.latent_dim = 64 .. 256 step 8, "
+               "train.adv_lambda = 0.01 .. 0.5]",
+     .help = "What moves: KEY = LOW .. HIGH [step S] [log], or KEY = A | B."},
+    {AT(search, trials), INT(1, 1000000), .preset = "20", .help = "Trials of the study in all."},
+    {AT(search, epochs), INT(1, 1000000), .preset = "5", .help = "Epochs of a trial."},
+    {AT(search, fold), REAL(0, 1), .above = true, .below = true, .preset = "0.1",
+     .help = "Share of the training cells that judges trials and is not trained on."},
+    {AT(search, objective), CHOICE("accuracy", "loss"), .preset = "accuracy",
+     .help = "What of the target on those cells, after a trial's last epoch."},
+    {AT(search, sampler), CHOICE("tpe", "random", "grid"), .preset = "tpe",
+     .help = "What tries next: Parzen estimators as Optuna's, chance, or a grid."},
+    {AT(search, pruner), CHOICE("none", "median", "asha"), .preset = "none",
+     .help = "Which trials end early: none, below the median, or by halving."},
+    {AT(search, ranks_per_trial), INT(1, 1000000), .preset = "1",
+     .help = "Ranks that train a trial together."},
+    {AT(search, seed), SEED, .preset = "0", .help = "Seed of the sampler and of the fold."},
+    {AT(search, confirm), INT(0, 1000), .preset = "3",
+     .help = "Best trials trained in full on new seeds before one is chosen."},
+    {AT(search, confirm_seeds), INT(1, 100), .preset = "2",
+     .help = "New seeds that each of those is trained on."},
 };
 const int cz_key_count = (int)(sizeof cz_keys / sizeof *cz_keys);
 

@@ -18,7 +18,7 @@ typedef enum cz_kind {
     CZ_KIND_PATHS   /* cz_texts: files that are read; one may stand without brackets */
 } cz_kind;
 
-enum { CZ_CHOICES_MAX = 4, CZ_CONFIG_KEYS = 96 };
+enum { CZ_CHOICES_MAX = 4, CZ_CONFIG_KEYS = 112 };
 
 typedef struct cz_key {
     const char *name;    /* "train.lr"; keys of one section stand together */
@@ -83,6 +83,15 @@ cz_status cz_config_parse(cz_config *config, cz_origin *origin, const char *path
 /* A list in YAML's flow form, "[a, b]", for overrides. */
 cz_status cz_config_parse_list(cz_config *config, const cz_key *key, cz_origin origin,
                                const char *text);
+/* Applies an override, KEY=VALUE. */
+cz_status cz_config_override(cz_config *config, cz_origin *origin, const char *text);
+/* Takes the values of the file train.from. CZ_ERR_INPUT. */
+cz_status cz_config_take_best(cz_config *config);
+/* The list of experiments: names, and each of its items as a configuration. */
+cz_status cz_config_check_experiments(const cz_config *config, const char *path);
+/* Reads search.space; what is wrong with it, in `text` or fixed, NULL for nothing. */
+const char *cz_config_space_fault(cz_space *space, const cz_config *config,
+                                  char text[CZ_REASON_MAX]);
 /* What must fit together. */
 cz_status cz_config_check(const cz_config *config, const cz_origin *origin, const char *path);
 

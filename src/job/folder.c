@@ -54,7 +54,24 @@ static cz_status refuse_overwriting(run_folder *f, bool resume, bool fresh)
     return CZ_OK;
 }
 
-static cz_status write_config(const run_folder *f, const cz_config *config)
+/* A finished run is not done again, so it must be the one that is asked for. */
+static cz_status check_finished(const run_folder *f, const cz_config *config)
+{
+    char path[3 * CZ_PATH_MAX];
+    snprintf(path, sizeof path, "%s/config.yaml", f->path);
+    cz_config *before = cz_alloc(1, sizeof *before, "a configuration");
+    if (!before) return CZ_ERR_MEMORY;
+    cz_status status = cz_config_load(before, path, NULL, 0);
+    if (!status && cz_config_hash(before) != cz_config_hash(config))
+        status = cz_fail(CZ_ERR_USAGE,
+                         "%s holds a finished run of another configuration (see its config.yaml): "
+                         "give this one another name, or remove the folder",
+                         f->path);
+    free(before);
+    return status;
+}
+
+cz_status run_folder_write_config(const run_folder *f, const cz_config *config)
 {
     char path[3 * CZ_PATH_MAX], *text = NULL;
     size_t size = 0;
@@ -75,18 +92,27 @@ static cz_status open_on_rank_0(run_folder *f, const cz_config *config, bool res
     CZ_TRY(cz_make_folder(f->checkpoints));
     CZ_TRY(lock(f));
     CZ_TRY(refuse_overwriting(f, resume, fresh));
+    if (f->finished && !f->searches) CZ_TRY(check_finished(f, config));
     snprintf(log, sizeof log, "%s/czhpc.log", f->path);
-    CZ_TRY(cz_log_open(log));
-    return exists(f->checkpoints, "latest") ? CZ_OK : write_config(f, config);
+    CZ_TRY(f->item ? cz_log_enter(log) : cz_log_open(log));
+    if (f->finished || exists(f->checkpoints, "latest")) return CZ_OK;
+    return run_folder_write_config(f, config);
+}
+
+void run_folder_name(run_folder *f, const char *path)
+{
+    snprintf(f->path, sizeof f->path, "%s", path);
+    snprintf(f->checkpoints, sizeof f->checkpoints, "%s/checkpoints", path);
+    snprintf(f->metrics, sizeof f->metrics, "%s/metrics.jsonl", path);
 }
 
 cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_options *options,
-                          const cz_comm *comm)
+                          bool item, const cz_comm *comm)
 {
-    *f = (run_folder){.lock = -1};
-    snprintf(f->path, sizeof f->path, "%s/%s", config->run.results, config->run.name);
-    snprintf(f->checkpoints, sizeof f->checkpoints, "%s/checkpoints", f->path);
-    snprintf(f->metrics, sizeof f->metrics, "%s/metrics.jsonl", f->path);
+    *f = (run_folder){.lock = -1, .item = item, .searches = options->search};
+    char path[2 * CZ_PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", config->run.results, config->run.name);
+    run_folder_name(f, path);
     cz_status status = CZ_OK;
     if (comm->rank == 0) status = open_on_rank_0(f, config, options->resume);
     return cz_comm_broadcast(comm, status, &f->finished, sizeof f->finished);
@@ -94,7 +120,8 @@ cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_o
 
 void run_folder_close(run_folder *f)
 {
-    cz_log_close();
+    if (f->item) cz_log_leave();
+    else cz_log_close();
     if (f->lock >= 0) close(f->lock);
     f->lock = -1;
 }

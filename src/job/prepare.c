@@ -2,8 +2,10 @@
 #include "czhpc/log.h"
 #include "room.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm)
 {
@@ -77,4 +79,77 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
     CZ_TRY(cz_comm_agree(comm, choose_backend(&backend, CZ_F32, config, comm)));
     return cz_embed_labels(text, cells->label.class_name, cells->label.classes, config, cache,
                            backend, comm, pool);
+}
+
+/* A number that stands alone in a file of the kernel's; INFINITY where there is none. */
+static double kernel_number(const char *path)
+{
+    double number = INFINITY;
+    FILE *in = fopen(path, "r");
+    if (in && fscanf(in, "%lf", &number) != 1) number = INFINITY; /* "max" */
+    if (in) fclose(in);
+    return number;
+}
+
+/* Bytes that are free on this node, or to the control group that the process is in (SLURM's). */
+static double free_bytes(void)
+{
+    char line[256];
+    double kib = INFINITY, group = kernel_number("/sys/fs/cgroup/memory.max");
+    FILE *in = fopen("/proc/meminfo", "r");
+    while (in && fgets(line, sizeof line, in))
+        if (sscanf(line, "MemAvailable: %lf kB", &kib) == 1) break;
+    if (in) fclose(in);
+    if (isfinite(group)) group -= kernel_number("/sys/fs/cgroup/memory.current");
+    return fmin(1024 * kib, group);
+}
+
+/* Bytes that this rank may still take. */
+static double room_left(const cz_config *config, int sharers)
+{
+    double pages;
+    if (!config->run.memory) return free_bytes() / sharers;
+    FILE *in = fopen("/proc/self/statm", "r");
+    if (!in || fscanf(in, "%*f %lf", &pages) != 1) pages = 0; /* resident */
+    if (in) fclose(in);
+    return 1048576.0 * config->run.memory - pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
+                       int threads, cz_dtype dtype, int sharers, const cz_comm *comm)
+{
+    int count[CZ_SPLITS] = {0};
+    for (int i = 0; i < cells->n; i++) count[cells->split[i]]++;
+    double need = (double)cz_train_bytes(config, model, cells->label.classes, count, comm->size,
+                                         threads, dtype);
+    double left = room_left(config, sharers);
+    if (need <= left) return cz_comm_agree(comm, CZ_OK);
+    return cz_comm_agree(
+        comm, cz_fail(CZ_ERR_MEMORY,
+                      "training takes about %.0f MiB a rank beside the cells, but %.0f are left%s",
+                      need / 1048576, fmax(0, left / 1048576),
+                      config->run.memory ? " of run.memory" : " on this node for each rank"));
+}
+
+cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stock *common,
+                       const cz_cells *cells, const cz_model *model, const run_folder *folder,
+                       const volatile sig_atomic_t *stop, cz_observer observer)
+{
+    cz_trainer_setup setup = {
+        .config = config,
+        .comm = common->comm,
+        .pool = common->pool,
+        .cells = cells,
+        .model = model,
+        .backend = common->backend,
+        .text_identity = common->text.identity,
+        .checkpoints = folder->checkpoints,
+        .metrics = folder->metrics,
+        .stop = stop,
+        .observer = observer,
+    };
+    if (common->text.vectors)
+        setup.text =
+            cz_matrix(common->text.vectors, CZ_F32, cells->label.classes, common->text.width);
+    return cz_trainer_open(trainer, &setup);
 }

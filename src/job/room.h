@@ -4,6 +4,7 @@
 
 #include "czhpc/embed.h"
 #include "czhpc/job.h"
+#include "czhpc/queue.h"
 #include "czhpc/report.h"
 #include "czhpc/train.h"
 
@@ -14,13 +15,20 @@ typedef struct run_folder {
     char metrics[2 * CZ_PATH_MAX + 32];
     int lock;      /* rank 0: descriptor of the locked file, -1 elsewhere */
     bool finished; /* it already holds a summary */
+    bool item;     /* its log is that of an item */
+    bool searches; /* what it trains with is found first */
 } run_folder;
 
-/* Makes or enters the folder, locks it against other jobs, opens its log and writes the
- * resolved config. CZ_ERR_USAGE: it is in use, finished, or unfinished without --resume.
- * Collective. */
+/* The paths of a folder. Local. */
+void run_folder_name(run_folder *folder, const char *path);
+
+/* Makes or enters the folder, locks it against other jobs, opens its log (of an item: enters it)
+ * and writes the resolved config. CZ_ERR_USAGE: it is in use, finished, or unfinished without
+ * --resume; or finished, with another configuration. Collective. */
 cz_status run_folder_open(run_folder *folder, const cz_config *config,
-                          const cz_job_options *options, const cz_comm *comm);
+                          const cz_job_options *options, bool item, const cz_comm *comm);
+/* config.yaml, with another configuration. Rank 0. */
+cz_status run_folder_write_config(const run_folder *folder, const cz_config *config);
 void run_folder_close(run_folder *folder);
 
 /* run.txt: what ran where. Rank 0. */
@@ -41,6 +49,72 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
  * cz_embedding_free(). Collective. */
 cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,
                       const cz_comm *comm, cz_pool *pool);
+
+/* Cells, label vectors, threads and backend of a group of ranks, kept from run to run as long as
+ * the configurations ask for the same. */
+typedef struct stock {
+    const cz_comm *comm; /* the group */
+    int own_threads;     /* of a rank, where the configuration names no number */
+    int threads;
+    cz_pool *pool;
+    cz_dtype dtype;
+    const cz_backend *backend;
+    cz_cells cells;
+    cz_embedding text;
+    uint64_t key; /* of the values that decide it */
+    bool full;
+} stock;
+
+/* An empty one. Local. */
+stock stock_of(const cz_comm *comm, int threads);
+/* What the configuration asks for; nothing to do where that is there. Collective over its group. */
+cz_status stock_fill(stock *common, const cz_config *config);
+void stock_empty(stock *common);
+
+/* Whether each rank's memory holds what training takes, beside the stock that is there. sharers:
+ * ranks of this node that may want as much at the same time. CZ_ERR_MEMORY. Collective over
+ * `comm`. */
+cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
+                       int threads, cz_dtype dtype, int sharers, const cz_comm *comm);
+
+/* A trainer of `cells`, those of the stock or a view of them. Collective over the stock's group. */
+cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stock *common,
+                       const cz_cells *cells, const cz_model *model, const run_folder *folder,
+                       const volatile sig_atomic_t *stop, cz_observer observer);
+
+/* How a run is one of several items; NULL: it is the job. */
+typedef struct run_place {
+    cz_queue *queue; /* is served between steps */
+    int sharers;     /* ranks of the job on this node */
+} run_place;
+
+/* Trains, evaluates and reports in the folder run.results/run.name; nothing where that is finished.
+ * CZ_STOPPED when a signal stopped it with its state saved. Collective over the stock's group. */
+cz_status run_whole(const cz_config *config, const cz_job_options *options, stock *common,
+                    const run_place *place);
+
+/* The same as a job of its own. Collective over `comm`. */
+cz_status train_alone(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
+
+/* timeline.csv: which group worked when on what; and a line of how long any had nothing to do.
+ * Rank 0. CZ_ERR_IO. */
+cz_status timeline_write(const char *folder, const cz_timeline *timeline);
+
+/* An error of an item that is its result, not the job's: its message is taken out and kept in the
+ * outcome. false: it is the job's. Local. */
+bool item_failed(cz_item_outcome *outcome, cz_status status);
+
+/* Adds the test scores of the run's summary.json to its best_hyperparameters.json. Rank 0. */
+cz_status best_add_test(const cz_config *best);
+/* The table of all experiments, once the last of them is finished. Rank 0. */
+cz_status experiments_table(const cz_config *list);
+
+/* The phases of a job that has several items, in the folder of the run. Collective. */
+cz_status run_experiments(const cz_config *config, const cz_job_options *options,
+                          const run_folder *folder, const cz_comm *comm);
+/* best: the configuration with the values found. */
+cz_status run_search(cz_config *best, const cz_config *config, const cz_job_options *options,
+                     const run_folder *folder, const cz_comm *comm);
 
 /* predictions.csv: all cells in their order, from the evaluations of validation and test and, piece
  * by piece, of the training cells. CZ_ERR_IO. Collective. */

@@ -3,6 +3,8 @@
 #include "czhpc/text.h"
 #include "czhpc/version.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef enum takes { NOTHING, VALUE, MAYBE_VALUE } takes;
@@ -16,7 +18,9 @@ typedef enum meaning {
     TEXT_MODEL,
     OUT,
     WITHOUT_TEXT,
-    WHAT_IT_DOES_ANYWAY,
+    EXPERIMENT,
+    SEARCH,
+    TRAIN,
     NOT_YET
 } meaning;
 
@@ -45,8 +49,13 @@ static const option options[] = {
      "make label vectors by the BERT in DIR (text.model)"},
     {"--disable-text-modality", TO_JOBS, NOTHING, NULL, WITHOUT_TEXT, 0,
      "expression alone (model.text=false)"},
-    {"--train-model", TO_JOBS, NOTHING, NULL, WHAT_IT_DOES_ANYWAY, 0,
-     "train: what a configuration does"},
+    {"--search-hparams", TO_JOBS, NOTHING, NULL, SEARCH, 0,
+     "search for hyperparameters (search.*) and write\n"
+     "best_hyperparameters.json; joins a study that is there"},
+    {"--train-model", TO_JOBS, NOTHING, NULL, TRAIN, 0,
+     "train: the default; with --search-hparams, train with\nthe best then"},
+    {"--experiment", TO_JOBS, VALUE, "N", EXPERIMENT, 0,
+     "of a list of experiments run number N alone, from 0"},
     {"--dry-run", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_DRY_RUN,
      "read the data's shape; print parameters, steps and\nmemory a rank; stop"},
     {"--check-config", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_CHECK_CONFIG,
@@ -63,7 +72,6 @@ static const option options[] = {
      "print every key of a configuration"},
     {"--version", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_VERSION, "print the version"},
     {"-h", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, NULL},
-    {"--search-hparams", TO_JOBS, NOTHING, NULL, NOT_YET, 0, NULL},
     {"--pretrain-resampler", TO_JOBS, NOTHING, NULL, NOT_YET, 0, NULL},
 };
 enum { OPTIONS = (int)(sizeof options / sizeof *options) };
@@ -169,6 +177,19 @@ static cz_status set_resume(cz_usage *usage, const char *value)
                    strlen(value), sizeof usage->resume_from - 1);
 }
 
+static cz_status set_experiment(cz_usage *usage, const char *value)
+{
+    char *end;
+    long number = strtol(value, &end, 10);
+    if (*end || end == value || number < 0 || number > INT_MAX)
+        return cz_fail(CZ_ERR_USAGE,
+                       "option --experiment needs a number from 0, found '%s': --check-config "
+                       "lists them",
+                       value);
+    usage->experiment = (int)number;
+    return CZ_OK;
+}
+
 static cz_status read_option(reader *r)
 {
     cz_usage *usage = r->usage;
@@ -200,7 +221,13 @@ static cz_status read_option(reader *r)
         return CZ_OK;
     case WITHOUT_TEXT:
         return add_override(usage, "model.text=false");
-    case WHAT_IT_DOES_ANYWAY:
+    case EXPERIMENT:
+        return set_experiment(usage, value);
+    case SEARCH:
+        usage->search = true;
+        return CZ_OK;
+    case TRAIN:
+        usage->train = true;
         return CZ_OK;
     case NOT_YET:
         break;
@@ -240,6 +267,9 @@ static cz_status check_whole(const reader *r)
         return cz_fail(CZ_ERR_USAGE,
                        "no configuration: czhpc configs/demo.yaml shows what it does, "
                        "czhpc --help how");
+    if (usage->search && usage->resume_from[0])
+        return cz_fail(CZ_ERR_USAGE, "--resume PATH goes on from a state of one training: a search "
+                                     "takes --resume alone");
     if (usage->resume && usage->action != CZ_ACTION_TRAIN)
         return cz_fail(CZ_ERR_USAGE, "--resume goes on with a run, but another option stops early");
     return CZ_OK;
@@ -247,7 +277,7 @@ static cz_status check_whole(const reader *r)
 
 cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv)
 {
-    *usage = (cz_usage){0};
+    *usage = (cz_usage){.experiment = -1};
     reader r = {.usage = usage, .argc = argc, .at = 1, .argv = argv};
     if (argc > 1 && strcmp(argv[1], "labels") == 0) {
         r.tool = TO_LABELS;
@@ -313,6 +343,7 @@ void cz_usage_help(FILE *out)
           "  mpirun -np 2 czhpc configs/base.yaml --set train.epochs=20 --name short \\\n"
           "      --resume\n"
           "  mpirun -np 2 czhpc configs/counts.yaml --set data.h5ad=cells.h5ad\n"
+          "  mpirun -np 2 czhpc configs/base.yaml --search-hparams --train-model\n"
           "  czhpc configs/base.yaml --set data.adversary_keys=[] --print-config\n"
           "  czhpc labels names.txt --text-model biobert --out names.h5\n",
           out);

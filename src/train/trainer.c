@@ -277,7 +277,11 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     t->progress.step = 0;
     t->progress.epoch++;
     t->progress.finished = stop || t->progress.epoch == config->train.epochs;
-    if (t->setup.observer.epoch) t->setup.observer.epoch(t->setup.observer.context, &report);
+    const cz_observer *observer = &t->setup.observer;
+    if (observer->epoch) observer->epoch(observer->context, &report);
+    bool enough = false;
+    if (observer->judge) CZ_TRY(observer->judge(observer->context, &report, &enough));
+    t->progress.finished = t->progress.finished || enough;
 
     int every = config->checkpoint.every;
     bool due = every && t->progress.epoch % every == 0;

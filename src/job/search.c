@@ -1,0 +1,344 @@
+/* A search for hyperparameters: trials, the best of them again in full, the choice. */
+#include "czhpc/log.h"
+#include "search_parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct search {
+    const cz_config *config;
+    const cz_job_options *options;
+    const run_folder *folder;
+    const cz_comm *comm;
+    cz_space space;
+    char journal[2 * CZ_PATH_MAX + 32];
+    cz_queue *queue;
+    search_worker worker;
+    /* Of rank 0. */
+    cz_study *study;
+    int candidates;
+    double *candidate;    /* (candidates, space.count) the best trials */
+    search_found *chosen; /* (candidates) */
+    search_found found;
+} search;
+
+/* What a study must have in common with the job that joins it. */
+static cz_status identify(cz_study *study, const cz_config *config)
+{
+    static const char *const made_of[] = {"data.",         "synthetic.",    "split.",
+                                          "text.",         "model.",        "train.",
+                                          "eval.",         "run.precision", "search.space",
+                                          "search.epochs", "search.fold",   "search.objective",
+                                          "search.seed"};
+    char hash[32];
+    const cz_trials *trials;
+    /* The values that move count for nothing. */
+    cz_config *base = cz_alloc(1, sizeof *base, "a configuration");
+    if (!base) return CZ_ERR_MEMORY;
+    *base = *config;
+    cz_config_reset_space(base);
+    snprintf(hash, sizeof hash, "%016llx",
+             (unsigned long long)cz_config_hash_of(base, made_of,
+                                                   (int)(sizeof made_of / sizeof *made_of)));
+    free(base);
+    CZ_TRY(cz_study_read(study, &trials));
+    const json_t *before = json_object_get(trials->user, "czhpc:config");
+    if (json_is_string(before) && strcmp(json_string_value(before), hash) == 0) return CZ_OK;
+    if (!before) return cz_study_set(study, false, "czhpc:config", json_string(hash));
+    return cz_fail(CZ_ERR_USAGE,
+                   "the study '%s' is of another data set, model or search.*: give this search "
+                   "another search.name or search.study",
+                   cz_study_name(study));
+}
+
+static cz_status open_study(search *s, search_phase phase)
+{
+    char name[CZ_NAME_MAX + 32];
+    const cz_config *config = s->config;
+    snprintf(name, sizeof name, "%s", config->search.name);
+    if (phase == SEARCH_CONFIRM)
+        snprintf(name, sizeof name, "%s-confirm-%d", config->search.name, config->search.trials);
+    CZ_TRY(cz_study_open(&s->study, s->journal, name,
+                         config->search.objective == CZ_OBJECTIVE_ACCURACY));
+    return identify(s->study, config);
+}
+
+static cz_sampling sampling_of(const cz_config *config)
+{
+    static const cz_sampler_kind kind[] = {[CZ_SEARCH_TPE] = CZ_SAMPLE_TPE,
+                                           [CZ_SEARCH_RANDOM] = CZ_SAMPLE_RANDOM,
+                                           [CZ_SEARCH_GRID] = CZ_SAMPLE_GRID};
+    cz_sampling sampling = cz_sampling_default();
+    sampling.kind = kind[config->search.sampler];
+    sampling.seed = (uint64_t)config->search.seed;
+    return sampling;
+}
+
+static cz_pruning pruning_of(const cz_config *config, search_phase phase)
+{
+    static const cz_pruner_kind kind[] = {[CZ_SEARCH_ALL] = CZ_PRUNE_NONE,
+                                          [CZ_SEARCH_MEDIAN] = CZ_PRUNE_MEDIAN,
+                                          [CZ_SEARCH_ASHA] = CZ_PRUNE_ASHA};
+    cz_pruning pruning = cz_pruning_default();
+    pruning.kind = phase == SEARCH_TRIALS ? kind[config->search.pruner] : CZ_PRUNE_NONE;
+    return pruning;
+}
+
+static search_source source_of(search *s, search_phase phase)
+{
+    search_source source = {.study = s->study,
+                            .phase = phase,
+                            .config = s->config,
+                            .space = s->worker.space,
+                            .sampling = sampling_of(s->config),
+                            .pruning = pruning_of(s->config, phase),
+                            .limit = s->config->search.trials,
+                            .candidate = s->candidate};
+    if (phase == SEARCH_CONFIRM) source.limit = s->candidates * s->config->search.confirm_seeds;
+    else if (source.sampling.kind == CZ_SAMPLE_GRID) {
+        int points = cz_grid_size(&source.sampling, &s->space);
+        if (source.limit > points) source.limit = points;
+    }
+    return source;
+}
+
+/* Folders of trials stand beside the journal: whoever takes a trial over finds its state there. */
+static void name_folders(search *s, const char *study)
+{
+    size_t length = strlen(s->journal);
+    if (length > 4 && strcmp(s->journal + length - 4, ".log") == 0) length -= 4;
+    snprintf(s->worker.folder, sizeof s->worker.folder, "%.*s.trials/%s-", (int)length, s->journal,
+             study);
+}
+
+/* The dimensions of a phase; a run in full moves its seed too. */
+static cz_space space_of(const search *s, search_phase phase)
+{
+    cz_space space = s->space;
+    if (phase == SEARCH_TRIALS) return space;
+    double first = (double)s->config->run.seed + 1;
+    cz_dimension seed = {.kind = CZ_INTEGER,
+                         .step = 1,
+                         .low = first,
+                         .high = first + s->config->search.confirm_seeds - 1};
+    snprintf(seed.name, sizeof seed.name, "run.seed");
+    space.dimension[space.count++] = seed;
+    return space;
+}
+
+/* Works off the study of a phase; it stays open on rank 0. */
+static cz_status work_off(search *s, search_phase phase, cz_timeline *timeline)
+{
+    char study[CZ_NAME_MAX + 32] = "";
+    s->worker.phase = phase;
+    s->worker.space = space_of(s, phase);
+    cz_status status = CZ_OK;
+    if (s->comm->rank == 0) {
+        status = open_study(s, phase);
+        if (!status) snprintf(study, sizeof study, "%s", cz_study_name(s->study));
+    }
+    CZ_TRY(cz_comm_broadcast(s->comm, status, study, sizeof study));
+    name_folders(s, study);
+    search_source source = {0};
+    if (s->comm->rank == 0) source = source_of(s, phase);
+    cz_item_source items = search_items(&source);
+    return cz_queue_run(s->queue, &items, search_work, &s->worker, timeline);
+}
+
+/* Whether a is better than b. */
+static bool better(const cz_config *config, double a, double b)
+{
+    return config->search.objective == CZ_OBJECTIVE_LOSS ? a < b : a > b;
+}
+
+/* The complete trials, best first, of equals the earlier one; for the caller to free. */
+static cz_status rank_trials(int **order, int *count, const search *s, const cz_trials *trials)
+{
+    *count = 0;
+    *order = cz_alloc((size_t)trials->count + 1, sizeof **order, "the trials");
+    if (!*order) return CZ_ERR_MEMORY;
+    for (int i = 0; i < trials->count; i++) {
+        const cz_trial *t = &trials->trial[i];
+        double x[CZ_SPACE_MAX];
+        if (t->state != CZ_TRIAL_COMPLETE || isnan(t->value)) continue;
+        if (!search_point(x, &s->space, trials, t)) continue;
+        int at = (*count)++;
+        for (; at > 0 && better(s->config, t->value, trials->trial[(*order)[at - 1]].value); at--)
+            (*order)[at] = (*order)[at - 1];
+        (*order)[at] = i;
+    }
+    return CZ_OK;
+}
+
+static void print_best(const search *s, const cz_trials *trials, const int *order, int count)
+{
+    int ended[5] = {0};
+    char point[512], value[64];
+    double x[CZ_SPACE_MAX];
+    for (int i = 0; i < trials->count; i++) ended[trials->trial[i].state]++;
+    cz_note("Search       %d trials complete, %d ended early, %d failed; the best:",
+            ended[CZ_TRIAL_COMPLETE], ended[CZ_TRIAL_PRUNED], ended[CZ_TRIAL_FAILED]);
+    for (int i = 0; i < count && i < 5; i++) {
+        const cz_trial *t = &trials->trial[order[i]];
+        (void)search_point(x, &s->space, trials, t);
+        search_describe(point, sizeof point, &s->space, x);
+        search_value_text(value, s->config, t->value);
+        cz_note("  trial %6d  %s  %s", t->number, value, point);
+    }
+}
+
+/* The trials that may be chosen: the best one, or those that are to be confirmed. Rank 0. */
+static cz_status take_candidates(search *s)
+{
+    const cz_trials *trials;
+    int *order = NULL, count = 0, wanted = s->config->search.confirm;
+    CZ_TRY(cz_study_read(s->study, &trials));
+    cz_status status = rank_trials(&order, &count, s, trials);
+    if (!status) print_best(s, trials, order, count);
+    if (!status && !count)
+        status =
+            cz_fail(CZ_ERR_DIVERGED,
+                    "no trial of the search ended well: see search.space, and czhpc.log of the "
+                    "trials in %s*",
+                    s->worker.folder);
+    if (wanted < 1) wanted = 1;
+    s->candidates = count < wanted ? count : wanted;
+    size_t n = (size_t)s->candidates + 1;
+    s->candidate = cz_alloc(n * (size_t)s->space.count, sizeof *s->candidate, "candidates");
+    s->chosen = cz_alloc(n, sizeof *s->chosen, "candidates");
+    if (!status && (!s->candidate || !s->chosen)) status = CZ_ERR_MEMORY;
+    for (int c = 0; c < s->candidates && !status; c++) {
+        const cz_trial *t = &trials->trial[order[c]];
+        s->chosen[c] = (search_found){
+            .value = t->value, .trial = t->number, .confirm_mean = NAN, .confirm_sd = NAN};
+        (void)search_point(s->chosen[c].x, &s->space, trials, t);
+        memcpy(s->candidate + c * s->space.count, s->chosen[c].x,
+               (size_t)s->space.count * sizeof *s->candidate);
+    }
+    free(order);
+    return status;
+}
+
+/* Mean and spread of a candidate's runs in full. */
+static void sum_up(search_found *found, const search *s, const cz_trials *trials)
+{
+    double sum = 0, squares = 0;
+    int n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < trials->count; i++) {
+            double x[CZ_SPACE_MAX];
+            const cz_trial *t = &trials->trial[i];
+            if (t->state != CZ_TRIAL_COMPLETE || !search_point(x, &s->space, trials, t)) continue;
+            if (memcmp(x, found->x, (size_t)s->space.count * sizeof *x) != 0) continue;
+            if (pass == 0) sum += t->value, n++;
+            else squares += (t->value - sum / n) * (t->value - sum / n);
+        }
+    found->confirmed = n;
+    found->confirm_mean = n ? sum / n : NAN;
+    found->confirm_sd = n > 1 ? sqrt(squares / (n - 1)) : NAN;
+}
+
+/* The candidate that did best in full. Rank 0. */
+static cz_status choose_confirmed(search *s)
+{
+    const cz_trials *trials;
+    int best = -1;
+    CZ_TRY(cz_study_read(s->study, &trials));
+    for (int c = 0; c < s->candidates; c++) {
+        char value[64];
+        search_found *found = &s->chosen[c];
+        sum_up(found, s, trials);
+        search_value_text(value, s->config, found->confirm_mean);
+        cz_note("In full      trial %d: validation %s, mean of %d", found->trial, value,
+                found->confirmed);
+        if (!found->confirmed) continue;
+        if (best < 0 || better(s->config, found->confirm_mean, s->chosen[best].confirm_mean))
+            best = c;
+    }
+    if (best < 0)
+        return cz_fail(CZ_ERR_DIVERGED,
+                       "none of the best trials could be trained in full: see "
+                       "czhpc.log in %s*",
+                       s->worker.folder);
+    s->found = s->chosen[best];
+    return CZ_OK;
+}
+
+static cz_status finish_trials(search *s, const cz_timeline *timeline)
+{
+    CZ_TRY(timeline_write(s->folder->path, timeline));
+    CZ_TRY(take_candidates(s));
+    s->found = s->chosen[0];
+    cz_study_close(s->study);
+    s->study = NULL;
+    return CZ_OK;
+}
+
+static cz_status search_phases(search *s)
+{
+    cz_timeline timeline = {0};
+    CZ_TRY(work_off(s, SEARCH_TRIALS, &timeline));
+    cz_status status = s->comm->rank ? CZ_OK : finish_trials(s, &timeline);
+    cz_timeline_free(&timeline);
+    CZ_TRY(cz_comm_agree(s->comm, status));
+    if (s->config->search.confirm) {
+        CZ_TRY(work_off(s, SEARCH_CONFIRM, &timeline));
+        cz_timeline_free(&timeline);
+        status = s->comm->rank ? CZ_OK : choose_confirmed(s);
+    }
+    return cz_comm_broadcast(s->comm, status, &s->found, sizeof s->found);
+}
+
+static cz_status open_search(search *s)
+{
+    int threads;
+    const cz_config *config = s->config;
+    CZ_TRY(cz_config_space(&s->space, config));
+    if (!s->space.count)
+        return cz_fail(CZ_ERR_CONFIG, "search.space is empty: nothing is left to search");
+    if (config->search.study[0])
+        snprintf(s->journal, sizeof s->journal, "%s", config->search.study);
+    else snprintf(s->journal, sizeof s->journal, "%s/study.log", s->folder->path);
+    CZ_TRY(choose_threads(&threads, config, s->comm));
+    CZ_TRY(cz_queue_open(&s->queue, s->comm, config->search.ranks_per_trial, s->options->stop));
+    s->worker = (search_worker){.config = config,
+                                .options = s->options,
+                                .stock = stock_of(cz_queue_group(s->queue), threads),
+                                .sharers = s->comm->node_size};
+    cz_note("Search       %d trials of %d epochs by %d group%s of %d rank%s; study '%s' in %s",
+            config->search.trials, config->search.epochs, cz_queue_groups(s->queue),
+            cz_queue_groups(s->queue) == 1 ? "" : "s", config->search.ranks_per_trial,
+            config->search.ranks_per_trial == 1 ? "" : "s", config->search.name, s->journal);
+    return CZ_OK;
+}
+
+static void close_search(search *s)
+{
+    cz_study_close(s->study);
+    free(s->worker.fold);
+    stock_empty(&s->worker.stock);
+    cz_queue_close(s->queue);
+    free(s->candidate);
+    free(s->chosen);
+}
+
+cz_status run_search(cz_config *best, const cz_config *config, const cz_job_options *options,
+                     const run_folder *folder, const cz_comm *comm)
+{
+    search s = {.config = config, .options = options, .folder = folder, .comm = comm};
+    cz_status status = open_search(&s);
+    if (!status) status = search_phases(&s);
+    if (!status) {
+        char point[512];
+        *best = *config;
+        status = cz_config_set_point(best, &s.space, s.found.x);
+        search_describe(point, sizeof point, &s.space, s.found.x);
+        cz_note("Chosen       trial %d: %s", s.found.trial, point);
+    }
+    if (!status && comm->rank == 0)
+        status = search_write_best(folder->path, config, &s.space, &s.found);
+    if (status == CZ_ERR_MPI) return status;
+    close_search(&s);
+    return cz_comm_agree(comm, status);
+}

@@ -1,0 +1,48 @@
+/* Cells, label vectors, threads and backend: what runs of one group of ranks have in common. */
+#include "room.h"
+
+#include <string.h>
+
+/* What of a configuration decides the stock. */
+static const char *const made_of[] = {"data.",     "synthetic.",    "split.",
+                                      "text.",     "model.text",    "run.device",
+                                      "run.level", "run.precision", "run.threads"};
+
+static uint64_t key_of(const cz_config *config)
+{
+    return cz_config_hash_of(config, made_of, (int)(sizeof made_of / sizeof *made_of));
+}
+
+static cz_status fill(stock *s, const cz_config *config)
+{
+    if (config->run.threads) s->threads = config->run.threads;
+    CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads)));
+    s->dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
+    CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, s->dtype, config, s->comm)));
+    CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
+    return load_labels(&s->text, config, &s->cells, s->comm, s->pool);
+}
+
+cz_status stock_fill(stock *s, const cz_config *config)
+{
+    uint64_t key = key_of(config);
+    if (s->full && s->key == key) return CZ_OK;
+    stock_empty(s);
+    CZ_TRY(fill(s, config));
+    s->full = true;
+    s->key = key;
+    return CZ_OK;
+}
+
+void stock_empty(stock *s)
+{
+    cz_embedding_free(&s->text);
+    cz_cells_free(&s->cells);
+    cz_pool_close(s->pool);
+    *s = (stock){.comm = s->comm, .threads = s->own_threads, .own_threads = s->own_threads};
+}
+
+stock stock_of(const cz_comm *comm, int threads)
+{
+    return (stock){.comm = comm, .threads = threads, .own_threads = threads};
+}

@@ -1,0 +1,167 @@
+/* Leases of running trials, and the thread that renews them. */
+#include "study_parts.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat)
+{
+    const json_t *lease = json_object_get(trial->user, CZ_LEASE);
+    *owner = json_string_value(json_object_get(lease, "owner"));
+    return cz_replay_number(json_object_get(lease, "beat"), beat) && *owner;
+}
+
+bool cz_lease_is_over(const cz_trial *trial, double now)
+{
+    const char *owner;
+    double beat;
+    return trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
+           !(beat > now - cz_study_lease_seconds());
+}
+
+json_t *cz_lease_make(const char *owner, double beat)
+{
+    return json_pack("{sssf}", "owner", owner, "beat", beat);
+}
+
+static double third(void) { return cz_study_lease_seconds() / 3; }
+
+static cz_status put_lease(const cz_study *study, const cz_lines *lines, const cz_trial *trial,
+                           double now)
+{
+    json_t *lease = cz_lease_make(study->worker, now);
+    if (!lease) return cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
+    cz_lines_attribute(lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, lease);
+    json_decref(lease);
+    return CZ_OK;
+}
+
+int cz_lease_find(const cz_study *study, int number)
+{
+    for (int i = 0; i < study->count; i++)
+        if (study->owned[i].number == number) return i;
+    return -1;
+}
+
+void cz_lease_drop(cz_study *study, int number)
+{
+    int at = cz_lease_find(study, number);
+    if (at >= 0) study->owned[at] = study->owned[--study->count];
+}
+
+/* Whether a trial's lease is to be renewed with what is written anyway. */
+static bool is_due(const cz_study *study, int number, double now)
+{
+    int at = cz_lease_find(study, number);
+    return at >= 0 && now - study->owned[at].beat >= third() / 2;
+}
+
+cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now)
+{
+    if (!is_due(study, trial->number, now)) return CZ_OK;
+    CZ_TRY(put_lease(study, lines, trial, now));
+    study->owned[cz_lease_find(study, trial->number)].beat = now;
+    return CZ_OK;
+}
+
+/* Renews what is due of the trials that are still this study's, and drops the others. */
+static cz_status renew_all(cz_study *study, const cz_replay *replay, const cz_lines *lines)
+{
+    double now = cz_study_now();
+    for (int i = study->count; i-- > 0;) {
+        const char *owner;
+        double beat;
+        int number = study->owned[i].number;
+        const cz_trial *trial =
+            number < replay->trials.count ? &replay->trials.trial[number] : NULL;
+        if (trial && trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
+            !strcmp(owner, study->worker))
+            CZ_TRY(cz_lease_renew(study, lines, trial, now));
+        else cz_lease_drop(study, number);
+    }
+    return CZ_OK;
+}
+
+static bool any_due(const cz_study *study)
+{
+    double now = cz_study_now();
+    for (int i = 0; i < study->count; i++)
+        if (now - study->owned[i].beat >= 0.75 * third()) return true;
+    return false;
+}
+
+/* With the pen. One append for all trials. */
+static cz_status beat_once(cz_study *study, cz_replay *replay)
+{
+    cz_lines lines;
+    CZ_TRY(cz_lines_open(&lines, study->worker));
+    cz_status status = cz_journal_lock(&study->journal);
+    if (!status) {
+        status = cz_study_catch_up(&study->journal, replay);
+        if (!status) status = renew_all(study, replay, &lines);
+        if (!status) status = cz_lines_append(&lines, &study->journal, replay);
+        cz_journal_unlock(&study->journal);
+    }
+    cz_lines_free(&lines);
+    return status;
+}
+
+static void wait_for_quarter(cz_study *study)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    double at = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + third() / 4;
+    until.tv_sec = (time_t)at;
+    until.tv_nsec = (long)((at - (double)until.tv_sec) * 1e9);
+    pthread_cond_timedwait(&study->close, &study->pen, &until);
+}
+
+/* Reads the file for itself: what the caller of cz_study_read() looks at must not move. */
+static void *beat_on(void *context)
+{
+    cz_study *study = context;
+    cz_replay replay;
+    cz_status status = cz_replay_open(&replay, study->journal.path, study->name);
+    pthread_mutex_lock(&study->pen);
+    while (!study->closing && !status) {
+        wait_for_quarter(study);
+        if (!study->closing && any_due(study)) status = beat_once(study, &replay);
+    }
+    study->broken = status;
+    pthread_mutex_unlock(&study->pen);
+    cz_replay_free(&replay);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static cz_status start_beats(cz_study *study)
+{
+    sigset_t all, before;
+    if (study->beats) return CZ_OK;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&study->thread, NULL, beat_on, study);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    study->beats = !failed;
+    if (!failed) return CZ_OK;
+    return cz_fail(CZ_ERR_MEMORY, "no thread for the heartbeats of a study: %s", strerror(failed));
+}
+
+cz_status cz_lease_own(cz_study *study, int number, double beat)
+{
+    CZ_TRY(cz_replay_grow(&study->owned, study->count, &study->room, sizeof *study->owned));
+    study->owned[study->count++] = (cz_owned){.number = number, .beat = beat};
+    return start_beats(study);
+}
+
+void cz_lease_close(cz_study *study)
+{
+    if (!study->beats) return;
+    pthread_mutex_lock(&study->pen);
+    study->closing = true;
+    pthread_cond_signal(&study->close);
+    pthread_mutex_unlock(&study->pen);
+    pthread_join(study->thread, NULL);
+}

@@ -1,0 +1,68 @@
+/* What the files of a study share. */
+#ifndef CZ_STUDY_PARTS_H
+#define CZ_STUDY_PARTS_H
+
+#include "journal.h"
+#include "replay.h"
+#include "study_lines.h"
+
+#include <pthread.h>
+
+#define CZ_LEASE "czhpc:lease"
+
+/* A trial that this study runs, and when its lease was last renewed. */
+typedef struct cz_owned {
+    int number;
+    double beat;
+} cz_owned;
+
+struct cz_study {
+    char *name, *worker; /* worker NULL: opened to read alone */
+    cz_journal journal;
+    cz_replay replay;     /* the caller's thread alone */
+    pthread_mutex_t pen;  /* held by the thread that has the lock; guards what follows */
+    pthread_cond_t close; /* closing has been set */
+    bool closing;
+    cz_status broken; /* a heartbeat failed */
+    int count, room;
+    cz_owned *owned; /* (count) */
+    bool beats;      /* the thread of heartbeats is there */
+    pthread_t thread;
+};
+
+/* Reads what was appended since, or all of a file that is not the same any more. Without the lock
+ * what another writes just now is left out. CZ_ERR_INPUT; CZ_ERR_MEMORY. */
+cz_status cz_study_sync(const cz_journal *journal, cz_replay *replay);
+
+/* The same under the lock, and ends a last line that lacks only its end. */
+cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay);
+/* Ends the lines and appends them, if there are any, and reads them; under the lock. */
+cz_status cz_lines_append(cz_lines *lines, const cz_journal *journal, cz_replay *replay);
+
+/* Takes the pen and the lock, catches up, and opens `lines` where they are not NULL. After an error
+ * nothing is held. */
+cz_status cz_study_begin(cz_study *study, cz_lines *lines);
+cz_status cz_study_append(cz_study *study, cz_lines *lines);
+/* Lets go of both, frees lines, passes status on. */
+cz_status cz_study_end(cz_study *study, cz_lines *lines, cz_status status);
+
+double cz_study_now(void); /* seconds since 1970 */
+
+/* The lease of a trial. False: it has none, as trials of Optuna's. */
+bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat);
+/* Whether a running trial has a lease and it is over. */
+bool cz_lease_is_over(const cz_trial *trial, double now);
+/* A new lease (the caller's to free), NULL: no memory. */
+json_t *cz_lease_make(const char *owner, double beat);
+/* Puts a renewed lease into `lines`, unless it is young. */
+cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now);
+
+/* With the pen. The index of a trial among those that the study runs, -1: none of them. */
+int cz_lease_find(const cz_study *study, int number);
+/* Takes a trial among them, and starts the thread of heartbeats. CZ_ERR_MEMORY. */
+cz_status cz_lease_own(cz_study *study, int number, double beat);
+void cz_lease_drop(cz_study *study, int number);
+/* Ends the thread. */
+void cz_lease_close(cz_study *study);
+
+#endif
