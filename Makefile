@@ -34,7 +34,7 @@ SCRIPTS   := $(wildcard validation/test_*.sh)
 PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench validate mutants fuzz fuzzers install clean help FORCE
+.PHONY: all check demo figures lint bench validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -108,6 +108,9 @@ bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch and transforme
 validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh
 
+slurm-check: czhpc ## the scripts of jobs/ under a SLURM of two emulated nodes (needs root, tools/setup.sh --slurm); ONLY=
+	@CZHPC=$(BUILD)/czhpc validation/slurm/check.sh $(ONLY)
+
 mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
 	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 CZHPC_MUTANTS=3000 \
 	    mpirun -np 1 $< 2>$(BUILD)/mutants.log
@@ -121,6 +124,6 @@ clean: ## remove what was built
 	rm -rf build czhpc
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 -include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d) $(PLAYERS:=.d) $(FUZZERS:=.d)
