@@ -41,6 +41,13 @@ static void check_good(void)
           "a configuration alone trains");
     check(!parse("a.yaml --train-model") && usage.action == CZ_ACTION_TRAIN,
           "so does --train-model");
+    check(!parse("a.yaml --search-hparams") && usage.search && !usage.train && usage.experiment < 0,
+          "--search-hparams searches");
+    check(!parse("a.yaml --train-model --search-hparams --resume") && usage.search && usage.train &&
+              usage.resume,
+          "and trains too where both are asked for");
+    check(!parse("a.yaml --experiment 12") && usage.experiment == 12,
+          "--experiment has its number");
     static const char *const want[] = {"a=1", "run.results=out", "a=2=3", "run.name=n",
                                        "model.text=false"};
     check(!parse("--set a=1 --results out a.yaml --set=a=2=3 --name=n --disable-text-modality") &&
@@ -127,7 +134,12 @@ static void check_bad(void)
         {"a --dry-run --dry-run", "option --dry-run is given twice"},
         {"a --dry-run --describe", "option --describe cannot stand beside"},
         {"a --resume --dry-run", "--resume goes on with a run"},
-        {"a --search-hparams", "option --search-hparams is not implemented"},
+        {"a --experiment", "option --experiment needs a value"},
+        {"a --experiment x", "needs a number from 0, found 'x'"},
+        {"a --experiment=-1", "needs a number from 0, found '-1'"},
+        {"a --experiment 99999999999", "needs a number from 0"},
+        {"a --experiment 3x", "needs a number from 0"},
+        {"a --search-hparams --resume x.h5", "a search takes --resume alone"},
         {"a --pretrain-resampler", "option --pretrain-resampler is not implemented"},
         {"labels", "czhpc labels needs a file of labels"},
         {"labels l.txt", "czhpc labels needs --out"},
@@ -182,6 +194,8 @@ static void check_help(void)
                                          "--out FILE.h5",
                                          "czhpc labels FILE.txt",
                                          "--train-model",
+                                         "--search-hparams",
+                                         "--experiment N",
                                          "--write-synthetic FILE.h5ad",
                                          "--help ",
                                          "--help-config",
@@ -203,7 +217,7 @@ static void check_help(void)
         line += length + (line[length] != 0);
     }
     check(widest <= 80, "--help is %zu columns wide", widest);
-    check(!strstr(help, "--search-hparams"), "--help shows nothing that is not there");
+    check(!strstr(help, "--pretrain-resampler"), "--help shows nothing that is not there");
     free(help);
     char *version = answer(CZ_ACTION_VERSION);
     check(same(version, "czhpc " CZ_VERSION "\n"), "--version: %s", CZ_VERSION);
