@@ -51,7 +51,7 @@ static const option options[] = {
      "expression alone (model.text=false)"},
     {"--search-hparams", TO_JOBS, NOTHING, NULL, SEARCH, 0,
      "search for hyperparameters (search.*) and write\n"
-     "best_hyperparameters.json; joins a study that is there"},
+     "best_hyperparameters.json; a study there is joined"},
     {"--train-model", TO_JOBS, NOTHING, NULL, TRAIN, 0,
      "train: the default; with --search-hparams, train with\nthe best then"},
     {"--experiment", TO_JOBS, VALUE, "N", EXPERIMENT, 0,
