@@ -104,7 +104,7 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
-validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
+validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells $(BUILD)/validation/play_search mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh
 
 mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
