@@ -61,7 +61,7 @@ MIXED = {"lr": LOGS["lr"], "width": STEPS["width"], "batch": WHOLE["batch"],
          "pool": CHOICES["pool"], "dropout": Float(0, 0.5), "warm": Float(0, 1, step=0.25)}
 SINGLE = {"x": TWO["x"], "one": Float(2, 2), "only": Choice(["a"]), "same": Int(3, 3), "n": Int(1, 9)}
 FAR = {"big": Float(-1e6, 1e6), "many": Int(1, 1000000), "tiny": Float(1e-30, 1e-3, log=True)}
-WIDE = {f"p{i:02d}.{'a' * 90}": Float(0, 1) for i in range(24)}
+WIDE = {f"p{i:02d}.{'a' * 90}": Float(0, 1, step=0.25) for i in range(24)}
 MOVED = {"x": Float(-2, 4), "width": Int(8, 32, step=8), "lr": Float(1e-4, 1, log=True)}
 UNMOVED = {"x": Float(-5, 10), "width": Int(8, 64, step=8), "lr": LOGS["lr"]}
 
@@ -77,6 +77,7 @@ CASES = [
     case("two reals, 25", TWO, 25, maximise=True),
     case("two reals, univariate", TWO, 40, joint=False),
     case("two reals, 115", TWO, 115, states=(100, 0, 0, 0)),
+    case("one whole number, 260", {"n": Int(0, 1000)}, 260, states=(100, 0, 0, 0)),
     case("logarithms", LOGS, 30),
     case("logarithms, univariate", LOGS, 60, joint=False, maximise=True,
          suggested=True),
@@ -88,8 +89,10 @@ CASES = [
     case("choices, univariate", CHOICES, 50, joint=False),
     case("mixed", MIXED, 12, suggested=True),
     case("mixed, 60", MIXED, 60, maximise=True),
-    case("mixed, 105", MIXED, 105),
+    case("mixed, 35", MIXED, 35),
     case("mixed, univariate", MIXED, 60, joint=False),
+    case("univariate after joint", MIXED, 30, joint=False, was_joint=True,
+         states=(50, 0, 0, 50)),
     case("no liar", MIXED, 40, liar=False),
     case("no liar, univariate", MIXED, 40, liar=False, joint=False, maximise=True),
     case("mostly pruned", TWO, 40, states=(5, 80, 5, 10)),
@@ -158,7 +161,8 @@ def new_study(spec, seed):
 
 def play(spec, seed):
     """A study of such trials, some of them in parallel."""
-    study, rng = new_study(spec, seed), random.Random(seed)
+    joint = spec["joint"] or spec.get("was_joint", False)
+    study, rng = new_study({**spec, "joint": joint}, seed), random.Random(seed)
     for i in range(spec["n"]):
         one_trial(study, spec, i, rng)
     return study

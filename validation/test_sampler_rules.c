@@ -3,6 +3,7 @@
 
 #include "czhpc/rng.h"
 
+#include "../src/search/truncated_normal.h"
 #include "check.h"
 #include "search_history.h"
 
@@ -295,6 +296,43 @@ static void check_pieces(void)
     history_drop(&trials);
 }
 
+static void check_log_mass(void)
+{
+    /* By mpmath, 60 digits. */
+    static const struct {
+        double a, b, log_mass;
+    } known[] = {{-30, -29.5, -439.42947495001869}, {-1e-5, 1e-5, -11.738716817631622},
+                 {3, 3.001, -12.328193603728506},   {-1, 50, -0.17275377902344989},
+                 {12, 13, -75.410676444989301},     {-1000, -10, -53.23128515051247},
+                 {-1000, -40, -804.6084420137538}};
+    double worst = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        double mass = normal_log_mass(known[i].a, known[i].b);
+        double mirrored = normal_log_mass(-known[i].b, -known[i].a);
+        worst = fmax(worst, fabs(mass / known[i].log_mass - 1));
+        worst = fmax(worst, fabs(mirrored / known[i].log_mass - 1));
+    }
+    check(worst < 1e-12, "mass of the normal and of its tails: relative error %.1e", worst);
+}
+
+static void check_quantiles(void)
+{
+    static const double bound[][2] = {{-3, 2},  {-1, 100}, {0, 1},          {1, 4},    {20, 30},
+                                      {-9, -8}, {-60, 0},  {-0.001, 0.001}, {50, 50.1}};
+    double worst = 0;
+    int outside = 0;
+    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++) {
+        double a = bound[i][0], b = bound[i][1], all = normal_log_mass(a, b);
+        outside += truncated_normal_quantile(0, a, b) != a;
+        for (int k = 1; k < 50; k++) {
+            double x = truncated_normal_quantile(k / 50.0, a, b);
+            outside += !(x > a && x < b);
+            worst = fmax(worst, fabs(exp(normal_log_mass(a, x) - all) - k / 50.0));
+        }
+    }
+    check(!outside && worst < 1e-9, "quantiles between two bounds: error %.1e", worst);
+}
+
 static bool pruned(const cz_pruning *pruning, const cz_trials *trials, int number,
                    cz_status expected)
 {
@@ -414,6 +452,8 @@ int main(void)
     check_states("130 trials", 130, 1, CZ_TRIAL_COMPLETE);
     check_attributes();
     check_pieces();
+    check_log_mass();
+    check_quantiles();
     check_prune_arguments();
     check_halving();
     return check_done();
