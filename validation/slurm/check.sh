@@ -29,14 +29,14 @@ bad() { # text
     tail -n 15 "$work/$name"*.out 2>/dev/null
 }
 
-# Runs a script of jobs/ over both nodes, one rank on each: submit SCRIPT SBATCH_OPTION... -- ARGUMENT...
+# Runs a script of jobs/: submit SCRIPT SBATCH_OPTION... -- ARGUMENT...
 submit() {
     local script=$1 options=()
     shift
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
     timeout 20 sbatch --parsable --cpus-per-task=1 --output="$work/$name-%j.out" "${options[@]}" \
-        "jobs/$script" "$@" --results "$work"
+        "jobs/$script" "$@"
 }
 
 field() { # job field: what scontrol says of it
@@ -61,7 +61,7 @@ over() { # job
 }
 
 # The job of every check of stopping: long enough to be met while it trains.
-long=(validation/small.yaml --set train.epochs=60 --set checkpoint.every_steps=0)
+long=(validation/small.yaml --results "$work" --set train.epochs=60 --set checkpoint.every_steps=0)
 
 # Waits for the requeue, and for the rest does not.
 hurry() { # job seconds
@@ -161,7 +161,60 @@ check_killed() {
     ok "a killed rank ends the job (exit code $(field "$job" ExitCode))"
 }
 
-checks=(train signal time link node killed)
+# All tasks of an array that are not over yet.
+array_over() { [ -z "$(timeout 10 squeue --noheader --jobs="$1")" ]; } 2>/dev/null
+
+tasks_that_ended() { # job
+    timeout 10 scontrol show job "$1" | grep -c 'JobState=COMPLETED'
+}
+
+# Lines of the journal with this operation; of trials that are complete, 6 with state 1.
+operations() { grep "\"op_code\":$1[,}]" "$work/search/study.log"; } 2>/dev/null
+told() { operations 6 | grep '"state":1[,}]'; }
+told_at_least() { [ "$(told | wc -l)" -ge "$1" ]; }
+
+# One of the tasks is stopped on the way, and comes again.
+check_search() {
+    local job counts
+    job=$(CZHPC_RESULTS=$work submit search_array.sbatch --array=0-7 --job-name=search -- \
+        validation/small.yaml --set checkpoint.every_steps=0 --set search.trials=24 \
+        --set search.epochs=10 --set search.confirm=0 \
+        --set 'search.space=[train.lr = 1e-4 .. 1e-2 log, model.dropout = 0.1 .. 0.5]') ||
+        { bad 'sbatch'; return; }
+    within 90 told_at_least 2 || { bad 'no trials'; return; }
+    timeout 10 scancel --signal=USR1 "${job}_3"
+    hurry "${job}_3" 60 || return
+    within 240 array_over "$job" || { bad 'it does not end'; return; }
+    [ "$(tasks_that_ended "$job")" -eq 8 ] || { bad "$(tasks_that_ended "$job") of 8 tasks ended well"; return; }
+    counts="$(operations 4 | wc -l) $(told | wc -l) $(told | grep -o '"trial_id":[0-9]*' | sort -u | wc -l)"
+    [ "$counts" = '24 24 24' ] || { bad "trials asked for, told, and of these different: $counts"; return; }
+    [ "$(cat "$work"/search/task-*/best_hyperparameters.json | grep '"lr"' | sort -u | wc -l)" -eq 1 ] ||
+        { bad 'the tasks disagree on the best'; return; }
+    ok "an array of 8 tasks, one of them stopped and requeued, shares one study: 24 trials, each told once,\
+ by $(told | grep -o '"worker_id":"[^"]*"' | sort -u | wc -l) workers"
+}
+
+check_table() {
+    local job runs
+    { cat validation/small.yaml; cat <<END; } >"$work/table.yaml"
+
+experiments:
+  - name: base
+    seeds: [0, 1]
+  - name: no-text
+    set: {model.text: false}
+    seeds: [0, 1]
+    compare_to: base
+END
+    job=$(submit table_array.sbatch --array=0-3 -- "$work/table.yaml" --results "$work") || { bad 'sbatch'; return; }
+    within 180 array_over "$job" || { bad 'it does not end'; return; }
+    [ "$(tasks_that_ended "$job")" -eq 4 ] || { bad "$(tasks_that_ended "$job") of 4 tasks ended well"; return; }
+    runs=$(grep -c '| 2 of 2 |' "$work/table/table.md")
+    [ "$runs" -eq 2 ] || { bad 'the table is not complete'; cat "$work/table/table.md"; return; }
+    ok 'an array over a list of experiments: a complete table'
+}
+
+checks=(train signal time link node killed search table)
 
 for tool in slurmctld slurmd munged ip; do
     command -v $tool >/dev/null || { echo "FAIL there is no $tool: tools/setup.sh --slurm"; exit 1; }
