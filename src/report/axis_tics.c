@@ -1,6 +1,7 @@
 #include "axis_tics.h"
 #include "names.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -43,21 +44,26 @@ static void linear(axis_tics *tics, double low, double high, bool whole, int mos
     for (double i = first; i <= last; i++) add(tics, i == 0 ? 0 : i * step, (int)fmin(digits, 15));
 }
 
-/* Decades, every so many; within less than two of them 1, 2 and 5 times their powers. */
-static void logarithmic(axis_tics *tics, double low, double high, int most)
+/* 1, 2 and 5 times the powers of ten within the ends. */
+static void in_steps(axis_tics *tics, double low, double high)
 {
-    int first = (int)ceil(log10(low) - 1e-9), last = (int)floor(log10(high) + 1e-9);
-    int every = (last - first) / most + 1;
-    if (last > first) {
-        for (int i = first; i <= last; i += every) add(tics, pow(10, i), 3);
-        return;
-    }
     static const double times[] = {1, 2, 5};
-    for (int i = first - 1; i <= last; i++)
+    for (int i = (int)floor(log10(low)); i <= log10(high); i++)
         for (int t = 0; t < 3; t++) {
             double at = times[t] * pow(10, i);
             if (at >= low * (1 - 1e-9) && at <= high * (1 + 1e-9)) add(tics, at, 3);
         }
+}
+
+/* Decades, every so many; where those are few, and there is room, what is between. */
+static void logarithmic(axis_tics *tics, double low, double high, int most)
+{
+    int first = (int)ceil(log10(low) - 1e-9), last = (int)floor(log10(high) + 1e-9);
+    int every = (last - first) / most + 1;
+    if (last - first < 2) in_steps(tics, low, high);
+    if (tics->count > 1 && tics->count <= most + 1) return;
+    tics->count = 0;
+    for (int i = first; i <= last; i += every) add(tics, pow(10, i), 3);
 }
 
 axis_tics tics_of(double low, double high, axis_scale scale, int most)
@@ -90,9 +96,9 @@ void axis_widen(double *low, double *high, axis_scale scale)
 {
     const double room = 0.05;
     if (scale == AXIS_LOG) {
-        double factor = *low < *high ? pow(*high / *low, room) : 1.5;
-        *low /= factor;
-        *high *= factor;
+        double gap = *low < *high ? room * (log(*high) - log(*low)) : 0.4;
+        *low = fmax(*low * exp(-gap), DBL_MIN);
+        *high = fmin(*high * exp(gap), DBL_MAX);
         return;
     }
     double gap = room * (*high - *low);

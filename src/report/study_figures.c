@@ -104,6 +104,7 @@ cz_status history_write(figure_list *list, const study_view *view)
             "set label 'value' at screen %.5f, graph 0.5 center rotate by 90\n"
             "set key at screen 0.5, screen 0.02 center bottom horizontal Left reverse\n",
             first, last, low, high, 8 / f.width);
+    fputs("set xtics offset 0,0.3\n", f.script);
     tics_write(f.script, "x", &x, true);
     tics_write(f.script, "y", &y, true);
     plot_history(&f, view, failed);
@@ -150,7 +151,8 @@ static cz_status draw_importance(figure_list *list, const study_view *view, char
         figure_margins(&f, left, 8, bottom, top);
         fprintf(f.script,
                 "set xrange [0:%.6f]\nset yrange [%g:-0.5]\nunset ytics\nunset key\nset border 1\n"
-                "set grid xtics\nset xlabel 'share of the variance by fANOVA' offset 0,0.3\n",
+                "set grid xtics\nset xtics offset 0,0.3\nset xlabel 'share of the variance by "
+                "fANOVA' offset 0,0.3\n",
                 1.2 * most, count - 0.5);
         tics_write(f.script, "x", &x, true);
         write_bars(&f, view, shown, count, left);

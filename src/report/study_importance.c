@@ -38,9 +38,9 @@ static void fill(sample *s, const study_view *view)
         s->axis[s->data.axes++] = axis_of(&view->param[p]);
     }
     for (int i = 0; i < view->complete; i++) {
-        s->y[i] = view->trials->trial[view->ranked[i]].value;
+        s->y[i] = view->trials->trial[view->finite[i]].value;
         for (int a = 0; a < s->data.axes; a++) {
-            double value = study_value(view, view->ranked[i], s->param[a]);
+            double value = study_value(view, view->finite[i], s->param[a]);
             bool in_log = view->param[s->param[a]].about->log;
             s->x[(size_t)i * s->data.axes + a] = in_log ? log(value) : value;
         }
@@ -64,14 +64,14 @@ static cz_status make(sample *s, const study_view *view)
     return CZ_OK;
 }
 
-/* Values are ranked: the first and the last are the ends. */
+/* The best and the worst value are the ends. */
 static const char *why_unknown(const study_view *view)
 {
     const cz_trial *trial = view->trials->trial;
     int n = view->complete, common = 0;
     for (int p = 0; p < view->params; p++) common += is_common(view, &view->param[p]);
     if (n < LEAST) return "it takes at least 4 complete trials";
-    if (trial[view->ranked[0]].value == trial[view->ranked[n - 1]].value)
+    if (trial[view->finite[0]].value == trial[view->finite[n - 1]].value)
         return "all complete trials have the same value";
     return common ? NULL : "no parameter varies that all complete trials have";
 }

@@ -14,7 +14,7 @@ typedef struct layout {
     int axes;
     const char *name[AXES];
     shown_name *shown;
-    bool upright; /* names are turned by 90 degrees */
+    bool upright, stairs; /* names are turned by 90 degrees; or every other one stands lower */
     double low, high, left, right, top, bottom, width, height, between;
 } layout;
 
@@ -32,9 +32,10 @@ static cz_status lay_out(layout *l, const study_view *view)
     l->shown = names_fit((char *const *)l->name, l->axes, 90 / FIGURE_SMALL);
     if (!l->shown) return CZ_ERR_MEMORY;
     double widest = FIGURE_SMALL * names_width(l->shown, l->axes);
-    l->upright = widest > l->between - 4;
+    l->stairs = widest > l->between - 4;
+    l->upright = widest > 2 * l->between - 8;
     l->top = 20 + LINE;
-    l->bottom = 2 * LINE + 6 + (l->upright ? widest - FIGURE_SMALL : 0);
+    l->bottom = LINE + (l->upright ? widest + 10 : l->stairs ? 2 * LINE + 7 : LINE + 7);
     l->height = l->top + AREA + l->bottom;
     return CZ_OK;
 }
@@ -45,7 +46,7 @@ static void write_data(FILE *out, const study_view *view, const layout *l)
 {
     fputs("# axis\tplace\tvalue\ttrial\n", out);
     for (int i = view->complete; i-- > 0;) {
-        int trial = view->ranked[i];
+        int trial = view->finite[i];
         double value = view->trials->trial[trial].value;
         double place = l->low < l->high ? (value - l->low) / (l->high - l->low) : 0.5;
         fprintf(out, "0\t%.6f\t%.10g\t%d\n", place, value, trial);
@@ -85,13 +86,13 @@ static void write_choices(const figure *f, const layout *l, int axis, const stud
 static void write_axes(const figure *f, const layout *l, const study_view *view)
 {
     char x[40], y[40];
-    double below = LINE + (l->upright ? 4 : 8);
-    snprintf(y, sizeof y, "screen %.5f", (l->bottom - below) / l->height);
     for (int a = 0; a < l->axes; a++) {
         const study_param *param = a ? &view->param[view->important[a - 1]] : NULL;
         fprintf(f->script, "set arrow from %d,0 to %d,1 nohead front lw 1 lc rgb '#333333'\n", a,
                 a);
+        double below = LINE + (l->upright ? 4 : l->stairs && a % 2 ? LINE + 8 : 8);
         snprintf(x, sizeof x, "first %d", a);
+        snprintf(y, sizeof y, "screen %.5f", (l->bottom - below) / l->height);
         figure_name(f, l->shown[a].text, x, y, l->upright ? "right rotate by 90" : "center");
         if (param && param->about->kind == CZ_CATEGORICAL) {
             write_choices(f, l, a, param);

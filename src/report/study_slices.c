@@ -86,15 +86,18 @@ static void write_data(FILE *out, const study_view *view, int panels)
 static void write_choices(const figure *f, const grid *g, const study_param *param, double bottom)
 {
     char x[40], y[40], text[STUDY_TEXT];
+    axis_tics tics = {.count = param->about->choices};
     double room =
         g->upright ? g->below - 2 * LINE - 4 + FIGURE_SMALL : room_of(g, param->about->choices);
     snprintf(y, sizeof y, "screen %.5f", (bottom - (g->upright ? 4 : 7)) / g->height);
     for (int c = 0; c < param->about->choices; c++) {
         shown_name name = name_shorten(study_text(text, param, c), room / FIGURE_SMALL);
+        tics.at[c] = c;
         snprintf(x, sizeof x, "first %d", c);
         figure_name(f, name.text, x, y, g->upright ? "right rotate by 90" : "center");
     }
-    fprintf(f->script, "set xrange [-0.5:%g]\nset xtics ()\n", param->about->choices - 0.5);
+    fprintf(f->script, "set xrange [-0.5:%g]\n", param->about->choices - 0.5);
+    tics_write(f->script, "x", &tics, false);
 }
 
 static void write_numbers(const figure *f, const study_param *param)
@@ -147,7 +150,7 @@ static void write_scale(const figure *f, const grid *g, int trials)
     figure_palette(f, false);
     fprintf(f->script,
             "set palette negative\nset cbrange [0:%d]\nset cblabel 'trial' offset -0.8,0\n"
-            "unset key\nset xtics font ',%g'\nset ytics font ',%g'\n"
+            "unset key\nset xtics offset 0,0.4 font ',%g'\nset ytics font ',%g'\n"
             "set yrange [%.12g:%.12g]\nset cbtics scale 0 offset -0.7,0 font ',%g'\n",
             trials > 1 ? trials - 1 : 1, FIGURE_SMALL, FIGURE_SMALL, g->low, g->high, FIGURE_SMALL);
     tics_write(f->script, "cb", &tics, true);

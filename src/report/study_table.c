@@ -122,7 +122,7 @@ static void print_row(FILE *out, const study_view *view, int number, const int *
     if (!first) {
         print_cell(out, study_state(trial->state), STATE, false);
         if (isnan(trial->value)) fprintf(out, "%*s%*s", GAP, "", VALUE, "-");
-        else fprintf(out, "%*s%*.6g", GAP, "", VALUE, trial->value);
+        else fprintf(out, "%*s%#*.6g", GAP, "", VALUE, trial->value);
     }
     for (int p = first; p < last; p++)
         print_cell(out, study_text(text, &view->param[p], study_value(view, number, p)), width[p],
@@ -155,6 +155,7 @@ static void print_importance(FILE *out, const study_view *view)
 {
     enum { BAR = 40 };
     char name[SHOWN_MAX];
+    int width = 1;
     if (view->unknown) {
         fprintf(out, "\nImportance   not known: %s\n", view->unknown);
         return;
@@ -163,13 +164,18 @@ static void print_importance(FILE *out, const study_view *view)
             "\nImportance   share of the variance that a parameter alone explains, by fANOVA on "
             "%d trials\n",
             view->complete);
+    for (int p = 0; p < view->params; p++) {
+        int its = width_of(view->param[p].about->name);
+        if (its > width) width = its < NAME ? its : NAME;
+    }
     for (int i = 0; i < view->params; i++) {
         const study_param *param = &view->param[view->important[i]];
-        fprintf(out, "  %s", shown(name, param->about->name, NAME));
+        fprintf(out, "  %s", shown(name, param->about->name, width));
         if (isnan(param->share)) fputs("      -  some of them do not have it\n", out);
         else {
-            fprintf(out, "  %5.3f  ", param->share);
-            for (int b = (int)lrint(BAR * param->share); b > 0; b--) fputc('#', out);
+            int bar = (int)lrint(BAR * param->share);
+            fprintf(out, "  %5.3f%s", param->share, bar ? "  " : "");
+            while (bar-- > 0) fputc('#', out);
             fputc('\n', out);
         }
     }

@@ -20,27 +20,29 @@ static int by_rank(const void *a, const void *b)
     return x->number - y->number;
 }
 
-/* Complete trials whose value is no number that can be drawn come behind the others. */
 static cz_status rank_trials(study_view *view)
 {
     static const int state[] = {[CZ_TRIAL_COMPLETE] = 0,
-                                [CZ_TRIAL_PRUNED] = 2,
-                                [CZ_TRIAL_FAILED] = 3,
-                                [CZ_TRIAL_RUNNING] = 4,
-                                [CZ_TRIAL_WAITING] = 5};
+                                [CZ_TRIAL_PRUNED] = 1,
+                                [CZ_TRIAL_FAILED] = 2,
+                                [CZ_TRIAL_RUNNING] = 3,
+                                [CZ_TRIAL_WAITING] = 4};
     const cz_trials *trials = view->trials;
     rank *all = cz_alloc((size_t)trials->count + 1, sizeof *all, "a study");
     if (!all) return CZ_ERR_MEMORY;
     for (int i = 0; i < trials->count; i++) {
         const cz_trial *t = &trials->trial[i];
-        bool complete = t->state == CZ_TRIAL_COMPLETE, finite = isfinite(t->value);
-        bool ranks = complete || t->state == CZ_TRIAL_PRUNED;
-        all[i] = (rank){state[t->state] + (complete && !finite),
-                        ranks ? (trials->maximise ? -t->value : t->value) : 0, i};
-        view->complete += complete && finite;
+        bool ranks = t->state == CZ_TRIAL_COMPLETE || t->state == CZ_TRIAL_PRUNED;
+        double key = trials->maximise ? -t->value : t->value;
+        all[i] = (rank){state[t->state], ranks ? key : 0, i};
     }
     qsort(all, (size_t)trials->count, sizeof *all, by_rank);
-    for (int i = 0; i < trials->count; i++) view->ranked[i] = all[i].number;
+    for (int i = 0; i < trials->count; i++) {
+        const cz_trial *t = &trials->trial[all[i].number];
+        view->ranked[i] = all[i].number;
+        if (t->state == CZ_TRIAL_COMPLETE && isfinite(t->value))
+            view->finite[view->complete++] = all[i].number;
+    }
     free(all);
     return CZ_OK;
 }
@@ -118,7 +120,9 @@ cz_status study_view_make(study_view *view, const cz_trials *trials, const char 
     view->param = cz_alloc(dimensions, sizeof *view->param, what);
     view->important = cz_alloc(dimensions, sizeof *view->important, what);
     view->ranked = cz_alloc(count, sizeof *view->ranked, what);
-    cz_status status = of && view->param && view->important && view->ranked ? CZ_OK : CZ_ERR_MEMORY;
+    view->finite = cz_alloc(count, sizeof *view->finite, what);
+    bool whole = of && view->param && view->important && view->ranked && view->finite;
+    cz_status status = whole ? CZ_OK : CZ_ERR_MEMORY;
     if (!status) {
         find_params(view, of);
         view->value = cz_alloc(count * ((size_t)view->params + 1), sizeof *view->value, what);
@@ -139,6 +143,7 @@ void study_view_free(study_view *view)
     free(view->param);
     free(view->value);
     free(view->ranked);
+    free(view->finite);
     free(view->important);
 }
 

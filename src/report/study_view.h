@@ -23,7 +23,8 @@ typedef struct study_view {
     int *ranked;         /* (trials) numbers: complete ones best first, pruned ones by their last
                             value, failed, running, waiting ones */
     int *important;      /* (params) the most important first, those without a share last */
-    int complete;        /* complete trials with a finite value: the first of `ranked` */
+    int complete;        /* complete trials with a finite value */
+    int *finite;         /* (complete) they, best first */
     const char *unknown; /* why no importance is known; NULL: it is */
 } study_view;
 
