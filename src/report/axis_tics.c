@@ -7,6 +7,9 @@
 
 void tic_label(char label[TIC_LABEL], double value, int digits)
 {
+    const double plain = 1e5;
+    double size = fabs(value);
+    if (size >= 1 && size < plain) digits = (int)fmax(digits, floor(log10(size)) + 1);
     snprintf(label, TIC_LABEL, "%.*g", digits, value);
     char *exponent = strchr(label, 'e');
     if (!exponent) return;
@@ -63,7 +66,8 @@ static void logarithmic(axis_tics *tics, double low, double high, int most)
     if (last - first < 2) in_steps(tics, low, high);
     if (tics->count > 1 && tics->count <= most + 1) return;
     tics->count = 0;
-    for (int i = first; i <= last; i += every) add(tics, pow(10, i), 3);
+    for (int i = (int)ceil((double)first / every) * every; i <= last; i += every)
+        add(tics, pow(10, i), 3);
 }
 
 axis_tics tics_of(double low, double high, axis_scale scale, int most)

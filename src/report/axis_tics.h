@@ -26,7 +26,8 @@ void tics_write(FILE *out, const char *axis, const axis_tics *tics, bool named);
 /* The widest label, em. */
 double tics_width(const axis_tics *tics);
 
-/* A number of so many digits with a short exponent: 1e-5. */
+/* A number of so many digits, below 1e5 at least those before the point, with a short exponent:
+ * 1e-5. */
 void tic_label(char label[TIC_LABEL], double value, int digits);
 
 /* The ends of an axis that shows [low, high] with room at both. */

@@ -122,7 +122,7 @@ static void write_bars(const figure *f, const study_view *view, const shown_name
     for (int i = 0; i < count; i++) {
         const study_param *param = &view->param[view->important[i]];
         fprintf(f->data, "%d\t%.6f\t", i, param->share);
-        name_write(f->data, param->about->name);
+        name_write(f->data, study_param_name(param));
         fputc('\n', f->data);
         snprintf(x, sizeof x, "screen %.5f", (left - 4) / f->width);
         snprintf(y, sizeof y, "first %d", i);
@@ -176,7 +176,7 @@ cz_status importance_write(figure_list *list, const study_view *view)
     if (view->unknown) return CZ_OK;
     while (count < BARS && count < view->params &&
            !isnan(view->param[view->important[count]].share)) {
-        name[count] = (char *)view->param[view->important[count]].about->name;
+        name[count] = (char *)study_param_name(&view->param[view->important[count]]);
         count++;
     }
     return draw_importance(list, view, name, count);

@@ -24,7 +24,8 @@ static cz_status lay_out(layout *l, const study_view *view)
 {
     l->axes = view->params < AXES ? view->params + 1 : AXES;
     l->name[0] = "value";
-    for (int a = 1; a < l->axes; a++) l->name[a] = view->param[view->important[a - 1]].about->name;
+    for (int a = 1; a < l->axes; a++)
+        l->name[a] = study_param_name(&view->param[view->important[a - 1]]);
     l->width = FIGURE_PAGE;
     l->left = 40;
     l->right = 76;
@@ -122,9 +123,14 @@ static void write_scale(const figure *f, const layout *l, bool maximise)
 static cz_status draw(figure_list *list, const study_view *view, const layout *l)
 {
     figure f;
+    const int many = 100;
+    char title[128] = "Complete trials, the best in dark";
+    if (l->axes <= view->params)
+        snprintf(title, sizeof title, "Complete trials, the best in dark: %d of %d parameters%s",
+                 l->axes - 1, view->params, view->unknown ? "" : ", the most important");
     CZ_TRY(figure_open(&f, list, "parallel_coordinates", l->width, l->height));
     write_data(f.data, view, l);
-    figure_title(&f, "Complete trials, the best in dark");
+    figure_title(&f, title);
     figure_margins(&f, l->left, l->right, l->bottom, l->top);
     fprintf(f.script,
             "set xrange [0:%d]\nset yrange [0:1]\nunset key\nunset tics\nunset border\n"
@@ -134,7 +140,8 @@ static cz_status draw(figure_list *list, const study_view *view, const layout *l
     write_scale(&f, l, view->trials->maximise);
     for (int pdf = 0; pdf < 2; pdf++) {
         figure_output(&f, pdf);
-        fprintf(f.script, "plot '%s.dat' using 1:2:3 with lines lw 1 lc palette\n", f.name);
+        fprintf(f.script, "plot '%s.dat' using 1:2:3 with lines lw %g lc palette\n", f.name,
+                view->complete > many ? 0.4 : 1.0);
     }
     return figure_close(&f);
 }

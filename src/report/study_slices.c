@@ -11,8 +11,10 @@ enum { PANELS = 12, COLUMNS = 4 };
 /* The value axis; where panels stand, points. */
 typedef struct grid {
     int panels, columns, rows;
-    bool upright; /* choices are turned by 90 degrees */
-    double low, high, width, height, left, right, top, cell_width, cell_height, below;
+    bool upright[PANELS / COLUMNS + 1]; /* of rows: choices are turned by 90 degrees */
+    double below[PANELS / COLUMNS + 1]; /* what stands under a row's panels takes this */
+    double top[PANELS / COLUMNS + 1];   /* where a row's panels begin */
+    double low, high, width, height, left, right, cell_width;
     axis_tics value;
 } grid;
 
@@ -30,29 +32,36 @@ static double widest_choice(const study_param *param)
     return widest;
 }
 
-static void lay_out(grid *g, const study_view *view)
+/* What stands under the panels of a row. */
+static void lay_out_row(grid *g, const study_view *view, int row)
 {
     const double most = 40;
     double widest = 0;
+    for (int p = row * g->columns; p < g->panels && p < (row + 1) * g->columns; p++) {
+        const study_param *param = &view->param[view->important[p]];
+        double its = widest_choice(param);
+        if (param->about->kind != CZ_CATEGORICAL) continue;
+        widest = fmax(widest, fmin(its, most));
+        g->upright[row] |= its > room_of(g, param->about->choices);
+    }
+    g->below[row] = 2 * LINE + (g->upright[row] ? widest : 0);
+}
+
+static void lay_out(grid *g, const study_view *view)
+{
     g->panels = view->params < PANELS ? view->params : PANELS;
     g->columns = g->panels < COLUMNS ? g->panels : COLUMNS;
     g->rows = (g->panels + g->columns - 1) / g->columns;
     g->width = g->columns > 2 ? FIGURE_PAGE : FIGURE_COLUMN;
     g->left = 22 + FIGURE_SMALL * tics_width(&g->value);
     g->right = 44;
-    g->top = 20;
+    g->height = 20;
     g->cell_width = (g->width - g->left - g->right) / g->columns;
-    for (int p = 0; p < g->panels; p++) {
-        const study_param *param = &view->param[view->important[p]];
-        double its = widest_choice(param);
-        if (param->about->kind == CZ_CATEGORICAL && its > room_of(g, param->about->choices)) {
-            g->upright = true;
-            widest = fmax(widest, fmin(its, most));
-        }
+    for (int row = 0; row < g->rows; row++) {
+        lay_out_row(g, view, row);
+        g->top[row] = g->height;
+        g->height += PANEL + g->below[row] + GAP;
     }
-    g->below = 2 * LINE + 4 + (g->upright ? widest - FIGURE_SMALL : 0);
-    g->cell_height = PANEL + g->below + GAP;
-    g->height = g->top + g->rows * g->cell_height;
 }
 
 /* Choices are spread a little, so that trials do not cover each other. */
@@ -69,7 +78,7 @@ static void write_data(FILE *out, const study_view *view, int panels)
     for (int p = 0; p < panels; p++) {
         int of = view->important[p];
         fprintf(out, "%s# trial\tdrawn at\tvalue\t", p ? "\n\n" : "");
-        name_write(out, view->param[of].about->name);
+        name_write(out, study_param_name(&view->param[of]));
         fputc('\n', out);
         for (int i = 0; i < view->trials->count; i++) {
             const cz_trial *t = &view->trials->trial[i];
@@ -83,18 +92,19 @@ static void write_data(FILE *out, const study_view *view, int panels)
     }
 }
 
-static void write_choices(const figure *f, const grid *g, const study_param *param, double bottom)
+static void write_choices(const figure *f, const grid *g, const study_param *param, int row,
+                          double bottom)
 {
     char x[40], y[40], text[STUDY_TEXT];
+    bool upright = g->upright[row];
     axis_tics tics = {.count = param->about->choices};
-    double room =
-        g->upright ? g->below - 2 * LINE - 4 + FIGURE_SMALL : room_of(g, param->about->choices);
-    snprintf(y, sizeof y, "screen %.5f", (bottom - (g->upright ? 4 : 7)) / g->height);
+    double room = upright ? g->below[row] - 2 * LINE : room_of(g, param->about->choices);
+    snprintf(y, sizeof y, "screen %.5f", (bottom - (upright ? 4 : 7)) / g->height);
     for (int c = 0; c < param->about->choices; c++) {
         shown_name name = name_shorten(study_text(text, param, c), room / FIGURE_SMALL);
         tics.at[c] = c;
         snprintf(x, sizeof x, "first %d", c);
-        figure_name(f, name.text, x, y, g->upright ? "right rotate by 90" : "center");
+        figure_name(f, name.text, x, y, upright ? "right rotate by 90" : "center");
     }
     fprintf(f->script, "set xrange [-0.5:%g]\n", param->about->choices - 0.5);
     tics_write(f->script, "x", &tics, false);
@@ -112,29 +122,39 @@ static void write_numbers(const figure *f, const study_param *param)
     tics_write(f->script, "x", &tics, true);
 }
 
+static void write_title(const figure *f, const study_view *view, int panels)
+{
+    char title[128];
+    if (panels == view->params)
+        snprintf(title, sizeof title, "Complete trials over each parameter");
+    else
+        snprintf(title, sizeof title, "Complete trials over %d of %d parameters%s", panels,
+                 view->params, view->unknown ? "" : ", the most important");
+    figure_title(f, title);
+}
+
 static void write_panel(const figure *f, const grid *g, const study_view *view, int panel)
 {
     const study_param *param = &view->param[view->important[panel]];
     int row = panel / g->columns, column = panel % g->columns;
     double left = g->left + column * g->cell_width, right = g->left + (column + 1) * g->cell_width;
-    double top = g->top + row * g->cell_height;
-    double bottom = g->height - top - (g->cell_height - g->below - GAP);
+    double bottom = g->height - g->top[row] - PANEL;
     char x[40], y[40];
     fputs("unset label\nunset logscale x\n", f->script);
-    figure_margins(f, left, g->width - right + GAP, bottom, top);
-    if (param->about->kind == CZ_CATEGORICAL) write_choices(f, g, param, bottom);
+    figure_margins(f, left, g->width - right + GAP, bottom, g->top[row]);
+    if (param->about->kind == CZ_CATEGORICAL) write_choices(f, g, param, row, bottom);
     else write_numbers(f, param);
     tics_write(f->script, "y", &g->value, column == 0);
     snprintf(x, sizeof x, "screen %.5f", (left + right - GAP) / 2 / g->width);
-    snprintf(y, sizeof y, "screen %.5f", (bottom - g->below + 3) / g->height);
-    shown_name name = name_shorten(param->about->name, (g->cell_width - 4) / FIGURE_SMALL);
+    snprintf(y, sizeof y, "screen %.5f", (bottom - g->below[row] + 1) / g->height);
+    shown_name name = name_shorten(study_param_name(param), (g->cell_width - 4) / FIGURE_SMALL);
     figure_name(f, name.text, x, y, "center");
     if (column == 0) {
         snprintf(x, sizeof x, "screen %.5f", 8 / g->width);
         figure_name(f, "value", x, "graph 0.5", "center rotate by 90");
     }
     if (panel == 0) {
-        figure_title(f, "Values of complete trials over each parameter");
+        write_title(f, view, g->panels);
         fprintf(f->script, "set colorbox user origin %.5f,%.5f size %.5f,%.5f noborder\n",
                 (g->width - g->right + 2) / g->width, bottom / g->height, 6 / g->width,
                 PANEL / g->height);

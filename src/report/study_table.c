@@ -54,7 +54,7 @@ static int column_width(const study_view *view, int param, int rows)
 {
     char text[STUDY_TEXT];
     const study_param *of = &view->param[param];
-    int width = width_of(of->about->name), widest = 1;
+    int width = width_of(study_param_name(of)), widest = 1;
     if (width > NAME) width = NAME;
     for (int i = 0; i < rows; i++) {
         int its = width_of(study_text(text, of, study_value(view, view->ranked[i], param)));
@@ -109,7 +109,7 @@ static void print_title(FILE *out, const study_view *view, const int *width, int
         fprintf(out, "%*s%*s", GAP, "", VALUE, "value");
     }
     for (int p = first; p < last; p++)
-        print_cell(out, view->param[p].about->name, width[p], p + 1 == last);
+        print_cell(out, study_param_name(&view->param[p]), width[p], p + 1 == last);
     fputc('\n', out);
 }
 
@@ -165,12 +165,12 @@ static void print_importance(FILE *out, const study_view *view)
             "%d trials\n",
             view->complete);
     for (int p = 0; p < view->params; p++) {
-        int its = width_of(view->param[p].about->name);
+        int its = width_of(study_param_name(&view->param[p]));
         if (its > width) width = its < NAME ? its : NAME;
     }
     for (int i = 0; i < view->params; i++) {
         const study_param *param = &view->param[view->important[i]];
-        fprintf(out, "  %s", shown(name, param->about->name, width));
+        fprintf(out, "  %s", shown(name, study_param_name(param), width));
         if (isnan(param->share)) fputs("      -  some of them do not have it\n", out);
         else {
             int bar = (int)lrint(BAR * param->share);
@@ -206,7 +206,7 @@ cz_status study_csv(const char *path, const study_view *view)
     fputs("trial,state,value,started,ended", out);
     for (int p = 0; p < view->params; p++) {
         fputc(',', out);
-        csv_text(out, "", view->param[p].about->name, "");
+        csv_text(out, "", study_param_name(&view->param[p]), "");
     }
     fputc('\n', out);
     for (int i = 0; i < view->trials->count; i++) {

@@ -42,6 +42,12 @@ static inline double study_value(const study_view *view, int trial, int param)
  * choices equally likely. Not known of what some of those trials do not have. */
 cz_status study_importance(study_view *view);
 
+/* A parameter's name; of an empty one two quotes. */
+static inline const char *study_param_name(const study_param *param)
+{
+    return param->about->name[0] ? param->about->name : "\"\"";
+}
+
 /* A value as people read it: a number, a choice as text. */
 enum { STUDY_TEXT = 112 };
 const char *study_text(char text[STUDY_TEXT], const study_param *param, double value);
