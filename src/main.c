@@ -109,7 +109,7 @@ static cz_status act(const cz_config *config, const cz_config *list, const cz_us
     case CZ_ACTION_LABELS: /* it has no state to save */
         signal(SIGTERM, SIG_DFL);
         signal(SIGUSR1, SIG_DFL);
-        return cz_job_labels(usage->labels, usage->out, config, comm);
+        return cz_job_labels(usage->file, usage->out, config, comm);
     case CZ_ACTION_CHECK_CONFIG:
         return check_config(config, usage->config, comm);
     case CZ_ACTION_PRINT_CONFIG:
@@ -137,6 +137,8 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         if (comm->rank == 0) cz_usage_answer(usage.action, stdout);
         return CZ_OK;
     }
+    if (usage.action == CZ_ACTION_STUDY)
+        return cz_job_study(usage.file, usage.study, usage.out, usage.trials, comm);
     CZ_TRY(load_config(&config, &usage, comm));
     CZ_TRY(choose_experiment(&config, &list, usage.experiment));
     return act(&config, &list, &usage, argc, argv, comm, started);

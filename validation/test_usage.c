@@ -79,13 +79,25 @@ static void check_labels_tool(void)
 {
     static const char *const want[] = {"text.pooling=mean", "text.model=bert"};
     check(!parse("labels l.txt --set text.pooling=mean --text-model bert --out=o.h5") &&
-              usage.action == CZ_ACTION_LABELS && same(usage.labels, "l.txt") &&
+              usage.action == CZ_ACTION_LABELS && same(usage.file, "l.txt") &&
               same(usage.out, "o.h5") && !usage.config && overrides_are(2, want),
           "labels has its file, its model and its table");
     check(!parse("a --text-model bert") && overrides_are(1, want + 1),
           "--text-model is a job's too");
     check(!parse("./labels") && same(usage.config, "./labels"), "a configuration named labels");
     check(!parse("labels --help") && usage.action == CZ_ACTION_HELP, "labels --help");
+}
+
+static void check_study_tool(void)
+{
+    check(!parse("study s.log") && usage.action == CZ_ACTION_STUDY && same(usage.file, "s.log") &&
+              !usage.config && !usage.study && !usage.out && usage.trials == 20,
+          "study has its file");
+    check(!parse("study --name n s.log --out=d --trials 5") && same(usage.file, "s.log") &&
+              same(usage.study, "n") && same(usage.out, "d") && usage.trials == 5 &&
+              !usage.override_count,
+          "its name is not that of a run, its folder no table");
+    check(!parse("study s.log --version") && usage.action == CZ_ACTION_VERSION, "study --version");
 }
 
 static void check_resume(void)
@@ -145,7 +157,15 @@ static void check_bad(void)
         {"labels l.txt", "czhpc labels needs --out"},
         {"labels l.txt m.txt", "reads one file of labels, found 'm.txt' too"},
         {"labels l.txt --resume", "option --resume is not one of czhpc labels"},
-        {"a --out o.h5", "option --out is for czhpc labels only"},
+        {"a --out o.h5", "option --out is for a tool only"},
+        {"a --trials 3", "option --trials is for a tool only"},
+        {"study", "czhpc study needs a journal of a study"},
+        {"study a.log b.log", "reads one journal of a study, found 'b.log' too"},
+        {"study a.log --trials -1", "needs a number from 0, found '-1'"},
+        {"study a.log --trials 2x", "needs a number from 0, found '2x'"},
+        {"study a.log --set a=1", "option --set is not one of czhpc study"},
+        {"study a.log --name x --name y", "option --name is given twice"},
+        {"labels l.txt --name x --out o", "option --name is not one of czhpc labels"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool ok = parse(cases[i][0]) == CZ_ERR_USAGE && strstr(cz_error_message(), cases[i][1]);
@@ -193,6 +213,9 @@ static void check_help(void)
                                          "--text-model DIR",
                                          "--out FILE.h5",
                                          "czhpc labels FILE.txt",
+                                         "czhpc study FILE.log",
+                                         "--name STUDY",
+                                         "--trials N",
                                          "--train-model",
                                          "--search-hparams",
                                          "--experiment N",
@@ -231,6 +254,7 @@ int main(void)
 {
     check_good();
     check_labels_tool();
+    check_study_tool();
     check_resume();
     check_bad();
     check_help();

@@ -35,4 +35,11 @@ cz_status cz_job_describe(const cz_config *config, const cz_comm *comm);
 cz_status cz_job_labels(const char *file, const char *out, const cz_config *config,
                         const cz_comm *comm);
 
+/* Prints `trials` trials of a study best first and the importance of its parameters, and draws
+ * figures into the folder `out`: the tool `study`. name NULL: the only study of the file; out NULL:
+ * FILE without .log, and "-figures". CZ_ERR_INPUT: no journal, or no such study; CZ_ERR_IO.
+ * Collective; rank 0 does it. */
+cz_status cz_job_study(const char *file, const char *name, const char *out, int trials,
+                       const cz_comm *comm);
+
 #endif

@@ -3,6 +3,7 @@
 #define CZ_REPORT_H
 
 #include "czhpc/results.h"
+#include "czhpc/study.h"
 
 /* A bar on a terminal, a line per epoch elsewhere and in the log. */
 typedef struct cz_progress_bar cz_progress_bar;
@@ -84,5 +85,12 @@ cz_status cz_experiments_write(const char *folder, const cz_config *list);
  * CZ_ERR_MEMORY. */
 cz_status cz_figures_draw(const char *folder, const cz_cells *cells, const cz_results *results,
                           const cz_attention *attention, bool *drawn);
+
+/* Of a study: prints on `out` what it is, at most `most` trials best first and the importance of
+ * its parameters; writes FOLDER/trials.csv and draws FOLDER/NAME.{png,pdf}:
+ *   optimisation_history, slices, parallel_coordinates, importance
+ * as far as it has values for them, with script and data as above. CZ_ERR_IO, CZ_ERR_MEMORY. */
+cz_status cz_study_show(FILE *out, const char *folder, const cz_trials *trials, const char *name,
+                        int most);
 
 #endif

@@ -17,6 +17,7 @@ typedef enum cz_purpose {
     CZ_RNG_SYNTHETIC,   /* synthetic cells and their generator */
     CZ_RNG_SKETCH,      /* test matrix of the randomised SVD */
     CZ_RNG_SEARCH,      /* a trial's values; cell = its number */
+    CZ_RNG_FOREST,      /* bootstrap and ties of a regression tree; cell = its number */
     CZ_RNG_DROPOUT = 16 /* + the dropout site, see model */
 } cz_purpose;
 

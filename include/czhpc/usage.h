@@ -11,7 +11,8 @@ typedef enum cz_action {
     CZ_ACTION_PRINT_CONFIG,
     CZ_ACTION_DESCRIBE,
     CZ_ACTION_WRITE_SYNTHETIC,
-    CZ_ACTION_LABELS, /* the tool of that name */
+    CZ_ACTION_LABELS, /* the tools of these names */
+    CZ_ACTION_STUDY,
     CZ_ACTION_HELP,
     CZ_ACTION_HELP_CONFIG,
     CZ_ACTION_VERSION
@@ -25,8 +26,10 @@ enum { CZ_OVERRIDES_MAX = 128 };
 typedef struct cz_usage {
     cz_action action;
     const char *config; /* NULL for tools and the actions from CZ_ACTION_HELP on */
-    const char *labels; /* of the tool: the file of labels, and the table to write */
+    const char *file;   /* of a tool: what it reads, and what it writes */
     const char *out;
+    const char *study; /* of the tool `study`: its name, NULL: the only one */
+    int trials;        /* to print */
     cz_override overrides[CZ_OVERRIDES_MAX];
     int override_count;
     bool search, train; /* --search-hparams, --train-model */
@@ -39,7 +42,7 @@ typedef struct cz_usage {
 } cz_usage;
 
 /* Reads a command line; the same on every rank, prints nothing. --help, --help-config and
- * --version end the reading. Where the first word is `labels` it is the tool of that name. After
+ * --version end the reading. A first word `labels` or `study` is the tool of that name. After
  * --resume a word is its PATH unless it ends in .yaml or .yml, which is then the CONFIG. Local.
  * CZ_ERR_USAGE. */
 cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv);

@@ -21,14 +21,34 @@ typedef enum meaning {
     EXPERIMENT,
     SEARCH,
     TRAIN,
+    STUDY_NAME,
+    TRIALS,
     NOT_YET
 } meaning;
 
-typedef enum belongs { TO_JOBS, TO_LABELS, TO_BOTH } belongs;
+/* What an option belongs to: jobs, or tools that a first word names. */
+enum { TO_JOBS = 1, TO_LABELS = 2, TO_STUDY = 4, TO_ALL = 7 };
+
+typedef struct tool {
+    const char *word; /* NULL: no tool but a job */
+    int bit;
+    cz_action action;
+    const char *reads, *usage; /* its only word, and how --help calls all of it */
+    bool writes;               /* --out is needed */
+} tool;
+
+static const tool tools[] = {
+    {NULL, TO_JOBS, CZ_ACTION_TRAIN, "CONFIG", "CONFIG [OPTION]...", false},
+    {"labels", TO_LABELS, CZ_ACTION_LABELS, "file of labels",
+     "FILE.txt --text-model DIR --out FILE.h5", true},
+    {"study", TO_STUDY, CZ_ACTION_STUDY, "journal of a study",
+     "FILE.log [--name STUDY] [--out DIR] [--trials N]", false},
+};
+enum { TOOLS = (int)(sizeof tools / sizeof *tools) };
 
 typedef struct option {
     const char *name;
-    belongs belongs;
+    int belongs; /* TO_... */
     takes takes;
     const char *value; /* as --help calls it */
     meaning meaning;
@@ -37,7 +57,7 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"--set", TO_BOTH, VALUE, "KEY=VALUE", SET, 0,
+    {"--set", TO_JOBS | TO_LABELS, VALUE, "KEY=VALUE", SET, 0,
      "give a key of the configuration another value; may\nbe repeated, the last one counts"},
     {"--results", TO_JOBS, VALUE, "DIR", RESULTS, 0, "folder for the folders of runs (results)"},
     {"--name", TO_JOBS, VALUE, "NAME", NAME, 0,
@@ -45,7 +65,7 @@ static const option options[] = {
     {"--resume", TO_JOBS, MAYBE_VALUE, "[auto|PATH]", RESUME, 0,
      "go on where the run stopped, or start if it is new;\n"
      "PATH: from that checkpoint of the same run instead"},
-    {"--text-model", TO_BOTH, VALUE, "DIR", TEXT_MODEL, 0,
+    {"--text-model", TO_JOBS | TO_LABELS, VALUE, "DIR", TEXT_MODEL, 0,
      "make label vectors by the BERT in DIR (text.model)"},
     {"--disable-text-modality", TO_JOBS, NOTHING, NULL, WITHOUT_TEXT, 0,
      "expression alone (model.text=false)"},
@@ -67,11 +87,14 @@ static const option options[] = {
     {"--write-synthetic", TO_JOBS, VALUE, "FILE.h5ad", AN_ACTION, CZ_ACTION_WRITE_SYNTHETIC,
      "write the synthetic cells as AnnData; stop"},
     {"--out", TO_LABELS, VALUE, "FILE.h5", OUT, 0, "the table to write"},
-    {"--help", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, "print this"},
-    {"--help-config", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP_CONFIG,
+    {"--name", TO_STUDY, VALUE, "STUDY", STUDY_NAME, 0, "which study (the only one of the file)"},
+    {"--out", TO_STUDY, VALUE, "DIR", OUT, 0, "folder for the figures (FILE-figures)"},
+    {"--trials", TO_STUDY, VALUE, "N", TRIALS, 0, "trials to print, best first (20)"},
+    {"--help", TO_ALL, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, "print this"},
+    {"--help-config", TO_ALL, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP_CONFIG,
      "print every key of a configuration"},
-    {"--version", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_VERSION, "print the version"},
-    {"-h", TO_BOTH, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, NULL},
+    {"--version", TO_ALL, NOTHING, NULL, AN_ACTION, CZ_ACTION_VERSION, "print the version"},
+    {"-h", TO_ALL, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, NULL},
     {"--pretrain-resampler", TO_JOBS, NOTHING, NULL, NOT_YET, 0, NULL},
 };
 enum { OPTIONS = (int)(sizeof options / sizeof *options) };
@@ -80,24 +103,32 @@ typedef struct reader {
     cz_usage *usage;
     int argc, at; /* the argument being read */
     char **argv;
-    belongs tool; /* TO_JOBS: none */
+    const tool *tool;
     bool given[OPTIONS];
 } reader;
 
 /* The option of an argument "--name" or "--name=value", *value behind the '=', else NULL. */
-static cz_status find_option(const option **found, const char **value, const char *argument)
+static cz_status find_option(const option **found, const char **value, const char *argument,
+                             const tool *of)
 {
     const char *names[OPTIONS];
     char name[CZ_NAME_MAX];
     const char *equals = strchr(argument, '=');
     int length = equals ? (int)(equals - argument) : (int)strlen(argument);
+    bool elsewhere = false;
     snprintf(name, sizeof name, "%.*s", length, argument);
     *value = equals ? equals + 1 : NULL;
     for (int i = 0; i < OPTIONS; i++) {
         names[i] = options[i].name;
         *found = &options[i];
-        if (strcmp(name, names[i]) == 0) return CZ_OK;
+        if (strcmp(name, names[i]) != 0) continue;
+        if (options[i].belongs & of->bit) return CZ_OK;
+        elsewhere = true;
     }
+    if (elsewhere && of->word)
+        return cz_fail(CZ_ERR_USAGE, "option %s is not one of czhpc %s", name, of->word);
+    if (elsewhere)
+        return cz_fail(CZ_ERR_USAGE, "option %s is for a tool only: --help tells of which", name);
     const char *nearest = cz_text_nearest(name, names, OPTIONS);
     return cz_fail(CZ_ERR_USAGE, "option %s is unknown%s%s%s", name,
                    nearest ? ", did you mean " : "", nearest ? nearest : "",
@@ -177,16 +208,15 @@ static cz_status set_resume(cz_usage *usage, const char *value)
                    strlen(value), sizeof usage->resume_from - 1);
 }
 
-static cz_status set_experiment(cz_usage *usage, const char *value)
+/* A whole number from 0. */
+static cz_status set_number(int *to, const option *o, const char *value, const char *hint)
 {
     char *end;
     long number = strtol(value, &end, 10);
     if (*end || end == value || number < 0 || number > INT_MAX)
-        return cz_fail(CZ_ERR_USAGE,
-                       "option --experiment needs a number from 0, found '%s': --check-config "
-                       "lists them",
-                       value);
-    usage->experiment = (int)number;
+        return cz_fail(CZ_ERR_USAGE, "option %s needs a number from 0, found '%s'%s", o->name,
+                       value, hint);
+    *to = (int)number;
     return CZ_OK;
 }
 
@@ -195,14 +225,11 @@ static cz_status read_option(reader *r)
     cz_usage *usage = r->usage;
     const option *o;
     const char *value;
-    CZ_TRY(find_option(&o, &value, r->argv[r->at]));
+    CZ_TRY(find_option(&o, &value, r->argv[r->at], r->tool));
     CZ_TRY(take_value(r, o, &value));
     if (r->given[o - options] && o->meaning != SET)
         return cz_fail(CZ_ERR_USAGE, "option %s is given twice", o->name);
     r->given[o - options] = true;
-    if (o->belongs != TO_BOTH && o->belongs != r->tool)
-        return cz_fail(CZ_ERR_USAGE, "option %s is %s", o->name,
-                       r->tool == TO_LABELS ? "not one of czhpc labels" : "for czhpc labels only");
     switch (o->meaning) {
     case AN_ACTION:
         return set_action(usage, o, value);
@@ -222,7 +249,12 @@ static cz_status read_option(reader *r)
     case WITHOUT_TEXT:
         return add_override(usage, "model.text=false");
     case EXPERIMENT:
-        return set_experiment(usage, value);
+        return set_number(&usage->experiment, o, value, ": --check-config lists them");
+    case STUDY_NAME:
+        usage->study = value;
+        return CZ_OK;
+    case TRIALS:
+        return set_number(&usage->trials, o, value, "");
     case SEARCH:
         usage->search = true;
         return CZ_OK;
@@ -235,34 +267,33 @@ static cz_status read_option(reader *r)
     return cz_fail(CZ_ERR_USAGE, "option %s is not implemented in czhpc " CZ_VERSION, o->name);
 }
 
+/* The CONFIG of a job, the file of a tool. */
 static cz_status read_word(reader *r)
 {
-    const char *word = r->argv[r->at];
-    if (r->tool == TO_LABELS) {
-        if (!*word || r->usage->labels)
-            return cz_fail(CZ_ERR_USAGE, "czhpc labels reads one file of labels, found '%s' too",
-                           word);
-        r->usage->labels = word;
-        return CZ_OK;
-    }
+    const char *word = r->argv[r->at], *name = r->tool->word;
+    const char **to = name ? &r->usage->file : &r->usage->config;
+    if (name && (!*word || *to))
+        return cz_fail(CZ_ERR_USAGE, "czhpc %s reads one %s, found '%s' too", name, r->tool->reads,
+                       word);
     if (!*word) return cz_fail(CZ_ERR_USAGE, "the name of the CONFIG is empty");
-    if (r->usage->config)
-        return cz_fail(CZ_ERR_USAGE, "two configurations, %s and %s: a job has one",
-                       r->usage->config, word);
-    r->usage->config = word;
+    if (*to)
+        return cz_fail(CZ_ERR_USAGE, "two configurations, %s and %s: a job has one", *to, word);
+    *to = word;
     return CZ_OK;
 }
 
-/* What a command line lacks. */
-static cz_status check_whole(const reader *r)
+static cz_status check_tool(const reader *r)
 {
-    const cz_usage *usage = r->usage;
-    if (r->tool == TO_LABELS && (!usage->labels || !usage->out))
-        return cz_fail(CZ_ERR_USAGE,
-                       "czhpc labels needs %s: czhpc labels FILE.txt --text-model "
-                       "DIR --out FILE.h5",
-                       usage->labels ? "--out" : "a file of labels");
-    if (r->tool == TO_LABELS) return CZ_OK;
+    const tool *of = r->tool;
+    if (r->usage->file && (r->usage->out || !of->writes)) return CZ_OK;
+    return cz_fail(CZ_ERR_USAGE, "czhpc %s needs %s%s: czhpc %s %s", of->word,
+                   r->usage->file ? "--out" : "a ", r->usage->file ? "" : of->reads, of->word,
+                   of->usage);
+}
+
+/* What a job's command line lacks. */
+static cz_status check_job(const cz_usage *usage)
+{
     if (!usage->config)
         return cz_fail(CZ_ERR_USAGE,
                        "no configuration: czhpc configs/demo.yaml shows what it does, "
@@ -277,19 +308,18 @@ static cz_status check_whole(const reader *r)
 
 cz_status cz_usage_parse(cz_usage *usage, int argc, char **argv)
 {
-    *usage = (cz_usage){.experiment = -1};
-    reader r = {.usage = usage, .argc = argc, .at = 1, .argv = argv};
-    if (argc > 1 && strcmp(argv[1], "labels") == 0) {
-        r.tool = TO_LABELS;
-        r.at = 2;
-        usage->action = CZ_ACTION_LABELS;
-    }
+    *usage = (cz_usage){.experiment = -1, .trials = 20};
+    reader r = {.usage = usage, .argc = argc, .at = 1, .argv = argv, .tool = tools};
+    for (int i = 1; i < TOOLS && argc > 1; i++)
+        if (strcmp(argv[1], tools[i].word) == 0) r.tool = &tools[i];
+    r.at += r.tool->word != NULL;
+    usage->action = r.tool->action;
     for (; r.at < argc; r.at++) {
         if (argv[r.at][0] == '-' && argv[r.at][1]) CZ_TRY(read_option(&r));
         else CZ_TRY(read_word(&r));
         if (usage->action >= CZ_ACTION_HELP) return CZ_OK;
     }
-    return check_whole(&r);
+    return r.tool->word ? check_tool(&r) : check_job(usage);
 }
 
 /* Name and value on the left, lines of help on the right; below where the left is wide. */
@@ -308,26 +338,30 @@ static void print_option(const option *o, FILE *out)
     }
 }
 
-static void print_options(bool of_labels, FILE *out)
+/* The options of a job, those it shares with tools among them, or those of a tool alone. */
+static void print_options(const tool *of, FILE *out)
 {
+    if (of->word) fprintf(out, "\nOptions of %s:\n", of->word);
+    else fputs("Options:\n", out);
     for (int i = 0; i < OPTIONS; i++)
-        if (options[i].help && (options[i].belongs == TO_LABELS) == of_labels)
+        if (options[i].help &&
+            (options[i].belongs & TO_JOBS ? TO_JOBS : options[i].belongs) == of->bit)
             print_option(&options[i], out);
 }
 
 void cz_usage_help(FILE *out)
 {
     fputs("Usage: czhpc CONFIG [OPTION]...\n"
-          "       mpirun -np RANKS czhpc CONFIG [OPTION]...\n"
-          "       czhpc labels FILE.txt --text-model DIR --out FILE.h5 [--set KEY=VALUE]...\n\n"
-          "Trains and tests the model that a configuration (a YAML file) describes.\n"
-          "`labels` makes a table of vectors (text.table) for the labels that stand in a\n"
-          "file, one a line.\n\n"
-          "Options:\n",
+          "       mpirun -np RANKS czhpc CONFIG [OPTION]...\n",
           out);
-    print_options(false, out);
-    fputs("\nOptions of labels:\n", out);
-    print_options(true, out);
+    for (int i = 1; i < TOOLS; i++)
+        fprintf(out, "       czhpc %s %s\n", tools[i].word, tools[i].usage);
+    fputs("\nTrains and tests the model that a configuration (a YAML file) describes.\n"
+          "`labels` makes a table of vectors (text.table) for the labels that stand in a\n"
+          "file, one a line; --set counts there too. `study` shows the trials of a search\n"
+          "(any Optuna journal), the importance of its parameters, and figures of both.\n\n",
+          out);
+    for (int i = 0; i < TOOLS; i++) print_options(&tools[i], out);
     fputs("\nResults are in DIR/NAME, and figures of them in DIR/NAME/figures.\n"
           "SIGTERM and SIGUSR1 save the state and stop.\n\n"
           "Exit codes:\n"
@@ -345,7 +379,8 @@ void cz_usage_help(FILE *out)
           "  mpirun -np 2 czhpc configs/counts.yaml --set data.h5ad=cells.h5ad\n"
           "  mpirun -np 2 czhpc configs/base.yaml --search-hparams --train-model\n"
           "  czhpc configs/base.yaml --set data.adversary_keys=[] --print-config\n"
-          "  czhpc labels names.txt --text-model biobert --out names.h5\n",
+          "  czhpc labels names.txt --text-model biobert --out names.h5\n"
+          "  czhpc study results/base/study.log\n",
           out);
 }
 
