@@ -65,15 +65,15 @@ static cz_status take_all(cz_config *config, const char *path, const char *text,
     json_t *best = json_object_get(root, "best_params"), *value;
     cz_status status = CZ_OK;
     const char *name;
-    if (!json_is_object(best) || !json_object_size(best))
+    if (!json_object_size(best))
         status =
             cz_fail(CZ_ERR_INPUT, "%s: expected an object best_params that is not empty, found %s",
                     path, cz_json_kind(best));
-    else json_object_foreach(best, name, value)
-        {
-            status = take_value(config, path, name, value);
-            if (status) break;
-        }
+    json_object_foreach(best, name, value)
+    {
+        status = take_value(config, path, name, value);
+        if (status) break;
+    }
     json_decref(root);
     return status;
 }

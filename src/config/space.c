@@ -105,7 +105,7 @@ static bool set_value(cz_config *config, const cz_dimension *d, double x,
     if (d->kind == CZ_CATEGORICAL) {
         const char *choice = d->choice[(int)x];
         bool quoted = choice[0] == '"';
-        snprintf(word, sizeof word, "%.*s", (int)(strlen(choice) - 2 * quoted), choice + quoted);
+        snprintf(word, sizeof word, "%.*s", (int)strlen(choice) - 2 * quoted, choice + quoted);
     } else if (d->kind == CZ_INTEGER) snprintf(word, sizeof word, "%.0f", x);
     else cz_text_number(word, x);
     cz_value value = {.text = word, .length = strlen(word)};

@@ -213,7 +213,7 @@ static cz_status take_candidates(search *s)
         s->chosen[c] = (search_found){
             .value = t->value, .trial = t->number, .confirm_mean = NAN, .confirm_sd = NAN};
         (void)search_point(s->chosen[c].x, &s->space, trials, t);
-        memcpy(s->candidate + c * s->space.count, s->chosen[c].x,
+        memcpy(s->candidate + (size_t)c * (size_t)s->space.count, s->chosen[c].x,
                (size_t)s->space.count * sizeof *s->candidate);
     }
     free(order);
