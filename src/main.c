@@ -115,7 +115,7 @@ static cz_status act(const cz_config *config, const cz_config *list, const cz_us
     case CZ_ACTION_PRINT_CONFIG:
         return cz_comm_agree(comm, comm->rank ? CZ_OK : cz_config_print(config, stdout));
     case CZ_ACTION_DRY_RUN:
-        return cz_job_dry_run(config, comm);
+        return cz_job_dry_run(config, usage->search, comm);
     case CZ_ACTION_DESCRIBE:
         return cz_job_describe(config, comm);
     case CZ_ACTION_WRITE_SYNTHETIC:

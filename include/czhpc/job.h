@@ -24,8 +24,9 @@ typedef struct cz_job_options {
  * CZ_STOPPED when a signal stopped it with its state saved. Collective over `comm`. */
 cz_status cz_job_run(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
 
-/* Reads the shape of the data, prints parameters, memory a rank and steps. Collective. */
-cz_status cz_job_dry_run(const cz_config *config, const cz_comm *comm);
+/* Reads the shape of the data, prints parameters, memory a rank and steps; of a list or a search
+ * how many trainings. Collective. */
+cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *comm);
 
 /* Prints the model's layers, shapes, parameters and FLOPs. Collective. */
 cz_status cz_job_describe(const cz_config *config, const cz_comm *comm);

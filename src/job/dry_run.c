@@ -85,6 +85,24 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     print_memory(config, cells, model, count, ranks, threads);
 }
 
+/* What the steps above are done for, where there is more than one training. */
+static void print_items(const cz_config *config, bool search)
+{
+    int items = cz_config_items(config);
+    if (items)
+        printf("experiments      %d trainings such as this one, each with its own values: "
+               "--check-config lists them\n",
+               items);
+    if (!search) return;
+    printf("search           at most %d trials of %d epochs first, by groups of %d rank%s",
+           config->search.trials, config->search.epochs, config->search.ranks_per_trial,
+           config->search.ranks_per_trial == 1 ? "" : "s");
+    if (config->search.confirm)
+        printf("; then the best %d in full on %d new seed%s each", config->search.confirm,
+               config->search.confirm_seeds, config->search.confirm_seeds == 1 ? "" : "s");
+    putchar('\n');
+}
+
 static void print_text_model(const cz_bert_size *size)
 {
     const double mib = 1048576;
@@ -117,11 +135,13 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, int th
     return cz_comm_agree(comm, status);
 }
 
-cz_status cz_job_dry_run(const cz_config *config, const cz_comm *comm)
+cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *comm)
 {
     int threads;
     CZ_TRY(choose_threads(&threads, config, comm));
-    return with_shape(config, comm, threads, false);
+    CZ_TRY(with_shape(config, comm, threads, false));
+    if (comm->rank == 0) print_items(config, search);
+    return CZ_OK;
 }
 
 cz_status cz_job_describe(const cz_config *config, const cz_comm *comm)
