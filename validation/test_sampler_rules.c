@@ -280,7 +280,7 @@ static void check_ranges(void)
     double x[CZ_SPACE_MAX];
     json_t *attributes;
     int outside = 0, kept = 0;
-    narrow.dimension[0].low = 1;
+    narrow.dimension[0].low = 0;
     for (int seed = 0; seed < 40; seed++) {
         sampling.seed = (uint64_t)seed;
         outside +=
