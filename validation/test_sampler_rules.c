@@ -269,6 +269,32 @@ static void check_attributes(void)
     history_drop(&trials);
 }
 
+/* The trials before were in another range: what they share is sampled there, and kept where it is
+ * inside the new range. */
+static void check_ranges(void)
+{
+    cz_space space = mixed_space();
+    cz_trials trials = a_study(&space, 12, 0, CZ_TRIAL_COMPLETE);
+    cz_space narrow = space;
+    cz_sampling sampling = cz_sampling_default();
+    double x[CZ_SPACE_MAX];
+    json_t *attributes;
+    int outside = 0, kept = 0;
+    narrow.dimension[0].low = 0;
+    for (int seed = 0; seed < 40; seed++) {
+        sampling.seed = (uint64_t)seed;
+        outside +=
+            cz_sample(x, &attributes, &sampling, &narrow, &trials, 12) || !all_hold(&narrow, x);
+        const char *text = json_string_value(json_object_get(attributes, "tpe:relative_params:0"));
+        json_t *values = json_loads(text ? text : "", 0, NULL);
+        kept += json_real_value(json_object_get(values, "d0")) == x[0];
+        json_decref(values);
+        json_decref(attributes);
+    }
+    check(!outside && kept > 0 && kept < 40, "another range: %d of 40 keep what all share", kept);
+    history_drop(&trials);
+}
+
 /* As many bytes as an attribute of Optuna's holds, and no more. */
 static void check_pieces(void)
 {
@@ -451,6 +477,7 @@ int main(void)
     check_states("12 running trials", 12, 1, CZ_TRIAL_RUNNING);
     check_states("130 trials", 130, 1, CZ_TRIAL_COMPLETE);
     check_attributes();
+    check_ranges();
     check_pieces();
     check_log_mass();
     check_quantiles();

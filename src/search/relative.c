@@ -71,13 +71,6 @@ json_t *relative_read(const json_t *attributes)
     return values;
 }
 
-/* As Python compares: 1 is 1.0. */
-static bool same_choice(const json_t *a, const json_t *b)
-{
-    if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
-    return json_equal(a, b);
-}
-
 double relative_value(const json_t *relative, const cz_dimension *dimension)
 {
     json_t *value = json_object_get(relative, dimension->name);
@@ -85,7 +78,7 @@ double relative_value(const json_t *relative, const cz_dimension *dimension)
         return json_is_number(value) ? json_number_value(value) : NAN;
     for (int i = 0; value && i < dimension->choices; i++) {
         json_t *choice = choice_of(dimension, i);
-        bool same = same_choice(choice, value);
+        bool same = json_equal(choice, value);
         json_decref(choice);
         if (same) return i;
     }
