@@ -115,10 +115,14 @@ mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
 	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 CZHPC_MUTANTS=3000 \
 	    mpirun -np 1 $< 2>$(BUILD)/mutants.log
 
-install: all ## copy czhpc, its configs and its label table under PREFIX
+VERSION = $(shell sed -n 's/^.define CZ_VERSION "\(.*\)"/\1/p' include/czhpc/version.h)
+install: all ## copy czhpc, its configs, batch scripts and a modulefile under PREFIX
 	install -D -m 755 $(BUILD)/czhpc $(DESTDIR)$(PREFIX)/bin/czhpc
 	install -d $(DESTDIR)$(PREFIX)/share/czhpc/configs
 	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/czhpc/configs
+	install -d $(DESTDIR)$(PREFIX)/share/czhpc/jobs
+	install -m 644 jobs/* $(DESTDIR)$(PREFIX)/share/czhpc/jobs
+	install -D -m 644 tools/packaging/modulefile $(DESTDIR)$(PREFIX)/share/modulefiles/czhpc/$(VERSION)
 
 clean: ## remove what was built
 	rm -rf build czhpc
