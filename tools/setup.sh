@@ -175,7 +175,7 @@ python_packages() { # the import names that are missing
 install_python() {
     local name want=(torch numpy h5py tokenizers transformers) lacks other=()
     if [ -n "$validate" ]; then
-        want+=(scipy pandas anndata scanpy sklearn yaml safetensors)
+        want+=(scipy pandas anndata scanpy sklearn yaml safetensors optuna)
     fi
     mapfile -t lacks < <(python_packages "${want[@]}")
     [ ${#lacks[@]} -gt 0 ] || return
@@ -192,6 +192,7 @@ install_python() {
         torch) install_torch || exit 1 ;;
         sklearn) other+=(scikit-learn) ;;
         yaml) other+=(pyyaml) ;;
+        optuna) other+=(optuna==5.0.0) ;; # whose sampling is czhpc's
         tokenizers) other+=(tokenizers==0.23.3) ;; # the tables of src/data/unicode_tables.c
         *) other+=("$name") ;;
         esac

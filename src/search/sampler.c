@@ -2,6 +2,7 @@
 
 #include "draw.h"
 #include "grid.h"
+#include "tpe.h"
 
 cz_sampling cz_sampling_default(void)
 {
@@ -21,7 +22,6 @@ static void sample_random(double *x, const cz_space *space, cz_rng *rng)
 cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
                     const cz_space *space, const cz_trials *trials, int number)
 {
-    (void)trials;
     cz_rng rng = cz_rng_open(sampling->seed, (uint32_t)number, 0, CZ_RNG_SEARCH, 0);
     *attributes = NULL;
     if (sampling->candidates < 1 || sampling->grid < 1)
@@ -32,6 +32,9 @@ cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
         grid_point(x, sampling->grid, space, number);
         return CZ_OK;
     case CZ_SAMPLE_TPE:
+        if (tpe_ready(sampling, trials))
+            return tpe_sample(x, attributes, sampling, space, trials, number, &rng);
+        break;
     case CZ_SAMPLE_RANDOM:
         break;
     }
