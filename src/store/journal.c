@@ -40,6 +40,7 @@ static cz_status open_journal(const cz_journal *journal, int flags, int *fd, int
 {
     struct stat status;
     cz_status failure = flags == O_RDONLY ? CZ_ERR_INPUT : CZ_ERR_IO;
+    *size = 0;
     *fd = open(journal->path, flags | O_CLOEXEC);
     if (*fd < 0 || fstat(*fd, &status)) {
         int failed = errno;

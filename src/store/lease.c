@@ -124,6 +124,7 @@ static void *beat_on(void *context)
     cz_study *study = context;
     cz_replay replay;
     cz_status status = cz_replay_open(&replay, study->journal.path, study->name);
+    replay.timeless = true;
     pthread_mutex_lock(&study->pen);
     while (!study->closing && !status) {
         wait_for_quarter(study);

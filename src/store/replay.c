@@ -74,7 +74,8 @@ cz_status cz_replay_forget_trials(cz_replay *replay)
 cz_status cz_replay_rewind(cz_replay *replay)
 {
     free_studies(replay);
-    cz_replay fresh = {.path = replay->path, .want = replay->want, .target = -1};
+    cz_replay fresh = {
+        .path = replay->path, .want = replay->want, .timeless = replay->timeless, .target = -1};
     fresh.trials = replay->trials;
     *replay = fresh;
     return cz_replay_forget_trials(replay);

@@ -29,6 +29,7 @@ typedef struct cz_replay_study {
 typedef struct cz_replay {
     const char *path; /* for messages; the caller's */
     char *want;       /* the study that is read, NULL: none, but studies are listed */
+    bool timeless;    /* the caller needs no times: they stay NAN */
     int studies, study_room;
     cz_replay_study *study; /* (studies) by id */
     int target;             /* id of the study that is read, -1: not there */

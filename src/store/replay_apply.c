@@ -47,7 +47,8 @@ static cz_status get_time(const cz_replay *replay, const json_t *op, const char 
 {
     const json_t *found = json_object_get(op, key);
     *seconds = NAN;
-    if (!found || json_is_null(found) || cz_replay_time(found, seconds)) return CZ_OK;
+    if (replay->timeless || !found || json_is_null(found)) return CZ_OK;
+    if (cz_replay_time(found, seconds)) return CZ_OK;
     return cz_replay_fail(replay, "%s is no time", key);
 }
 
@@ -264,10 +265,10 @@ static cz_status op_step(cz_replay *replay, const json_t *op)
 static cz_status get_value(const cz_replay *replay, const json_t *op, double *value)
 {
     const json_t *values = json_object_get(op, "values"), *one = json_object_get(op, "value");
+    *value = NAN;
     if (json_array_size(values) == 1) one = json_array_get(values, 0);
     else if (values && !json_is_null(values))
         return cz_replay_fail(replay, "values are not a list of one number");
-    *value = NAN;
     if (!one || json_is_null(one) || cz_replay_number(one, value)) return CZ_OK;
     return cz_replay_fail(replay, "its value is no number");
 }

@@ -74,7 +74,7 @@ static void copy_number(rewriting *r)
     while (at < r->end && *at >= '0' && *at <= '9') at++;
     size_t digits = (size_t)(at - r->at);
     bool whole = at == r->end || !strchr(".eE", *at);
-    if (digits > REAL && whole && r->out[-1] != '-') {
+    if (digits > REAL && whole) {
         replace(r, digits, "1e300");
         return;
     }
