@@ -1,6 +1,6 @@
 """Optuna's journal of a study with hard names, and the importance of parameters by Optuna.
 
-    make_importance.py FOLDER              writes study.log
+    make_importance.py FOLDER              writes search/hard_names.log
     make_importance.py FOLDER --compare    reads the file there again, and compares what `czhpc study`
                                            says of studies made up anew with Optuna's fANOVA
 
@@ -150,12 +150,12 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    path = arguments.folder / "study.log"
+    path = arguments.folder / "search" / "hard_names.log"
     if not arguments.compare:
         write_journal(path)
         return 0
     same = same_journal(path)
-    print(f"{'ok  ' if same else 'FAIL'} study.log: what Optuna writes")
+    print(f"{'ok  ' if same else 'FAIL'} hard_names.log: what Optuna writes")
     good = [compare(f, n, seed) for seed, f in enumerate((additive, mixed, in_log)) for n in (60, 200)]
     return 0 if same and all(good) else 1
 
