@@ -31,9 +31,10 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/test_*.c))
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
+PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench validate mutants fuzz fuzzers install clean help FORCE
+.PHONY: all check demo figures lint bench validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -68,7 +69,7 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
 
-check: czhpc $(TESTS) $(MPI_TESTS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
+check: czhpc $(TESTS) $(MPI_TESTS) $(PLAYERS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
 	@CZHPC=$(BUILD)/czhpc BUILD=$(BUILD) ONLY='$(ONLY)' validation/run_checks.sh $(TESTS) -- $(MPI_TESTS) -- $(SCRIPTS)
 
 demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
@@ -104,8 +105,11 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
-validate: czhpc $(TESTS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
+validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh
+
+slurm-check: czhpc ## the scripts of jobs/ under a SLURM of two emulated nodes (needs root, tools/setup.sh --slurm); ONLY=
+	@CZHPC=$(BUILD)/czhpc validation/slurm/check.sh $(ONLY)
 
 mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
 	@OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 CZHPC_MUTANTS=3000 \
@@ -120,6 +124,6 @@ clean: ## remove what was built
 	rm -rf build czhpc
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
--include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d) $(FUZZERS:=.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(TESTS:=.d) $(MPI_TESTS:=.d) $(PLAYERS:=.d) $(FUZZERS:=.d)

@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
 # Installs what czhpc is built from, and says what it did; a second run finds nothing to do.
-#   tools/setup.sh [--lint] [--bench] [--validate] [--fuzz]
+#   tools/setup.sh [--lint] [--bench] [--validate] [--fuzz] [--slurm]
 #     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS, LAPACKE, gnuplot
 #     --lint       and what `make lint` runs
 #     --bench      and .venv/ with PyTorch and transformers, for `make bench`
 #     --validate   and .venv/ with PyTorch and the other oracles, for `make validate`
 #     --fuzz       and clang with libFuzzer, for `make fuzz`
+#     --slurm      and SLURM, for `make slurm-check`
 # Only Debian's packages are installed, and only where a probe finds their content missing; on
 # another system, or without root, it names what is missing. Exit status: 0 all there, 1 not.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-lint='' bench='' validate='' fuzz=''
+lint='' bench='' validate='' fuzz='' slurm=''
 for option in "$@"; do
     case $option in
     --lint) lint=yes ;;
     --bench) bench=yes ;;
     --validate) validate=yes ;;
     --fuzz) fuzz=yes ;;
+    --slurm) slurm=yes ;;
     -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
-    *) echo "setup: unknown option '$option'; one of --lint --bench --validate --fuzz" >&2; exit 2 ;;
+    *) echo "setup: unknown option '$option'; one of --lint --bench --validate --fuzz --slurm" >&2; exit 2 ;;
     esac
 done
 
@@ -93,6 +95,11 @@ look() {
     if [ -n "$fuzz" ]; then
         need clang 'clang in PATH' command -v clang
         need "libclang-rt-$(clang_version)-dev" "clang's libFuzzer and sanitizers" libfuzzer
+    fi
+    if [ -n "$slurm" ]; then
+        need slurm-wlm 'slurmctld and slurmd, 22.05 or later, with PMIx' command -v slurmd
+        need munge 'munged in PATH' command -v munged
+        need iproute2 'ip in PATH' command -v ip
     fi
     if [ -n "$bench$validate" ]; then
         need python3-venv 'Python 3.10 or later with venv and pip' venv_module
@@ -175,7 +182,7 @@ python_packages() { # the import names that are missing
 install_python() {
     local name want=(torch numpy h5py tokenizers transformers) lacks other=()
     if [ -n "$validate" ]; then
-        want+=(scipy pandas anndata scanpy sklearn yaml safetensors)
+        want+=(scipy pandas anndata scanpy sklearn yaml safetensors optuna)
     fi
     mapfile -t lacks < <(python_packages "${want[@]}")
     [ ${#lacks[@]} -gt 0 ] || return
@@ -192,6 +199,7 @@ install_python() {
         torch) install_torch || exit 1 ;;
         sklearn) other+=(scikit-learn) ;;
         yaml) other+=(pyyaml) ;;
+        optuna) other+=(optuna==5.0.0) ;; # whose sampling is czhpc's
         tokenizers) other+=(tokenizers==0.23.3) ;; # the tables of src/data/unicode_tables.c
         *) other+=("$name") ;;
         esac

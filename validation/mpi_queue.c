@@ -5,7 +5,6 @@
 #include "czhpc/rng.h"
 
 #include <time.h>
-#include <unistd.h>
 
 enum { ITEMS = 40, MAX_EPOCHS = 6, NOBODY = -1 };
 
@@ -103,8 +102,6 @@ typedef struct fake_work {
     int fail_epoch;          /* ... in this epoch */
     int signal_rank;         /* gets a signal in its second epoch, NOBODY */
     int deaf_group;          /* neither reports nor serves for a while, NOBODY */
-    double step_seconds;     /* without serving */
-    int64_t last;            /* item */
     int items, epochs, left; /* worked on; left by order */
     bool bytes_differ, verdicts_differ;
     double longest_report; /* seconds */
@@ -112,8 +109,7 @@ typedef struct fake_work {
 
 static fake_work plain_work(void)
 {
-    return (fake_work){
-        .fail_group = NOBODY, .signal_rank = NOBODY, .deaf_group = NOBODY, .step_seconds = 5e-4};
+    return (fake_work){.fail_group = NOBODY, .signal_rank = NOBODY, .deaf_group = NOBODY};
 }
 
 static void rest(double seconds)
@@ -126,11 +122,11 @@ static void rest(double seconds)
 static int epochs_of(int64_t item) { return 1 + (int)(item * 5 % MAX_EPOCHS); }
 
 /* An epoch of 3 to 12 ms in steps; true: to be left. */
-static bool train_epoch(fake_work *w, cz_queue *queue, int64_t item)
+static bool train_epoch(cz_queue *queue, int64_t item)
 {
     double until = MPI_Wtime() + 3e-3 * (double)(1 + item % 4);
     while (MPI_Wtime() < until && !*cz_queue_stop(queue)) {
-        rest(w->step_seconds);
+        rest(5e-4);
         cz_queue_serve(queue);
     }
     return *cz_queue_stop(queue) != 0;
@@ -171,7 +167,6 @@ static cz_status work(void *context, cz_queue *queue, const cz_item *item, const
     fake_work *w = context;
     int index = cz_queue_group_index(queue), epochs = epochs_of(item->id);
     w->items++;
-    w->last = item->id;
     w->bytes_differ |= !same_bytes(item) || group != cz_queue_group(queue);
     if (w->bad_item && item->id % w->bad_item == 0) {
         outcome->end = CZ_ITEM_FAILED;
@@ -183,7 +178,7 @@ static cz_status work(void *context, cz_queue *queue, const cz_item *item, const
     for (int epoch = 1; epoch <= epochs; epoch++) {
         w->epochs++;
         if (world->rank == w->signal_rank && w->epochs == 2) stop = 1;
-        if (group_leaves(group, train_epoch(w, queue, item->id))) return leave(w, outcome);
+        if (group_leaves(group, train_epoch(queue, item->id))) return leave(w, outcome);
         if (index == w->fail_group && w->epochs == w->fail_epoch) return meet_bad_system(group);
         bool cut;
         double begin = MPI_Wtime();
@@ -431,7 +426,7 @@ static void check_ranks(void)
     cz_queue_close(NULL);
 }
 
-/* Reports to a rank 0 that is deep in its own work. */
+/* How long serving takes where nobody asks. */
 static cz_status measure_serve(void *context, cz_queue *queue, const cz_item *item,
                                const cz_comm *group, cz_item_outcome *outcome)
 {

@@ -41,6 +41,13 @@ static void check_good(void)
           "a configuration alone trains");
     check(!parse("a.yaml --train-model") && usage.action == CZ_ACTION_TRAIN,
           "so does --train-model");
+    check(!parse("a.yaml --search-hparams") && usage.search && !usage.train && usage.experiment < 0,
+          "--search-hparams searches");
+    check(!parse("a.yaml --train-model --search-hparams --resume") && usage.search && usage.train &&
+              usage.resume,
+          "and trains too where both are asked for");
+    check(!parse("a.yaml --experiment 12") && usage.experiment == 12,
+          "--experiment has its number");
     static const char *const want[] = {"a=1", "run.results=out", "a=2=3", "run.name=n",
                                        "model.text=false"};
     check(!parse("--set a=1 --results out a.yaml --set=a=2=3 --name=n --disable-text-modality") &&
@@ -139,8 +146,12 @@ static void check_bad(void)
         {"a --dry-run --dry-run", "option --dry-run is given twice"},
         {"a --dry-run --describe", "option --describe cannot stand beside"},
         {"a --resume --dry-run", "--resume goes on with a run"},
-        {"a --search-hparams --resume=ck.h5", "a search takes --resume alone"},
-        {"a --experiment x", "option --experiment needs a number from 0, found 'x'"},
+        {"a --experiment", "option --experiment needs a value"},
+        {"a --experiment x", "needs a number from 0, found 'x'"},
+        {"a --experiment=-1", "needs a number from 0, found '-1'"},
+        {"a --experiment 99999999999", "needs a number from 0"},
+        {"a --experiment 3x", "needs a number from 0"},
+        {"a --search-hparams --resume x.h5", "a search takes --resume alone"},
         {"a --pretrain-resampler", "option --pretrain-resampler is not implemented"},
         {"labels", "czhpc labels needs a file of labels"},
         {"labels l.txt", "czhpc labels needs --out"},
@@ -205,8 +216,9 @@ static void check_help(void)
                                          "czhpc study FILE.log",
                                          "--name STUDY",
                                          "--trials N",
-                                         "--search-hparams",
                                          "--train-model",
+                                         "--search-hparams",
+                                         "--experiment N",
                                          "--write-synthetic FILE.h5ad",
                                          "--help ",
                                          "--help-config",

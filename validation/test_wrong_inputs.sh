@@ -36,7 +36,7 @@ expect 2 '--dry-rum' $small --dry-rum
 expect 2 '--set' $small --set
 expect 2 "train.lr" $small --set train.lr
 expect 2 'configs/demo.yaml' $small configs/demo.yaml
-expect 2 '--search-hparams' $small --search-hparams
+expect 2 '--pretrain-resampler' $small --pretrain-resampler
 
 kind=config
 expect 3 'no-such-file.yaml' no-such-file.yaml

@@ -56,5 +56,8 @@
 /* The same through the whole model: rounding of a loss of about 5 over 2 h, relative to gradients
  * from 1e-3 up. */
 #define TOL_MODEL_DIFFERENCE 1e-7
+/* Log ratios of densities against Optuna's: logarithms of sums of at most 131 kernels. Whole
+ * numbers of a range of 1e6 cost Optuna seven digits of a kernel's mass. */
+#define TOL_TPE 1e-9
 
 #endif

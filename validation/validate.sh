@@ -2,6 +2,7 @@
 # Compares the committed fixtures with their oracles, run anew (make validate):
 #   check_*.py                            what an oracle itself rests on
 #   make_*.py validation/fixtures --compare    each fixture, computed again
+#   race_search.py                        searches beside Optuna's
 #   the reference's own size, which is too large to commit
 #   the fuzz targets, 10 s each
 # Needs tools/setup.sh --validate. Ends with "N passed, N failed"; its exit status is the verdict.
@@ -49,6 +50,8 @@ if [ -n "${CZHPC_BERT:-}" ]; then
 else
     echo 'SKIP make_labels.py: its model is not here (tools/fetch_bert.sh)'
 fi
+
+run race_search.py tools/python.sh validation/race_search.py
 
 reference_size() {
     tools/python.sh validation/make_model.py "$work" --reference &&

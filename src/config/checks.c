@@ -141,13 +141,26 @@ static cz_status check_text(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+/* Names with '/' between them, none of them empty, "." or "..". */
+static bool is_folder_name(const char *name)
+{
+    for (;;) {
+        size_t length = strcspn(name, "/");
+        if (!length || strncmp(name, ".", length) == 0 || strncmp(name, "..", length) == 0)
+            return false;
+        if (!name[length]) return true;
+        name += length + 1;
+    }
+}
+
 static cz_status check_run(const checker *c, const cz_config *k)
 {
     const char *name = k->run.name;
-    if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+    if (!is_folder_name(name))
         REFUSE("run.name", "run.name",
-               "key 'run.name': expected the name of a folder without '/', found '%s'%s", name,
-               strchr(name, '/') ? ": run.results says where" : "");
+               "key 'run.name': expected the name of a folder, or of one in others (a/b), found "
+               "'%s': run.results says where",
+               name);
     if (strcmp(name, "label-cache") == 0)
         REFUSE("run.name", "run.name",
                "key 'run.name': label-cache is the folder of label vectors: give the run another "

@@ -50,10 +50,6 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
     for (int s = 0; s < x->sets; s++) CZ_TRY(cz_config_override(item, origin, x->set[s]));
     item->run.seed = which->seed;
     item->split.seed = which->split;
-    char blamed[96];
-    snprintf(blamed, sizeof blamed, "experiment '%s'", x->name);
-    memset(origin, 0, sizeof origin); /* a key of `set` is no override to blame */
-    CZ_TRY(cz_config_check(item, origin, blamed));
     size_t length = strlen(item->run.name);
     if ((size_t)snprintf(item->run.name + length, sizeof item->run.name - length, "/%s",
                          which->folder) >= sizeof item->run.name - length)
@@ -61,7 +57,10 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
                        "the name of the run with that of its experiment is longer "
                        "than %d bytes: give the run a shorter --name",
                        CZ_NAME_MAX - 1);
-    return CZ_OK;
+    char blamed[96];
+    snprintf(blamed, sizeof blamed, "experiment '%s'", x->name);
+    memset(origin, 0, sizeof origin); /* a key of `set` is no override to blame */
+    return cz_config_check(item, origin, blamed);
 }
 
 /* Keys that an experiment may not set: what the list itself says, or the job as a whole. */

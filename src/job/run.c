@@ -52,23 +52,24 @@ static void introduce(const run *r)
 static void tell_step(void *context, const cz_step_report *report)
 {
     const run *r = context;
-    cz_progress_step(r->bar, report);
+    if (r->comm->rank == 0) cz_progress_step(r->bar, report);
     if (r->place) cz_queue_serve(r->place->queue);
 }
 
 static void tell_epoch(void *context, const cz_epoch_report *report)
 {
-    cz_progress_epoch(((const run *)context)->bar, report);
+    const run *r = context;
+    if (r->comm->rank == 0) cz_progress_epoch(r->bar, report);
 }
 
 static cz_status train(run *r)
 {
     const char *adversary = r->stock->cells.adversaries ? r->stock->cells.adversary[0].name : NULL;
     CZ_TRY(cz_comm_agree(r->comm, cz_progress_open(&r->bar, adversary)));
-    cz_observer observer = {0};
-    if (r->comm->rank == 0) observer = (cz_observer){r, tell_step, tell_epoch, NULL};
+    const volatile sig_atomic_t *stop =
+        r->place ? cz_queue_stop(r->place->queue) : r->options->stop;
     CZ_TRY(open_trainer(&r->trainer, r->config, r->stock, &r->stock->cells, r->model, &r->folder,
-                        r->options->stop, observer));
+                        stop, (cz_observer){r, tell_step, tell_epoch, NULL}));
     if (r->options->resume) {
         bool found;
         const char *from = r->options->resume_from;

@@ -303,7 +303,6 @@ static cz_status open_search(search *s)
     CZ_TRY(choose_threads(&threads, config, s->comm));
     CZ_TRY(cz_queue_open(&s->queue, s->comm, config->search.ranks_per_trial, s->options->stop));
     s->worker = (search_worker){.config = config,
-                                .options = s->options,
                                 .stock = stock_of(cz_queue_group(s->queue), threads),
                                 .sharers = s->comm->node_size};
     cz_note("Search       %d trials of %d epochs by %d group%s of %d rank%s; study '%s' in %s",

@@ -35,7 +35,6 @@ cz_item_source search_items(search_source *source);
 /* What a group works with. */
 typedef struct search_worker {
     const cz_config *config;
-    const cz_job_options *options;
     search_phase phase;
     cz_space space;
     char folder[CZ_PATH_MAX + 160]; /* of a trial, without its number */

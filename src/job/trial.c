@@ -111,7 +111,7 @@ static cz_status train(trial *t)
     CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->dtype, t->worker->sharers,
                         s->comm));
     CZ_TRY(open_trainer(&t->trainer, t->config, s, &t->cells, t->model, &t->folder,
-                        t->worker->options->stop, (cz_observer){t, tell_step, NULL, judge}));
+                        cz_queue_stop(t->queue), (cz_observer){t, tell_step, NULL, judge}));
     if (t->item->taken) CZ_TRY(cz_trainer_resume(t->trainer, t->folder.checkpoints, &found));
     if (found)
         cz_note("Resumed      after %lld steps", (long long)cz_trainer_facts(t->trainer).steps);

@@ -70,8 +70,8 @@ static const option options[] = {
     {"--disable-text-modality", TO_JOBS, NOTHING, NULL, WITHOUT_TEXT, 0,
      "expression alone (model.text=false)"},
     {"--search-hparams", TO_JOBS, NOTHING, NULL, SEARCH, 0,
-     "search for hyperparameters (search.*), in the study\n"
-     "that is there if one is; best_hyperparameters.json"},
+     "search for hyperparameters (search.*) and write\n"
+     "best_hyperparameters.json; a study there is joined"},
     {"--train-model", TO_JOBS, NOTHING, NULL, TRAIN, 0,
      "train: the default; with --search-hparams, train with\nthe best then"},
     {"--experiment", TO_JOBS, VALUE, "N", EXPERIMENT, 0,

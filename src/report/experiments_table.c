@@ -247,25 +247,36 @@ static cz_status write_table(const char *folder, const char *name, const row *ro
 
 static cz_status write_tables(const char *folder, const row *rows, int n)
 {
-    int finished = 0;
-    for (int e = 0; e < n; e++) finished += rows[e].finished;
-    if (!finished) return CZ_OK;
     CZ_TRY(write_table(folder, "table.md", rows, n, write_markdown));
     CZ_TRY(write_table(folder, "table.csv", rows, n, write_csv));
-    CZ_TRY(write_table(folder, "table.tex", rows, n, write_tex));
-    cz_note("Table        %s/table.md, .csv and .tex", folder);
-    return CZ_OK;
+    return write_table(folder, "table.tex", rows, n, write_tex);
 }
 
-cz_status cz_experiments_write(const char *folder, const cz_config *list)
+/* Writes what there is, unless there are as many finished runs as before. */
+static cz_status write_news(int *finished, const char *folder, const cz_config *list)
 {
+    int before = *finished;
     row *rows = cz_alloc((size_t)list->experiments, sizeof *rows, "the table");
     cz_status status = rows ? read_rows(rows, folder, list) : CZ_ERR_MEMORY;
-    if (!status) status = write_tables(folder, rows, list->experiments);
+    *finished = 0;
+    for (int e = 0; e < list->experiments && !status; e++) *finished += rows[e].finished;
+    if (!status && *finished != before) status = write_tables(folder, rows, list->experiments);
     for (int e = 0; rows && e < list->experiments; e++) {
         free(rows[e].run);
         free(rows[e].has);
     }
     free(rows);
     return status;
+}
+
+cz_status cz_experiments_write(const char *folder, const cz_config *list)
+{
+    int before, finished = 0;
+    /* A run that ended since we looked may stand in another job's table, which ours replaced. */
+    do {
+        before = finished;
+        CZ_TRY(write_news(&finished, folder, list));
+    } while (finished != before);
+    if (finished) cz_note("Table        %s/table.md, .csv and .tex", folder);
+    return CZ_OK;
 }

@@ -3,7 +3,6 @@
 #include "queue_parts.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 
 cz_status cz_coordinator_open(cz_queue *q, const cz_item_source *source)
@@ -39,8 +38,8 @@ static cz_status push_end(cz_queue *q)
     cz_coordinator *c = q->run.coordinator;
     c->pushed = (int)q->run.ending;
     for (int g = 1; g < q->groups; g++)
-        CZ_MPI(MPI_Isend, &c->pushed, 1, MPI_INT, g * q->ranks_per_item, CZ_ENDING_TAG, q->mpi,
-               &c->pushing[g]);
+        CZ_TRY(cz_message_send(q, &c->pushed, sizeof c->pushed, g * q->ranks_per_item,
+                               CZ_ENDING_TAG, &c->pushing[g]));
     return CZ_OK;
 }
 
@@ -148,12 +147,9 @@ static cz_status reply_to(cz_queue *q, int rank)
     cz_served *served = &c->served[group];
     const cz_reply *reply;
     /* Who asks again has received the last reply. */
-    CZ_MPI(MPI_Wait, &served->sending, MPI_STATUS_IGNORE);
+    CZ_TRY(cz_message_complete(&served->sending, 1));
     CZ_TRY(cz_coordinator_answer(q, group, &c->request, &reply));
-    size_t bytes = reply->kind == CZ_REPLY_ITEM ? (size_t)reply->item.size : 0;
-    int size = (int)(offsetof(cz_reply, item) + offsetof(cz_item, bytes) + bytes);
-    CZ_MPI(MPI_Isend, reply, size, MPI_BYTE, rank, CZ_REPLY_TAG, q->mpi, &served->sending);
-    return CZ_OK;
+    return cz_message_reply(q, reply, rank, &served->sending);
 }
 
 cz_status cz_coordinator_serve(cz_queue *q)
@@ -181,7 +177,7 @@ cz_status cz_coordinator_drain(cz_queue *q, int notices)
     for (; c->notices < notices; c->notices++)
         CZ_MPI(MPI_Recv, &c->request, (int)sizeof c->request, MPI_BYTE, MPI_ANY_SOURCE,
                CZ_REQUEST_TAG, q->mpi, MPI_STATUS_IGNORE);
-    CZ_MPI(MPI_Waitall, q->groups, c->pushing, MPI_STATUSES_IGNORE);
-    for (int g = 0; g < q->groups; g++) CZ_MPI(MPI_Wait, &c->served[g].sending, MPI_STATUS_IGNORE);
+    CZ_TRY(cz_message_complete(c->pushing, q->groups));
+    for (int g = 0; g < q->groups; g++) CZ_TRY(cz_message_complete(&c->served[g].sending, 1));
     return CZ_OK;
 }

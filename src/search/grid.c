@@ -27,16 +27,22 @@ static double cut(const cz_dimension *dimension, int count, int i)
     return value_on_scale(dimension, low + (high - low) * i / (count - 1));
 }
 
+/* The i-th of all values that a dimension has. */
+static double nth(const cz_dimension *dimension, int i)
+{
+    if (dimension->kind == CZ_CATEGORICAL) return i;
+    return fmin(dimension->low + i * dimension->step, dimension->high);
+}
+
 /* The values of a dimension on the grid; *value: the one at `index`, where wanted. Cuts that round
  * to one whole number are one value. */
 static int axis(const cz_dimension *dimension, int side, int index, double *value)
 {
     bool all = dimension->kind == CZ_CATEGORICAL || count_values(dimension, side + 1) <= side;
-    double low = dimension->kind == CZ_CATEGORICAL ? 0 : dimension->low, last = NAN;
-    double step = dimension->kind == CZ_CATEGORICAL ? 1 : dimension->step;
     int cuts = all ? count_values(dimension, side + 1) : side, count = 0;
+    double last = NAN;
     for (int i = 0; i < cuts; i++) {
-        double at = all ? low + i * step : cut(dimension, cuts, i);
+        double at = all ? nth(dimension, i) : cut(dimension, cuts, i);
         if (at == last) continue;
         last = at;
         if (value && count == index) *value = at;
@@ -59,7 +65,7 @@ int cz_grid_size(const cz_sampling *sampling, const cz_space *space)
     int size = 1;
     for (int i = 0; i < space->count; i++) {
         int count = axis(&space->dimension[i], sampling->grid, 0, NULL);
-        if (size > INT_MAX / count) return INT_MAX;
+        if ((long long)size * count > INT_MAX) return INT_MAX;
         size *= count;
     }
     return size;

@@ -3,10 +3,8 @@
 #include "queue_parts.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { SPINS = 20 }; /* before a rank sleeps: some microseconds */
@@ -29,13 +27,6 @@ void cz_queue_know(cz_queue *q, cz_status status, const char *text)
     snprintf(q->run.text, sizeof q->run.text, "%s", text);
 }
 
-cz_status cz_queue_send(cz_queue *q, const cz_request *request, MPI_Request *sending)
-{
-    int size = (int)(offsetof(cz_request, text) + strlen(request->text) + 1);
-    CZ_MPI(MPI_Isend, request, size, MPI_BYTE, 0, CZ_REQUEST_TAG, q->mpi, sending);
-    return CZ_OK;
-}
-
 /* Tells rank 0 of this rank's signal, once. */
 static cz_status notice_signal(cz_queue *q)
 {
@@ -43,7 +34,7 @@ static cz_status notice_signal(cz_queue *q)
     q->run.noticed = true;
     if (q->run.coordinator) return cz_coordinator_end(q, CZ_STOPPED, "");
     cz_queue_know(q, CZ_STOPPED, "");
-    return cz_queue_send(q, &signalled, &q->run.notice);
+    return cz_message_request(q, &signalled, &q->run.notice);
 }
 
 static cz_status hear_end(cz_queue *q)
@@ -51,7 +42,8 @@ static cz_status hear_end(cz_queue *q)
     int there, status;
     CZ_MPI(MPI_Iprobe, 0, CZ_ENDING_TAG, q->mpi, &there, MPI_STATUS_IGNORE);
     if (!there) return CZ_OK;
-    CZ_MPI(MPI_Recv, &status, 1, MPI_INT, 0, CZ_ENDING_TAG, q->mpi, MPI_STATUS_IGNORE);
+    CZ_MPI(MPI_Recv, &status, (int)sizeof status, MPI_BYTE, 0, CZ_ENDING_TAG, q->mpi,
+           MPI_STATUS_IGNORE);
     q->run.heard = true;
     cz_queue_know(q, (cz_status)status, "another group of ranks failed");
     return CZ_OK;

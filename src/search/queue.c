@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static cz_status check_ranks(const cz_comm *comm, int ranks_per_item)
 {
@@ -71,10 +70,8 @@ static cz_status exchange(cz_queue *q)
         return CZ_OK;
     }
     MPI_Request both[2];
-    memset(&q->run.reply, 0, sizeof q->run.reply);
-    CZ_MPI(MPI_Irecv, &q->run.reply, (int)sizeof q->run.reply, MPI_BYTE, 0, CZ_REPLY_TAG, q->mpi,
-           &both[0]);
-    CZ_TRY(cz_queue_send(q, &q->run.request, &both[1]));
+    CZ_TRY(cz_message_take_reply(q, &q->run.reply, &both[0]));
+    CZ_TRY(cz_message_request(q, &q->run.request, &both[1]));
     return cz_queue_await(q, both, 2);
 }
 
@@ -83,7 +80,7 @@ static cz_status share(cz_queue *q, void *bytes, size_t size)
 {
     MPI_Request sharing;
     if (q->group.size == 1) return CZ_OK;
-    CZ_MPI(MPI_Ibcast, bytes, (int)size, MPI_BYTE, 0, q->group.mpi, &sharing);
+    CZ_TRY(cz_message_share(q, bytes, size, &sharing));
     return cz_queue_await(q, &sharing, 1);
 }
 
@@ -160,8 +157,9 @@ static cz_status settle(cz_queue *q)
     CZ_MPI(MPI_Reduce, &noticed, &notices, 1, MPI_INT, MPI_SUM, 0, q->mpi);
     if (q->run.coordinator) CZ_TRY(cz_coordinator_drain(q, notices));
     else if (end[1] && q->leads && !q->run.heard)
-        CZ_MPI(MPI_Recv, &end[1], 1, MPI_INT, 0, CZ_ENDING_TAG, q->mpi, MPI_STATUS_IGNORE);
-    CZ_MPI(MPI_Wait, &q->run.notice, MPI_STATUS_IGNORE);
+        CZ_MPI(MPI_Recv, &end[1], (int)sizeof end[1], MPI_BYTE, 0, CZ_ENDING_TAG, q->mpi,
+               MPI_STATUS_IGNORE);
+    CZ_TRY(cz_message_complete(&q->run.notice, 1));
     return (cz_status)end[0];
 }
 

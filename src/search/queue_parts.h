@@ -105,8 +105,16 @@ cz_status cz_queue_await(cz_queue *q, MPI_Request *requests, int count);
 cz_status cz_queue_pause(cz_queue *q, double seconds);
 double cz_queue_patience(void);
 
-/* Sends a request to rank 0, by copy in its own memory until `sending` is complete. */
-cz_status cz_queue_send(cz_queue *q, const cz_request *request, MPI_Request *sending);
+/* Each starts a message, whose bytes stay where they are until it is complete. */
+cz_status cz_message_send(cz_queue *q, const void *bytes, size_t size, int rank, int tag,
+                          MPI_Request *sending);
+cz_status cz_message_request(cz_queue *q, const cz_request *request, MPI_Request *sending);
+cz_status cz_message_reply(cz_queue *q, const cz_reply *reply, int rank, MPI_Request *sending);
+cz_status cz_message_take_reply(cz_queue *q, cz_reply *reply, MPI_Request *receiving);
+/* From the group's leader to all of the group. */
+cz_status cz_message_share(cz_queue *q, void *bytes, size_t size, MPI_Request *sharing);
+/* Waits without attending: for messages whose receivers are there. */
+cz_status cz_message_complete(MPI_Request *sending, int count);
 
 cz_status cz_coordinator_open(cz_queue *q, const cz_item_source *source);
 void cz_coordinator_close(cz_queue *q);

@@ -116,7 +116,7 @@ cz_status tpe_sample(double *x, json_t **attributes, const cz_sampling *sampling
 {
     history h;
     const cz_dimension *joint[CZ_SPACE_MAX];
-    double value[CZ_SPACE_MAX];
+    double value[CZ_SPACE_MAX] = {0};
     int joints = joint_dimensions(joint, sampling, trials);
     cz_status status = history_make(&h, sampling, trials, number);
     if (!status) status = sample_together(value, attributes, sampling, &h, joint, joints, rng);

@@ -7,14 +7,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 typedef struct cz_journal {
     char path[CZ_FILE_PATH]; /* absolute */
     char lock[CZ_FILE_PATH + 8];
-    double grace; /* seconds after which a lock that nobody renews is a dead process's */
-    dev_t device; /* of the lock file that this process made */
-    ino_t inode;
+    double grace;     /* seconds after which a lock that nobody renews is a dead process's */
+    struct stat mine; /* the lock file that this process made */
 } cz_journal;
 
 /* Names the file, which need not be there. CZ_ERR_IO: the path is too long. */

@@ -62,16 +62,11 @@ static bool is_abandoned(const cz_journal *journal, sight *seen)
 
 static cz_status create_lock(cz_journal *journal, bool *created)
 {
-    struct stat status;
     int fd = open(journal->lock, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    *created = fd >= 0 && !fstat(fd, &status);
+    *created = fd >= 0 && !fstat(fd, &journal->mine);
     int failed = errno;
     if (fd >= 0) close(fd);
-    if (*created) {
-        journal->device = status.st_dev;
-        journal->inode = status.st_ino;
-        return CZ_OK;
-    }
+    if (*created) return CZ_OK;
     if (failed == EEXIST || failed == EINTR) return CZ_OK;
     return cz_fail(CZ_ERR_IO, "%s: the lock cannot be made: %s", journal->lock, strerror(failed));
 }
@@ -93,8 +88,7 @@ cz_status cz_journal_lock(cz_journal *journal)
 bool cz_journal_locked(const cz_journal *journal)
 {
     struct stat status;
-    return !lstat(journal->lock, &status) && status.st_dev == journal->device &&
-           status.st_ino == journal->inode;
+    return !lstat(journal->lock, &status) && same_lock(&status, &journal->mine);
 }
 
 void cz_journal_unlock(cz_journal *journal)

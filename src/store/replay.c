@@ -47,6 +47,7 @@ static void free_trials(cz_trials *trials)
 
 static void free_studies(cz_replay *replay)
 {
+    free(replay->rescued);
     for (int i = 0; i < replay->studies; i++) free(replay->study[i].name);
     free(replay->study);
     free(replay->number);
@@ -118,6 +119,20 @@ static void keep_last(cz_replay *replay, const char *line, size_t size)
     replay->tail = (int)keep;
 }
 
+/* The whole operation that ends these bytes, which stand where one line should. */
+static char *rescue(const char *at, size_t size)
+{
+    static const char first[] = "{\"op_code\":";
+    const char *end = at + size, *found;
+    for (; (found = memmem(at, (size_t)(end - at), first, sizeof first - 1)); at = found + 1) {
+        json_t *op = cz_replay_parse(found, (size_t)(end - found));
+        bool good = json_is_object(op);
+        json_decref(op);
+        if (good) return strndup(found, (size_t)(end - found));
+    }
+    return NULL;
+}
+
 /* What stands after the last good line. */
 static cz_status check_rest(cz_replay *replay, const char *at, const char *end)
 {
@@ -127,18 +142,15 @@ static cz_status check_rest(cz_replay *replay, const char *at, const char *end)
                                       "here; remove this line to go on");
     if (at < end && !replay->offset && !may_begin(at, (size_t)(end - at)))
         return cz_replay_fail(replay, "is no line of an Optuna journal");
-    if (at < end && !stop) {
-        json_t *op = cz_replay_parse(at, (size_t)(end - at));
-        replay->whole = json_is_object(op) ? end - at : 0;
-        json_decref(op);
-    }
+    if (at < end) replay->rescued = rescue(at, (size_t)((stop ? stop : end) - at));
     return CZ_OK;
 }
 
 cz_status cz_replay_feed(cz_replay *replay, const char *bytes, size_t size)
 {
     const char *at = bytes, *end = bytes + size, *stop;
-    replay->whole = 0;
+    free(replay->rescued);
+    replay->rescued = NULL;
     while (at < end && (stop = memchr(at, '\n', (size_t)(end - at)))) {
         json_t *op = cz_replay_parse(at, (size_t)(stop - at));
         if (!op) break;

@@ -38,7 +38,7 @@ typedef struct cz_replay {
     cz_trials trials;
     int64_t line;   /* lines read */
     int64_t offset; /* bytes read: where the next line begins */
-    int64_t whole;  /* bytes of one whole line after it that lacks only its end, 0: none */
+    char *rescued;  /* a line, to be written there: see cz_replay_feed(); NULL: none */
     int tail;       /* the last bytes before offset, to see that the file is still the same */
     char last[64];
 } cz_replay;
@@ -51,7 +51,9 @@ cz_status cz_replay_rewind(cz_replay *replay);
 cz_status cz_replay_forget_trials(cz_replay *replay);
 
 /* Reads on in the bytes that follow offset. What a writer that died left at the end is left out:
- * the last line without an end, and lines that are no JSON after which no good one comes.
+ * the last line without an end, and lines that are no JSON after which no good one comes. An
+ * operation that is whole in there is `rescued`: one that lacks only the end of its line, or that
+ * was appended to half a line.
  * CZ_ERR_INPUT: FILE:LINE, what is wrong; CZ_ERR_MEMORY. */
 cz_status cz_replay_feed(cz_replay *replay, const char *bytes, size_t size);
 

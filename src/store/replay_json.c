@@ -136,27 +136,31 @@ static bool read_zone(const char *text, bool *local, int *east)
     return text[0] == '-' || text[0] == '+';
 }
 
+/* Millionths of a second after the full ones. */
+static const char *read_micros(const char *text, int64_t *micros)
+{
+    int64_t unit = 100000;
+    *micros = 0;
+    if (*text != '.') return text;
+    for (text++; *text >= '0' && *text <= '9'; text++, unit /= 10) *micros += unit * (*text - '0');
+    return text;
+}
+
 bool cz_replay_time(const json_t *value, double *seconds)
 {
     const char *text = json_string_value(value);
     struct tm day = {.tm_isdst = -1};
     int used = 0, east;
+    int64_t micros;
     bool local;
-    double fraction = 0;
     if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &day.tm_year, &day.tm_mon, &day.tm_mday,
                         &day.tm_hour, &day.tm_min, &day.tm_sec, &used) != 6)
         return false;
-    text += used;
-    if (*text == '.') {
-        double unit = 0.1;
-        for (text++; *text >= '0' && *text <= '9'; text++, unit /= 10)
-            fraction += unit * (*text - '0');
-    }
-    if (!read_zone(text, &local, &east)) return false;
+    if (!read_zone(read_micros(text + used, &micros), &local, &east)) return false;
     day.tm_year -= 1900;
     day.tm_mon -= 1;
-    time_t whole = local ? mktime(&day) : timegm(&day) - east;
-    *seconds = (double)whole + fraction;
+    int64_t whole = local ? mktime(&day) : timegm(&day) - east;
+    *seconds = (double)(whole * 1000000 + micros) / 1e6;
     return true;
 }
 

@@ -108,8 +108,10 @@ static cz_status check_target(const cz_study *study)
 cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay)
 {
     CZ_TRY(cz_study_sync(journal, replay));
-    if (!replay->whole) return CZ_OK;
-    CZ_TRY(cz_journal_append(journal, replay->offset + replay->whole, "\n", 1));
+    if (!replay->rescued) return CZ_OK;
+    size_t length = strlen(replay->rescued);
+    replay->rescued[length] = '\n'; /* in the place of its final 0 */
+    CZ_TRY(cz_journal_append(journal, replay->offset, replay->rescued, length + 1));
     return cz_study_sync(journal, replay);
 }
 

@@ -34,7 +34,7 @@ struct cz_study {
  * what another writes just now is left out. CZ_ERR_INPUT; CZ_ERR_MEMORY. */
 cz_status cz_study_sync(const cz_journal *journal, cz_replay *replay);
 
-/* The same under the lock, and ends a last line that lacks only its end. */
+/* The same under the lock, and writes what was rescued. */
 cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay);
 /* Ends the lines and appends them, if there are any, and reads them; under the lock. */
 cz_status cz_lines_append(cz_lines *lines, const cz_journal *journal, cz_replay *replay);

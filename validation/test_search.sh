@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Searches as whole jobs: what they find is trained with and read back; killed, stopped and shared
+# they lose nothing and tell nothing twice; bad trials fail alone.
+set -u
+czhpc=${CZHPC:-./czhpc}
+export CZHPC_LEASE=1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+verdict() { # name status
+    if [ "$2" -eq 0 ]; then echo "ok   $1"; else echo "FAIL $1"; fi
+}
+
+cat >"$work/search.yaml" <<'END'
+synthetic: {cells: 1500, width: 64}
+model: {tokens: 4, heads: 4, fusion_dim: 32, feedforward: 64, latents: 8, latent_dim: 32}
+train: {epochs: 3, batch: 64}
+eval: {bayes: false}
+run: {threads: 1}
+search:
+  trials: 6
+  epochs: 3
+  confirm: 0
+  space: [train.lr = 1e-4 .. 1e-2 log, model.latents = 4 .. 16, model.dropout = 0.1 .. 0.5]
+END
+
+search() { # name ranks options...: exit status of a search
+    local name=$1 ranks=$2
+    shift 2
+    timeout 120 mpirun -np "$ranks" "$czhpc" "$work/search.yaml" --results "$work" --name "$name" \
+        --search-hparams "$@" >>"$work/$name.out" 2>&1
+}
+
+# Number, state and values of every trial that was told, once for each time it was.
+told() { # journal
+    sed -n 's/.*"op_code": *6.*"trial_id": *\([0-9]*\).*"state": *\([1-3]\).*"values": *\(\[[^]]*\]\|null\).*/\1 \2 \3/p' "$1" | sort -n
+}
+
+search whole 1 --train-model --set search.confirm=2 --set search.confirm_seeds=1
+verdict 'a search and the training after it end' $?
+[ -f "$work/whole/summary.json" ] && grep -q '"final_test_accuracy": 0' "$work/whole/best_hyperparameters.json"
+verdict 'the test figures stand in best_hyperparameters.json' $?
+lr=$(sed -n 's/.*"lr": \([0-9.e-]*\),*/\1/p' "$work/whole/best_hyperparameters.json")
+"$czhpc" "$work/search.yaml" --set "train.from=$work/whole/best_hyperparameters.json" --print-config |
+    awk -v lr="$lr" '$1 == "lr:" { found = $2 == lr + 0 || $2 - lr < 1e-15 && lr - $2 < 1e-15 } END { exit !found }'
+verdict 'train.from reads the values back' $?
+grep -q "^  lr: " "$work/whole/config.yaml" &&
+    awk -v lr="$lr" '$1 == "lr:" { d = $2 - lr; found = d < 1e-15 && d > -1e-15 } END { exit !found }' "$work/whole/config.yaml"
+verdict 'the training has the values that were found' $?
+[ "$(find "$work/whole/study.trials" -name checkpoints | wc -l)" -eq 0 ] &&
+    [ "$(find "$work/whole/study.trials" -name metrics.jsonl | wc -l)" -eq 8 ]
+verdict 'trials leave their metrics, not their states' $?
+
+# An unbroken search, and one killed four times: the same trials with the same values.
+search unbroken 1
+verdict 'a search alone ends' $?
+[ ! -f "$work/unbroken/summary.json" ]
+verdict 'without --train-model it does not train' $?
+kills=0 tries=0
+while [ $tries -lt 40 ]; do
+    tries=$((tries + 1))
+    search broken 1 &
+    job=$!
+    if [ $kills -lt 4 ]; then
+        # Within a trial: after an epoch of it stands in its metrics, so that there is a state.
+        before=$(cat "$work"/broken/study.trials/*/metrics.jsonl 2>/dev/null | wc -l)
+        for _ in $(seq 200); do
+            [ "$(cat "$work"/broken/study.trials/*/metrics.jsonl 2>/dev/null | wc -l)" -gt $((before + 1)) ] && break
+            sleep 0.02
+        done
+        pkill -KILL -f -- "^[^ ]*czhpc $work/search.yaml --results $work --name broken " && kills=$((kills + 1))
+    fi
+    wait $job 2>/dev/null && break
+done
+told "$work/unbroken/study.log" >"$work/a"
+told "$work/broken/study.log" >"$work/b"
+[ $kills -eq 4 ] && [ "$(wc -l <"$work/a")" -eq 6 ] && cmp -s "$work/a" "$work/b"
+verdict "killed $kills times, a search ends with the values of an unbroken one, each told once" $?
+grep -qh '^[^ ]* Resumed  ' "$work"/broken/study.trials/*/czhpc.log
+verdict 'a trial went on from its own state' $?
+
+# Stopped by a signal: the trial is given up with its state, and taken up again at once.
+search stopped 1 &
+job=$!
+for _ in $(seq 500); do [ -s "$work/stopped/study.trials/czhpc-00002/metrics.jsonl" ] && break; sleep 0.02; done
+pkill -TERM -f -- "^[^ ]*czhpc $work/search.yaml --results $work --name stopped "
+wait $job
+[ $? -eq 75 ]
+verdict 'SIGTERM stops a search with exit code 75' $?
+search stopped 1 && told "$work/stopped/study.log" | cmp -s - "$work/a"
+verdict 'the same command goes on to the same values' $?
+
+# Two jobs and four groups on one study.
+search one 2 --set "search.study=$work/shared.log" --set search.trials=10 &
+job=$!
+search two 2 --set "search.study=$work/shared.log" --set search.trials=10
+two=$?
+wait $job
+[ $? -eq 0 ] && [ $two -eq 0 ] && [ "$(told "$work/shared.log" | wc -l)" -eq 10 ] &&
+    [ "$(told "$work/shared.log" | cut -d' ' -f1 | sort -u | wc -l)" -eq 10 ]
+verdict 'two jobs share a study: ten trials, each told once' $?
+cmp -s "$work/one/best_hyperparameters.json" "$work/two/best_hyperparameters.json"
+verdict 'both find the same best one' $?
+
+# Bad trials.
+search odd 2 --set 'search.space=[model.latent_dim = 30 | 32, train.lr = 1e-4 .. 1e-2 log]'
+[ $? -eq 0 ] && grep -q '"state": *3' "$work/odd/study.log" && grep -q '"state": *1' "$work/odd/study.log" &&
+    grep -q 'failed: model.heads (4) must divide model.latent_dim' "$work/odd.out"
+verdict 'a trial whose values do not fit together fails alone' $?
+search large 1 --set run.memory=1
+[ $? -eq 5 ] && grep -q 'failed: training takes about' "$work/large.out" &&
+    [ "$(told "$work/large/study.log" | grep -c ' 3 ')" -eq 6 ]
+verdict 'trials that do not fit into memory fail; a search of nothing else exits 5' $?
+search wild 1 --set 'search.space=[train.lr = 9 .. 10]' --set train.warmup=0 --set search.trials=3
+[ $? -le 5 ] && [ "$(told "$work/wild/study.log" | wc -l)" -eq 3 ]
+verdict 'trials at absurd learning rates are told too' $?
+search halved 1 --set search.pruner=asha --set search.trials=12 --set search.epochs=4 --set search.sampler=random
+[ $? -eq 0 ] && [ "$(told "$work/halved/study.log" | grep -c ' 2 ')" -ge 3 ] &&
+    grep -q completed_rung_0 "$work/halved/study.log"
+verdict 'successive halving ends trials early' $?
+
+# What is refused.
+search unbroken 1 --set search.epochs=2
+[ $? -eq 2 ] && grep -q 'is of another data set, model or search' "$work/unbroken.out"
+verdict 'another search does not join the study' $?
+search ranks 3 --set search.ranks_per_trial=2
+[ $? -eq 2 ]
+verdict 'ranks that make no whole groups are refused' $?
+search none 1 --set 'search.space=[]'
+[ $? -eq 2 ]
+verdict 'an empty space is refused' $?
+echo 'no journal' >"$work/bad.log"
+search bad 1 --set "search.study=$work/bad.log"
+[ $? -eq 3 ] && grep -q 'bad.log:1' "$work/bad.out"
+verdict 'a study that is no journal is refused by file and line' $?

@@ -1,0 +1,193 @@
+/* Leases of trials (of one second here): who owns a trial keeps it while it lives, and loses it
+ * when its beats stop; who lost it tells nothing. The lock of a dead process is taken over. */
+#include "study_cases.h"
+
+static void foreign_lease(const char *owner, double beat)
+{
+    char line[256];
+    snprintf(line, sizeof line,
+             "{\"op_code\":8,\"worker_id\":\"w\",\"trial_id\":0,\"user_attr\":{\"czhpc:lease\":"
+             "{\"owner\":\"%s\",\"beat\":%.3f}}}\n",
+             owner, beat);
+    cases_append(line);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* A lives and beats; when it is closed without a word, B takes its trial over. */
+static void check_taken(void)
+{
+    cz_study *a = cases_open("s"), *b = cases_open("s");
+    int number, taken;
+    bool kept = true, mine = false;
+    check(cases_ask(a, 1, &number) == CZ_ASKED_NEW, "A has a trial");
+    for (int i = 0; i < 10; i++) {
+        cases_sleep(0.25);
+        kept = kept && cases_ask(b, 1, &taken) == CZ_ASKED_WAIT;
+    }
+    check(kept, "which is A's while A lives, for 2.5 leases");
+    check(!cz_study_report(a, number, 1, 0.5, &mine) && mine, "A tells a step");
+    cz_study_close(a);
+    check(cases_ask(b, 1, &taken) == CZ_ASKED_WAIT, "A is gone, its lease is not over");
+    cases_sleep(1.2);
+    check(cases_ask(b, 1, &taken) == CZ_ASKED_TAKEN && taken == number, "then B has the trial");
+    const cz_trials *trials;
+    bool good = !cz_study_read(b, &trials) && trials->count == 1 && trials->trial[0].steps == 1 &&
+                trials->trial[0].params == 3;
+    check(good, "with its step and its parameters");
+    check(!cz_study_tell(b, taken, CZ_TRIAL_COMPLETE, 1, &mine) && mine &&
+              cases_ask(b, 1, &number) == CZ_ASKED_NOTHING,
+          "and tells it");
+    cz_study_close(b);
+}
+
+static void check_lost(void)
+{
+    cz_study *study = cases_open("s");
+    size_t before, after;
+    bool report = true, attribute = true, tell = true;
+    int number;
+    unlink(cases_file);
+    cz_study_close(study);
+    study = cases_open("s");
+    bool good = cases_ask(study, 1, &number) == CZ_ASKED_NEW;
+    foreign_lease("another", now() + 100);
+    free(cases_bytes(&before));
+    good = good && !cz_study_report(study, number, 1, 1, &report);
+    good = good && !cz_study_set_trial(study, number, true, "x", json_null(), &attribute);
+    good = good && !cz_study_tell(study, number, CZ_TRIAL_COMPLETE, 1, &tell);
+    good = good && !cz_study_release(study, number);
+    cases_sleep(1);
+    free(cases_bytes(&after));
+    check(good && !report && !attribute && !tell, "who lost a trial hears so");
+    check(before == after, "and writes nothing, nor beats");
+    check(cases_ask(study, 1, &number) == CZ_ASKED_WAIT, "it is another's");
+    foreign_lease("another", now() - 0.5);
+    check(cases_ask(study, 1, &number) == CZ_ASKED_WAIT, "as long as the lease");
+    foreign_lease("another", now() - 1.1);
+    check(cases_ask(study, 1, &number) == CZ_ASKED_TAKEN && number == 0, "and no longer");
+    cz_study_close(study);
+}
+
+static void check_released(void)
+{
+    unlink(cases_file);
+    cz_study *a = cases_open("s"), *b = cases_open("s");
+    int number;
+    bool mine = true;
+    bool good = cases_ask(a, 1, &number) == CZ_ASKED_NEW && !cz_study_release(a, number);
+    check(good && cases_ask(b, 1, &number) == CZ_ASKED_TAKEN,
+          "a trial that is given up is free at once");
+    good = !cz_study_tell(a, number, CZ_TRIAL_COMPLETE, 1, &mine) && !mine;
+    check(good, "its first owner has no more to say");
+    good = !cz_study_release(b, number) && cases_ask(b, 1, &number) == CZ_ASKED_TAKEN;
+    check(good, "who gave it up may have it again");
+    cz_study_close(a);
+    cz_study_close(b);
+}
+
+/* A running trial of Optuna's has no lease. */
+static void check_others(void)
+{
+    unlink(cases_file);
+    cz_study *study = cases_open("s");
+    int number;
+    cases_append("{\"op_code\":4,\"worker_id\":\"o\",\"study_id\":0,\"datetime_start\":null}\n");
+    check(cases_ask(study, 1, &number) == CZ_ASKED_NOTHING,
+          "Optuna's running trial is not taken over");
+    cz_study_close(study);
+}
+
+/* Beats of several trials stand in one append, and none where there was another write. */
+static void check_beats(void)
+{
+    unlink(cases_file);
+    cz_study *study = cases_open("s");
+    size_t size;
+    int number, beats = 0;
+    for (int i = 0; i < 3; i++) cases_ask(study, 3, &number);
+    cases_sleep(2.1);
+    cz_study_close(study);
+    char *bytes = cases_bytes(&size);
+    for (const char *at = bytes; (at = strstr(at, "{\"op_code\":8")); at++) beats++;
+    /* Every third to quarter of a second, of three trials; fewer on a machine that is busy. */
+    check(beats >= 3 * 3 && beats <= 3 * 9, "%d beats of 3 trials in 2.1 leases", beats);
+    free(bytes);
+}
+
+/* Half a lease after which a lock is a dead process's. */
+static void check_dead_lock(bool link)
+{
+    char lock[2 * CASES_PATH];
+    cz_study *study = cases_open("s");
+    snprintf(lock, sizeof lock, "%s.lock", cases_file);
+    bool made = link ? !symlink("nowhere", lock) : !access(cases_folder, W_OK);
+    if (!link) fclose(fopen(lock, "w"));
+    double began = now();
+    cz_status status = cz_study_set(study, false, "x", json_true());
+    double took = now() - began;
+    check(made && !status && took > 0.5 && took < 5 && access(lock, F_OK) != 0,
+          "the %s of a dead process is taken away, after %.1f s", link ? "link" : "lock", took);
+    cz_study_close(study);
+}
+
+/* While a suggestion is made, this process's lock goes to another. */
+static cz_status lose_lock(void *context, const cz_trials *trials, int number, double *x,
+                           json_t **attributes)
+{
+    const char *lock = context;
+    FILE *other;
+    cases_sleep(0.05); /* locks made at the same tick of the clock look the same */
+    unlink(lock);
+    if ((other = fopen(lock, "w"))) fclose(other);
+    return cases_suggest(NULL, trials, number, x, attributes);
+}
+
+static void check_lost_lock(void)
+{
+    char lock[2 * CASES_PATH];
+    cz_study *study = cases_open("lock");
+    cz_asked how;
+    int number;
+    size_t before, after;
+    free(cases_bytes(&before));
+    snprintf(lock, sizeof lock, "%s.lock", cases_file);
+    cz_suggester suggester = {.suggest = lose_lock, .context = lock};
+    cz_status status = cz_study_ask(study, &cases_space, suggester, 99, &how, &number);
+    free(cases_bytes(&after));
+    check(cases_failed(status, CZ_ERR_IO, "stood still") && before == after,
+          "who stood still and lost the lock appends nothing");
+    check(!access(lock, F_OK), "and leaves the other's lock");
+    unlink(lock);
+    cz_study_close(study);
+}
+
+static void check_seconds(void)
+{
+    setenv("CZHPC_LEASE", "0", 1);
+    check(cz_study_lease_seconds() == 60, "a lease of 60 s");
+    unsetenv("CZHPC_LEASE");
+    check(cz_study_lease_seconds() == 60, "where nothing else is asked for");
+}
+
+int main(void)
+{
+    setenv("CZHPC_LEASE", "1", 1);
+    if (!cases_begin()) return 1;
+    check_taken();
+    check_lost();
+    check_released();
+    check_others();
+    check_beats();
+    check_dead_lock(false);
+    check_dead_lock(true);
+    check_lost_lock();
+    check_seconds();
+    cases_end();
+    return check_done();
+}
