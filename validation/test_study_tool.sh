@@ -85,7 +85,9 @@ refuse 3 'empty' empty
 refuse 3 'unknown.log:3:' unknown.log
 refuse 3 'holds 2 studies, name one of: ' two.log
 refuse 3 "there is no study 'neither'; it holds " two.log --name neither
-refuse 4 'text.log/in: ' hard.log --out text.log/in
 refuse 2 'czhpc study needs a journal'
+timeout 60 mpirun -np 1 "$czhpc" study hard.log --out text.log/in >again 2>err </dev/null
+[ $? -eq 4 ] && grep -q 'czhpc: error: .*text.log: the folder cannot be created' err && [ -s again ]
+verdict $? 'where no folder can be made the study is shown all the same'
 find . -newer two.log -name '*-figures' | grep -q .
 verdict $((! $?)) 'what is refused makes no folder'
