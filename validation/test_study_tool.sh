@@ -52,7 +52,7 @@ fi
 
 mkdir empty
 timeout 60 mpirun -np 2 /usr/bin/env PATH="$work/empty" "$czhpc" study hard.log --out other/place --trials 30 \
-    --name 'hard `names` 中' >again 2>err </dev/null
+    --name "hard \`names\` 中" >again 2>err </dev/null
 verdict $? 'on 2 ranks, and without gnuplot'
 diff <(grep -v 'last heard of' out) <(grep -v 'last heard of' again) >/dev/null
 verdict $? 'the same words'
