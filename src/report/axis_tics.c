@@ -44,7 +44,8 @@ static void linear(axis_tics *tics, double low, double high, bool whole, int mos
     double step = round_step(whole ? fmax(least, 1) : least), slack = 1e-9 * step;
     double first = ceil((low - slack) / step), last = floor((high + slack) / step);
     double digits = ceil(log10(fmax(fmax(fabs(low), fabs(high)) / step, 1) * 1.0001)) + 1;
-    for (double i = first; i <= last; i++) add(tics, i == 0 ? 0 : i * step, (int)fmin(digits, 15));
+    for (int i = 0; i < TICS_MAX && first + i <= last; i++)
+        add(tics, first + i == 0 ? 0 : (first + i) * step, (int)fmin(digits, 15));
 }
 
 /* 1, 2 and 5 times the powers of ten within the ends. */

@@ -155,7 +155,7 @@ static uint32_t all_choices(int choices)
  * heavier side. */
 static split split_choices(const growing *g, const span *s, int axis, double mean, double whole)
 {
-    choice_sum of[CHOICES_MAX];
+    choice_sum of[CHOICES_MAX] = {0};
     split best = {.gain = -1, .axis = axis};
     int count = sum_choices(of, g, s, axis, mean);
     uint32_t present = 0, first = 0;

@@ -44,7 +44,7 @@ static void lay_out_row(grid *g, const study_view *view, int row)
         widest = fmax(widest, fmin(its, most));
         g->upright[row] |= its > room_of(g, param->about->choices);
     }
-    g->below[row] = 2 * LINE + (g->upright[row] ? widest : 0);
+    g->below[row] = 4 + (g->upright[row] ? widest : LINE);
 }
 
 static void lay_out(grid *g, const study_view *view)
@@ -55,12 +55,12 @@ static void lay_out(grid *g, const study_view *view)
     g->width = g->columns > 2 ? FIGURE_PAGE : FIGURE_COLUMN;
     g->left = 22 + FIGURE_SMALL * tics_width(&g->value);
     g->right = 44;
-    g->height = 20;
+    g->height = 19;
     g->cell_width = (g->width - g->left - g->right) / g->columns;
     for (int row = 0; row < g->rows; row++) {
         lay_out_row(g, view, row);
-        g->top[row] = g->height;
-        g->height += PANEL + g->below[row] + GAP;
+        g->top[row] = g->height + LINE;
+        g->height = g->top[row] + PANEL + g->below[row] + GAP;
     }
 }
 
@@ -98,7 +98,7 @@ static void write_choices(const figure *f, const grid *g, const study_param *par
     char x[40], y[40], text[STUDY_TEXT];
     bool upright = g->upright[row];
     axis_tics tics = {.count = param->about->choices};
-    double room = upright ? g->below[row] - 2 * LINE : room_of(g, param->about->choices);
+    double room = upright ? g->below[row] - 4 : room_of(g, param->about->choices);
     snprintf(y, sizeof y, "screen %.5f", (bottom - (upright ? 4 : 7)) / g->height);
     for (int c = 0; c < param->about->choices; c++) {
         shown_name name = name_shorten(study_text(text, param, c), room / FIGURE_SMALL);
@@ -146,7 +146,7 @@ static void write_panel(const figure *f, const grid *g, const study_view *view, 
     else write_numbers(f, param);
     tics_write(f->script, "y", &g->value, column == 0);
     snprintf(x, sizeof x, "screen %.5f", (left + right - GAP) / 2 / g->width);
-    snprintf(y, sizeof y, "screen %.5f", (bottom - g->below[row] + 1) / g->height);
+    snprintf(y, sizeof y, "screen %.5f", 1 - (g->top[row] - LINE / 2) / g->height);
     shown_name name = name_shorten(study_param_name(param), (g->cell_width - 4) / FIGURE_SMALL);
     figure_name(f, name.text, x, y, "center");
     if (column == 0) {

@@ -64,6 +64,21 @@ static int column_width(const study_view *view, int param, int rows)
     return widest > width ? widest : width;
 }
 
+/* "12 s", "3.5 hours". */
+static void age_text(char *text, size_t size, double seconds)
+{
+    static const struct {
+        double seconds;
+        const char *name;
+    } units[] = {{86400, "days"}, {3600, "hours"}, {60, "minutes"}};
+    for (int u = 0; u < 3; u++) {
+        if (seconds < 2 * units[u].seconds) continue;
+        snprintf(text, size, "%.1f %s", seconds / units[u].seconds, units[u].name);
+        return;
+    }
+    snprintf(text, size, "%.0f s", seconds);
+}
+
 /* What a row does not tell in columns; false: nothing. */
 static bool note_of(char *note, size_t size, const cz_trial *trial)
 {
@@ -75,10 +90,12 @@ static bool note_of(char *note, size_t size, const cz_trial *trial)
     }
     if (trial->state != CZ_TRIAL_RUNNING) return false;
     double age = now() - json_number_value(beat), lease = cz_study_lease_seconds();
+    char ago[32];
+    age_text(ago, sizeof ago, age);
     if (!json_is_number(beat)) snprintf(note, size, "of another program: it has no lease");
     else if (age > lease)
-        snprintf(note, size, "last heard of %.0f s ago: its lease of %g s is over", age, lease);
-    else snprintf(note, size, "last heard of %.0f s ago", age);
+        snprintf(note, size, "last heard of %s ago: its lease of %g s is over", ago, lease);
+    else snprintf(note, size, "last heard of %s ago", ago);
     return true;
 }
 
