@@ -88,7 +88,9 @@ static cz_status complete_trial(asking *ask, const cz_trial *trial)
     const char *name;
     json_t *value;
     json_object_foreach(ask->attributes, name, value)
+    {
         cz_lines_attribute(ask->lines, CZ_OP_TRIAL_SYSTEM, "trial_id", trial->id, name, value);
+    }
     return CZ_OK;
 }
 
