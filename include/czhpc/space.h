@@ -17,7 +17,7 @@ typedef struct cz_dimension {
     double step;      /* CZ_FLOAT: 0 for none; CZ_INTEGER: at least 1, and 1 with log */
     bool log;
     int choices;
-    char choice[CZ_SPACE_CHOICES][CZ_SPACE_CHOICE]; /* as JSON: 0.5, true, "mean" */
+    char choice[CZ_SPACE_CHOICES][CZ_SPACE_CHOICE]; /* as JSON by Python: 0.5, true, "mean" */
 } cz_dimension;
 
 typedef struct cz_space {

@@ -2,7 +2,8 @@
  *
  * The file is an Optuna journal (JournalStorage over JournalFileBackend of Optuna 3 to 5): one JSON
  * object a line, appended under the lock FILE.lock. All of this is Local and, but for the
- * heartbeats, called from one thread. */
+ * heartbeats, called from one thread. The clocks of those who share a study must agree to within a
+ * few seconds: leases are told by them. */
 #ifndef CZ_STUDY_H
 #define CZ_STUDY_H
 
@@ -40,7 +41,7 @@ typedef struct cz_trial {
     cz_trial_value param[CZ_SPACE_MAX]; /* in the order in which they were set */
     int steps;
     cz_trial_step *step;   /* (steps) in the order of step; told again: the last one counts */
-    json_t *user, *system; /* attributes: objects, never NULL */
+    json_t *user, *system; /* attributes: objects, never NULL; NaN in them is the text "NaN" */
     double started, ended; /* seconds since 1970, NAN where not known */
 } cz_trial;
 
@@ -101,7 +102,8 @@ typedef enum cz_asked {
 /* One trial to run, all under one lock: first one whose lease is over, then one that waits, then a
  * new one while fewer than `limit` trials are in the study (failed ones count). `space`: what is
  * suggested; a dimension of a queued trial that it fixes keeps that value. *number: the trial.
- * A trial of another program, without a lease, is never taken over. */
+ * A trial of another program, without a lease, is never taken over. CZ_ERR_CONFIG: a dimension does
+ * not agree with one of that name in the study. */
 cz_status cz_study_ask(cz_study *study, const cz_space *space, cz_suggester suggester, int limit,
                        cz_asked *how, int *number);
 

@@ -19,12 +19,12 @@ cz_status cz_replay_fail(const cz_replay *replay, const char *format, ...)
 
 cz_status cz_replay_grow(void *array, int count, int *room, size_t size)
 {
-    void *memory;
-    memcpy(&memory, array, sizeof memory);
+    void *kept, *memory;
     if (count < *room) return CZ_OK;
+    memcpy(&kept, array, sizeof kept);
     int more = *room ? 2 * *room : 16;
-    if (*room > INT_MAX / 2 || !(memory = realloc(memory, (size_t)more * size)))
-        return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
+    memory = *room > INT_MAX / 2 ? NULL : realloc(kept, (size_t)more * size);
+    if (!memory) return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
     memset((char *)memory + (size_t)count * size, 0, (size_t)(more - count) * size);
     memcpy(array, &memory, sizeof memory);
     *room = more;
