@@ -29,6 +29,13 @@ static void listen_to_signals(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+/* Tools have no state to save. */
+static void end_by_signals(void)
+{
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+}
+
 /* Rank 0 alone reads the file; a network file system is spared the others. */
 static cz_status load_config(cz_config *config, const cz_usage *usage, const cz_comm *comm)
 {
@@ -106,9 +113,8 @@ static cz_status act(const cz_config *config, const cz_config *list, const cz_us
                      int argc, char **argv, const cz_comm *comm, double started)
 {
     switch (usage->action) {
-    case CZ_ACTION_LABELS: /* it has no state to save */
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGUSR1, SIG_DFL);
+    case CZ_ACTION_LABELS:
+        end_by_signals();
         return cz_job_labels(usage->file, usage->out, config, comm);
     case CZ_ACTION_CHECK_CONFIG:
         return check_config(config, usage->config, comm);
@@ -137,8 +143,10 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
         if (comm->rank == 0) cz_usage_answer(usage.action, stdout);
         return CZ_OK;
     }
-    if (usage.action == CZ_ACTION_STUDY)
+    if (usage.action == CZ_ACTION_STUDY) {
+        end_by_signals();
         return cz_job_study(usage.file, usage.study, usage.out, usage.trials, comm);
+    }
     CZ_TRY(load_config(&config, &usage, comm));
     CZ_TRY(choose_experiment(&config, &list, usage.experiment));
     return act(&config, &list, &usage, argc, argv, comm, started);

@@ -59,23 +59,27 @@ static int count_of(const study_view *view, cz_trial_state state)
     return count;
 }
 
+/* The lines of the plot that have something to show. */
 static void plot_history(const figure *f, const study_view *view, int failed)
 {
+    static const char *const style[] = {
+        "points pt 7 ps 0.4 lc rgb '" FIGURE_BLUE "' title 'complete'",
+        "points pt 6 ps 0.4 lw 1 lc rgb '" FIGURE_GREY "' title 'pruned'",
+        "steps lw 2 lc rgb '" FIGURE_ORANGE "' title 'best so far'",
+        "points pt 2 ps 0.5 lw 1 lc rgb '#000000' title 'failed'"};
+    static const int order[] = {1, 3, 0, 2};
+    int pruned = count_of(view, CZ_TRIAL_PRUNED);
+    const int has[] = {view->complete, pruned, view->complete, failed};
     for (int pdf = 0; pdf < 2; pdf++) {
+        const char *separator = "plot";
         figure_output(f, pdf);
-        fprintf(f->script, "plot '%s.dat' ", f->name);
-        if (count_of(view, CZ_TRIAL_PRUNED))
-            fputs("index 1 with points pt 6 ps 0.4 lw 1 lc rgb '" FIGURE_GREY
-                  "' title 'pruned', \\\n     '' ",
-                  f->script);
-        if (failed)
-            fputs("index 3 with points pt 2 ps 0.5 lw 1 lc rgb '#000000' title 'failed', "
-                  "\\\n     '' ",
-                  f->script);
-        fputs("index 0 with points pt 7 ps 0.4 lc rgb '" FIGURE_BLUE
-              "' title 'complete', \\\n     '' index 2 with steps lw 2 lc rgb '" FIGURE_ORANGE
-              "' title 'best so far'\n",
-              f->script);
+        for (int i = 0; i < 4; i++) {
+            if (!has[order[i]]) continue;
+            fprintf(f->script, "%s '%s.dat' index %d with %s", separator, f->name, order[i],
+                    style[order[i]]);
+            separator = ", \\\n    ";
+        }
+        fputc('\n', f->script);
     }
 }
 

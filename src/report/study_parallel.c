@@ -140,8 +140,9 @@ static cz_status draw(figure_list *list, const study_view *view, const layout *l
     write_scale(&f, l, view->trials->maximise);
     for (int pdf = 0; pdf < 2; pdf++) {
         figure_output(&f, pdf);
-        fprintf(f.script, "plot '%s.dat' using 1:2:3 with lines lw %g lc palette\n", f.name,
-                view->complete > many ? 0.4 : 1.0);
+        fprintf(f.script,
+                "plot '%s.dat' using 1:2:3 with linespoints lw %g pt 7 ps 0.15 lc palette\n",
+                f.name, view->complete > many ? 0.4 : 1.0);
     }
     return figure_close(&f);
 }

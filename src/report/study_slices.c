@@ -6,7 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { PANELS = 12, COLUMNS = 4 };
+/* Points of more trials than MANY are smaller. */
+enum { PANELS = 12, COLUMNS = 4, MANY = 500 };
 
 /* The value axis; where panels stand, points. */
 typedef struct grid {
@@ -159,8 +160,8 @@ static void write_panel(const figure *f, const grid *g, const study_view *view, 
                 (g->width - g->right + 2) / g->width, bottom / g->height, 6 / g->width,
                 PANEL / g->height);
     } else fputs("unset colorbox\n", f->script);
-    fprintf(f->script, "plot '%s.dat' index %d using 2:3:1 with points pt 7 ps 0.4 lc palette\n",
-            f->name, panel);
+    fprintf(f->script, "plot '%s.dat' index %d using 2:3:1 with points pt 7 ps %g lc palette\n",
+            f->name, panel, view->complete > MANY ? 0.2 : 0.4);
 }
 
 /* The bar of colours: numbers of trials. */
