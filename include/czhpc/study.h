@@ -23,7 +23,7 @@ typedef enum cz_trial_state {
 } cz_trial_state;
 
 typedef struct cz_trial_value {
-    int dimension; /* index in cz_trials.space */
+    int dimension; /* index in cz_trials.dimension */
     double value;
 } cz_trial_value;
 
