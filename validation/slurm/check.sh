@@ -63,12 +63,14 @@ over() { # job
 # The job of every check of stopping: long enough to be met while it trains.
 long=(validation/small.yaml --results "$work" --set train.epochs=60 --set checkpoint.every_steps=0)
 
-# Waits for the requeue, and for the rest does not.
+# Waits for the requeue, and not for its delay; the nodes refuse a job begun in the second in which
+# it was revoked.
 hurry() { # job seconds
     if ! within "$2" restarted "$1" || ! within 30 is "$1" JobState PENDING; then
         bad "it is not requeued: $(field "$1" JobState)"
         return 1
     fi
+    sleep 3
     timeout 10 scontrol update JobId="$1" StartTime=now
 }
 
