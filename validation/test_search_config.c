@@ -19,7 +19,7 @@ static cz_status load(const char *text, const char *override)
 
 static void test_space(void)
 {
-    cz_space space;
+    cz_space space, other;
     check(!load("{}", NULL) && !cz_config_space(&space, &config) && space.count == 5,
           "the default space has the reference's five parameters");
     const cz_dimension *lr = &space.dimension[0], *dim = &space.dimension[3];
@@ -37,6 +37,11 @@ static void test_space(void)
               !strcmp(space.dimension[0].choice[1], "\"learned\"") &&
               !strcmp(space.dimension[1].choice[2], "3"),
           "choices are kept as JSON");
+    check(!load("search:\n  space: [train.lr = 1e-5 | 0.50 | 1]\n", NULL) &&
+              !cz_config_space(&other, &config) && !strcmp(other.dimension[0].choice[0], "1e-05") &&
+              !strcmp(other.dimension[0].choice[1], "0.5") &&
+              !strcmp(other.dimension[0].choice[2], "1.0"),
+          "numbers among them as Python prints them");
     double x[3] = {1, 2, 0};
     check(!cz_config_set_point(&config, &space, x) && config.model.layers == 3 &&
               config.model.positions == CZ_POSITIONS_LEARNED &&

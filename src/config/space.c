@@ -75,10 +75,22 @@ static const char *read_range(cz_dimension *d, const cz_key *key, const char *te
     return range_fault(d);
 }
 
+/* A choice as JSON, numbers as Python prints them: a study compares the texts. */
+static void write_choice(char choice[CZ_SPACE_CHOICE], const cz_key *key, const char *word)
+{
+    char *end;
+    double number = strtod(word, &end);
+    bool is_text = !is_number(key) && key->kind != CZ_KIND_BOOL;
+    if (key->kind == CZ_KIND_REAL && !*end) {
+        char shortest[CZ_NUMBER_MAX];
+        cz_text_float(shortest, number, 53);
+        snprintf(choice, CZ_SPACE_CHOICE, "%s", shortest);
+    } else snprintf(choice, CZ_SPACE_CHOICE, is_text ? "\"%s\"" : "%s", word);
+}
+
 /* "A | B | C"; returns what is wrong. */
 static const char *read_choices(cz_dimension *d, const cz_key *key, const char *text)
 {
-    bool quoted = !is_number(key) && key->kind != CZ_KIND_BOOL;
     d->kind = CZ_CATEGORICAL;
     for (;;) {
         char word[CZ_SPACE_CHOICE - 2];
@@ -87,7 +99,7 @@ static const char *read_choices(cz_dimension *d, const cz_key *key, const char *
         if (!word[0]) return form;
         if (strpbrk(word, "\"\\")) return "a choice may not contain a quote or a backslash";
         if (d->choices == CZ_SPACE_CHOICES) return "more than 16 choices";
-        snprintf(d->choice[d->choices], CZ_SPACE_CHOICE, quoted ? "\"%s\"" : "%s", word);
+        write_choice(d->choice[d->choices], key, word);
         for (int c = 0; c < d->choices; c++)
             if (strcmp(d->choice[c], d->choice[d->choices]) == 0)
                 return "a choice stands there twice";
