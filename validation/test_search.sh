@@ -31,6 +31,14 @@ search() { # name ranks options...: exit status of a search
         --search-hparams "$@" >>"$work/$name.out" 2>&1
 }
 
+signal() { # SIGNAL name: to the processes of a search, not to mpirun
+    pkill "-$1" -f -- "^[^ ]*czhpc $work/search.yaml --results $work --name $2 "
+}
+
+epochs() { # name: how many stand in the metrics of all trials
+    cat "$work/$1"/study.trials/*/metrics.jsonl 2>/dev/null | wc -l
+}
+
 # Number, state and values of every trial that was told, once for each time it was.
 told() { # journal
     sed -n 's/.*"op_code": *6.*"trial_id": *\([0-9]*\).*"state": *\([1-3]\).*"values": *\(\[[^]]*\]\|null\).*/\1 \2 \3/p' "$1" | sort -n
@@ -51,39 +59,50 @@ verdict 'the training has the values that were found' $?
     [ "$(find "$work/whole/study.trials" -name metrics.jsonl | wc -l)" -eq 8 ]
 verdict 'trials leave their metrics, not their states' $?
 
+# Brings a search to its end over `wanted` SIGKILLs, each within a trial that has a state.
+broken() { # name wanted options...
+    local name=$1 wanted=$2 before job
+    shift 2
+    kills=0
+    for _ in $(seq 40); do
+        search "$name" 1 "$@" &
+        job=$!
+        if [ $kills -lt "$wanted" ]; then
+            before=$(epochs "$name")
+            for _ in $(seq 300); do
+                [ "$(epochs "$name")" -gt $((before + 1)) ] && break
+                sleep 0.02
+            done
+            signal KILL "$name" && kills=$((kills + 1))
+        fi
+        wait $job 2>/dev/null && return 0
+    done
+    return 1
+}
+
 # An unbroken search, and one killed four times: the same trials with the same values.
 search unbroken 1
 verdict 'a search alone ends' $?
 [ ! -f "$work/unbroken/summary.json" ]
 verdict 'without --train-model it does not train' $?
-kills=0 tries=0
-while [ $tries -lt 40 ]; do
-    tries=$((tries + 1))
-    search broken 1 &
-    job=$!
-    if [ $kills -lt 4 ]; then
-        # Within a trial: after an epoch of it stands in its metrics, so that there is a state.
-        before=$(cat "$work"/broken/study.trials/*/metrics.jsonl 2>/dev/null | wc -l)
-        for _ in $(seq 200); do
-            [ "$(cat "$work"/broken/study.trials/*/metrics.jsonl 2>/dev/null | wc -l)" -gt $((before + 1)) ] && break
-            sleep 0.02
-        done
-        pkill -KILL -f -- "^[^ ]*czhpc $work/search.yaml --results $work --name broken " && kills=$((kills + 1))
-    fi
-    wait $job 2>/dev/null && break
-done
+broken broken 4
 told "$work/unbroken/study.log" >"$work/a"
 told "$work/broken/study.log" >"$work/b"
-[ $kills -eq 4 ] && [ "$(wc -l <"$work/a")" -eq 6 ] && cmp -s "$work/a" "$work/b"
+[ "$kills" -eq 4 ] && [ "$(wc -l <"$work/a")" -eq 6 ] && cmp -s "$work/a" "$work/b"
 verdict "killed $kills times, a search ends with the values of an unbroken one, each told once" $?
 grep -qh '^[^ ]* Resumed  ' "$work"/broken/study.trials/*/czhpc.log
 verdict 'a trial went on from its own state' $?
+asha=(--set search.pruner=asha --set search.epochs=4 --set search.sampler=random --set search.trials=8)
+search halved 1 "${asha[@]}" && broken pruned 3 "${asha[@]}"
+told "$work/halved/study.log" >"$work/c"
+[ "$(grep -c ' 2 ' "$work/c")" -ge 2 ] && told "$work/pruned/study.log" | cmp -s - "$work/c"
+verdict "killed $kills times, successive halving ends the same trials early" $?
 
 # Stopped by a signal: the trial is given up with its state, and taken up again at once.
 search stopped 1 &
 job=$!
 for _ in $(seq 500); do [ -s "$work/stopped/study.trials/czhpc-00002/metrics.jsonl" ] && break; sleep 0.02; done
-pkill -TERM -f -- "^[^ ]*czhpc $work/search.yaml --results $work --name stopped "
+signal TERM stopped
 wait $job
 [ $? -eq 75 ]
 verdict 'SIGTERM stops a search with exit code 75' $?
@@ -102,6 +121,19 @@ verdict 'two jobs share a study: ten trials, each told once' $?
 cmp -s "$work/one/best_hyperparameters.json" "$work/two/best_hyperparameters.json"
 verdict 'both find the same best one' $?
 
+# A job that stands still longer than its lease, and goes on when another has taken its trial.
+search frozen 1 --set "search.study=$work/frozen/study.log" &
+job=$!
+for _ in $(seq 500); do [ "$(epochs frozen)" -ge 2 ] && break; sleep 0.02; done
+signal STOP frozen
+search other 1 --set "search.study=$work/frozen/study.log"
+other=$?
+signal CONT frozen
+wait $job && [ $other -eq 0 ] && told "$work/frozen/study.log" | cmp -s - "$work/a"
+verdict 'frozen over its lease, a job finds its trial done by another and goes on' $?
+grep -q 'taken over' "$work/frozen.out" "$work"/frozen/study.trials/*/czhpc.log
+verdict 'and says so' $?
+
 # Bad trials.
 search odd 2 --set 'search.space=[model.latent_dim = 30 | 32, train.lr = 1e-4 .. 1e-2 log]' &&
     grep -q '"state": *3' "$work/odd/study.log" && grep -q '"state": *1' "$work/odd/study.log" &&
@@ -114,10 +146,6 @@ verdict 'trials that do not fit into memory fail; a search of nothing else exits
 search wild 1 --set 'search.space=[train.lr = 9 .. 10]' --set train.warmup=0 --set search.trials=3
 [ $? -le 5 ] && [ "$(told "$work/wild/study.log" | wc -l)" -eq 3 ]
 verdict 'trials at absurd learning rates are told too' $?
-search halved 1 --set search.pruner=asha --set search.trials=12 --set search.epochs=4 --set search.sampler=random &&
-    [ "$(told "$work/halved/study.log" | grep -c ' 2 ')" -ge 3 ] &&
-    grep -q completed_rung_0 "$work/halved/study.log"
-verdict 'successive halving ends trials early' $?
 
 # What is refused.
 search unbroken 1 --set search.epochs=2

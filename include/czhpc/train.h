@@ -34,7 +34,7 @@ typedef struct cz_step_report {
 
 /* Who is told what happens; members may be NULL. Called on every rank's main thread. `judge` is
  * given on all ranks or on none, and may be collective: *enough, the same on all, ends training
- * with this epoch. */
+ * with this epoch, whose state is not saved; CZ_STOPPED leaves at once, and nothing is written. */
 typedef struct cz_observer {
     void *context;
     void (*step)(void *context, const cz_step_report *report);

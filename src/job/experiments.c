@@ -1,5 +1,6 @@
 /* A list of experiments: each a run in a folder of its own, by whichever group is free. */
 #include "czhpc/log.h"
+#include "czhpc/text.h"
 #include "room.h"
 
 #include <math.h>
@@ -29,10 +30,11 @@ static cz_status next_item(void *context, int group, cz_item *item, cz_next *nex
     return CZ_OK;
 }
 
-static cz_status no_report(void *context, const cz_item *item, int epoch, double value, bool *stop)
+static cz_status no_report(void *context, const cz_item *item, int epoch, double value,
+                           cz_verdict *verdict)
 {
     (void)context, (void)item, (void)epoch, (void)value;
-    *stop = false;
+    *verdict = CZ_GO_ON;
     return CZ_OK;
 }
 
@@ -63,6 +65,8 @@ bool item_failed(cz_item_outcome *outcome, cz_status status)
     outcome->end = CZ_ITEM_FAILED;
     outcome->value = NAN;
     snprintf(outcome->message, sizeof outcome->message, "%s", cz_error_message());
+    /* Cut between characters: it is told as UTF-8. */
+    outcome->message[cz_text_utf8(outcome->message, strlen(outcome->message))] = 0;
     cz_error_clear();
     return true;
 }

@@ -49,11 +49,17 @@ static void introduce(const run *r)
             cz_backend_name(r->stock->backend), r->folder.path);
 }
 
+/* Other groups of the job shall not wait for this one: between steps and between phases. */
+static void serve(const run *r)
+{
+    if (r->place) cz_queue_serve(r->place->queue);
+}
+
 static void tell_step(void *context, const cz_step_report *report)
 {
     const run *r = context;
     if (r->comm->rank == 0) cz_progress_step(r->bar, report);
-    if (r->place) cz_queue_serve(r->place->queue);
+    serve(r);
 }
 
 static void tell_epoch(void *context, const cz_epoch_report *report)
@@ -147,13 +153,16 @@ static cz_status report(run *r, const cz_evaluation *validation, const cz_evalua
     cz_results results = {0};
     snprintf(path, sizeof path, "%s/predictions.csv", r->folder.path);
     CZ_TRY(write_predictions(path, r->trainer, &r->stock->cells, validation, test, r->comm));
+    serve(r);
     cz_summary summary = summarise(r, &results);
     if (r->config->eval.bayes)
         CZ_TRY(cz_cells_optimum(&summary.optimum, &r->stock->cells, r->config, CZ_TEST, r->comm,
                                 r->stock->pool));
+    serve(r);
     CZ_TRY(peak_memory(&summary.peak_mib, r->comm));
     cz_attention attention = {0};
     cz_status status = cz_trainer_attention(r->trainer, CZ_TEST, &attention);
+    serve(r);
     if (!status && r->comm->rank == 0) {
         status = cz_results_make(&results, test, validation, &r->stock->cells);
         if (!status) status = write_results(r, test, &attention, &summary);
@@ -167,8 +176,11 @@ static cz_status evaluate_and_report(run *r)
 {
     cz_evaluation validation = {0}, test = {0};
     CZ_TRY(cz_trainer_take_best(r->trainer));
+    serve(r);
     cz_status status = cz_trainer_evaluate(r->trainer, CZ_VALIDATION, true, &validation);
+    serve(r);
     if (!status) status = cz_trainer_evaluate(r->trainer, CZ_TEST, true, &test);
+    serve(r);
     if (!status) status = report(r, &validation, &test);
     cz_evaluation_free(&test);
     cz_evaluation_free(&validation);

@@ -94,7 +94,8 @@ static search_source source_of(search *s, search_phase phase)
                             .sampling = sampling_of(s->config),
                             .pruning = pruning_of(s->config, phase),
                             .limit = s->config->search.trials,
-                            .candidate = s->candidate};
+                            .candidate = s->candidate,
+                            .folder = s->worker.folder};
     if (phase == SEARCH_CONFIRM) source.limit = s->candidates * s->config->search.confirm_seeds;
     else if (source.sampling.kind == CZ_SAMPLE_GRID) {
         int points = cz_grid_size(&source.sampling, &s->space);

@@ -28,6 +28,7 @@ typedef struct search_source {
     cz_pruning pruning;
     int limit;               /* trials of the study */
     const double *candidate; /* SEARCH_CONFIRM: (candidates, space->count - 1) */
+    const char *folder;      /* of a trial, without its number */
 } search_source;
 
 cz_item_source search_items(search_source *source);

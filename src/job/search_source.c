@@ -1,4 +1,5 @@
 /* A study as the source of a queue. Rank 0. */
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "czhpc/text.h"
 #include "search_parts.h"
@@ -80,30 +81,38 @@ static cz_status next_trial(void *context, int group, cz_item *item, cz_next *ne
     return CZ_OK;
 }
 
-static cz_status report(void *context, const cz_item *item, int epoch, double value, bool *stop)
+/* The rungs stand before the end is told: later trials compare with them. */
+static cz_status write_rungs(const search_source *s, int number, json_t *rungs)
+{
+    const char *name;
+    json_t *rung;
+    bool mine;
+    json_object_foreach(rungs, name, rung)
+    {
+        CZ_TRY(cz_study_set_trial(s->study, number, true, name, json_incref(rung), &mine));
+    }
+    return CZ_OK;
+}
+
+/* A trial that ends early is told so at once: nothing that comes later makes it complete. */
+static cz_status report(void *context, const cz_item *item, int epoch, double value,
+                        cz_verdict *verdict)
 {
     search_source *s = context;
     const cz_trials *trials;
-    const char *name;
-    json_t *rungs = NULL, *rung;
-    bool mine;
+    json_t *rungs = NULL;
+    bool mine, cut = false;
     int number = (int)item->id;
-    *stop = false;
     CZ_TRY(cz_study_report(s->study, number, epoch, value, &mine));
-    if (!mine) { /* another job took it over: its result counts */
-        *stop = true;
-        return CZ_OK;
-    }
+    *verdict = mine ? CZ_GO_ON : CZ_LOST;
+    if (!mine) return CZ_OK;
     CZ_TRY(cz_study_read(s->study, &trials));
-    CZ_TRY(cz_prune(stop, &rungs, &s->pruning, trials, number));
-    cz_status status = CZ_OK;
-    json_object_foreach(rungs, name, rung)
-    {
-        status = cz_study_set_trial(s->study, number, true, name, json_incref(rung), &mine);
-        if (status) break;
-    }
+    CZ_TRY(cz_prune(&cut, &rungs, &s->pruning, trials, number));
+    cz_status status = write_rungs(s, number, rungs);
     json_decref(rungs);
-    return status;
+    if (status || !cut) return status;
+    *verdict = CZ_CUT;
+    return cz_study_tell(s->study, number, CZ_TRIAL_PRUNED, NAN, &mine);
 }
 
 static void announce(const search_source *s, const search_item *trial, const char *what)
@@ -114,30 +123,42 @@ static void announce(const search_source *s, const search_item *trial, const cha
                 what, point);
 }
 
+/* What a trial that was told leaves is its log and metrics: its states served to go on. */
+static cz_status remove_states(const search_source *s, int number)
+{
+    char path[CZ_FILE_PATH];
+    snprintf(path, sizeof path, "%s%05d/checkpoints", s->folder, number);
+    return cz_remove_folder(path);
+}
+
+static cz_status tell(const search_source *s, int number, const cz_item_outcome *outcome,
+                      bool *mine)
+{
+    *mine = true;
+    if (outcome->end == CZ_ITEM_CUT) return CZ_OK; /* told with its last report */
+    if (outcome->end == CZ_ITEM_DONE)
+        return cz_study_tell(s->study, number, CZ_TRIAL_COMPLETE, outcome->value, mine);
+    CZ_TRY(cz_study_set_trial(s->study, number, false, "czhpc:failure",
+                              json_string(outcome->message), mine));
+    return *mine ? cz_study_tell(s->study, number, CZ_TRIAL_FAILED, NAN, mine) : CZ_OK;
+}
+
 static cz_status done(void *context, const cz_item *item, const cz_item_outcome *outcome)
 {
-    static const cz_trial_state state_of[] = {[CZ_ITEM_DONE] = CZ_TRIAL_COMPLETE,
-                                              [CZ_ITEM_CUT] = CZ_TRIAL_PRUNED,
-                                              [CZ_ITEM_FAILED] = CZ_TRIAL_FAILED};
     search_source *s = context;
     search_item trial;
     char what[340];
-    bool mine = true;
+    bool mine;
     memcpy(&trial, item->bytes, sizeof trial);
     if (outcome->end == CZ_ITEM_LEFT) return cz_study_release(s->study, trial.number);
+    CZ_TRY(tell(s, trial.number, outcome, &mine));
     search_value_text(what, s->config, outcome->value);
     if (outcome->end == CZ_ITEM_CUT) snprintf(what, sizeof what, "ended early");
-    if (outcome->end == CZ_ITEM_FAILED) {
+    if (outcome->end == CZ_ITEM_FAILED)
         snprintf(what, sizeof what, "failed: %s;", outcome->message);
-        CZ_TRY(cz_study_set_trial(s->study, trial.number, false, "czhpc:failure",
-                                  json_string(outcome->message), &mine));
-    }
-    if (mine)
-        CZ_TRY(
-            cz_study_tell(s->study, trial.number, state_of[outcome->end], outcome->value, &mine));
     if (!mine) snprintf(what, sizeof what, "was taken over by another job");
     announce(s, &trial, what);
-    return CZ_OK;
+    return mine ? remove_states(s, trial.number) : CZ_OK;
 }
 
 cz_item_source search_items(search_source *source)

@@ -17,7 +17,7 @@ typedef struct trial {
     cz_model *model;
     cz_progress_bar *bar;
     cz_trainer *trainer;
-    bool cut;
+    cz_verdict verdict;
 } trial;
 
 /* The training cells but a fold train, the fold validates, no others are looked at. */
@@ -84,11 +84,20 @@ static double value_of(const cz_scores *scores, const cz_config *config)
 static cz_status judge(void *context, const cz_epoch_report *report, bool *enough)
 {
     trial *t = context;
-    if (t->bar) cz_progress_epoch(t->bar, report);
     double value = value_of(&report->validation, t->config);
-    CZ_TRY(cz_queue_report(t->queue, report->epoch, value, enough));
-    t->cut = *enough;
+    cz_status status = cz_queue_report(t->queue, report->epoch, value, &t->verdict);
+    /* All leave: after this epoch, whose state is saved, the flag of the queue says so. */
+    if (status == CZ_STOPPED) t->verdict = CZ_GO_ON;
+    else if (status) return status;
+    if (t->verdict == CZ_LOST) return CZ_STOPPED;
+    *enough = t->verdict == CZ_CUT;
     return CZ_OK;
+}
+
+static void tell_epoch(void *context, const cz_epoch_report *report)
+{
+    const trial *t = context;
+    if (t->bar) cz_progress_epoch(t->bar, report);
 }
 
 /* On the group's rank 0: its folder, empty for a new trial, and its log. */
@@ -111,7 +120,7 @@ static cz_status train(trial *t)
     CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->dtype, t->worker->sharers,
                         s->comm));
     CZ_TRY(open_trainer(&t->trainer, t->config, s, &t->cells, t->model, &t->folder,
-                        cz_queue_stop(t->queue), (cz_observer){t, tell_step, NULL, judge}));
+                        cz_queue_stop(t->queue), (cz_observer){t, tell_step, tell_epoch, judge}));
     if (t->item->taken) CZ_TRY(cz_trainer_resume(t->trainer, t->folder.checkpoints, &found));
     if (found)
         cz_note("Resumed      after %lld steps", (long long)cz_trainer_facts(t->trainer).steps);
@@ -138,9 +147,9 @@ static cz_status run_trial(trial *t, cz_item_outcome *outcome)
     search_describe(point, sizeof point, &t->worker->space, t->item->x);
     cz_note("Trial %d: %s", t->item->number, point);
     CZ_TRY(train(t));
-    outcome->end = t->cut ? CZ_ITEM_CUT : CZ_ITEM_DONE;
+    outcome->end = t->verdict == CZ_CUT ? CZ_ITEM_CUT : CZ_ITEM_DONE;
     outcome->value = NAN;
-    return t->cut ? CZ_OK : final_value(t, &outcome->value);
+    return t->verdict == CZ_CUT ? CZ_OK : final_value(t, &outcome->value);
 }
 
 static void close_trial(trial *t)
@@ -151,16 +160,17 @@ static void close_trial(trial *t)
     cz_log_leave();
 }
 
-/* The outcome of a status; the states of a trial that is over are not kept. */
-static cz_status settle(trial *t, cz_status status, cz_item_outcome *outcome)
+static cz_status settle(const trial *t, cz_status status, cz_item_outcome *outcome)
 {
     if (item_failed(outcome, status)) {
         cz_note("failed: %s", outcome->message);
-        status = CZ_OK;
+        return CZ_OK;
     }
-    if (status == CZ_STOPPED) outcome->end = CZ_ITEM_LEFT;
-    if (status || t->worker->stock.comm->rank) return status;
-    return cz_remove_folder(t->folder.checkpoints);
+    if (status != CZ_STOPPED) return status;
+    outcome->end = CZ_ITEM_LEFT;
+    if (t->verdict != CZ_LOST) return CZ_STOPPED;
+    cz_note("Another job has taken this trial over");
+    return CZ_OK;
 }
 
 cz_status search_work(void *context, cz_queue *queue, const cz_item *item, const cz_comm *group,

@@ -270,22 +270,20 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     if (report.has_test) CZ_TRY(scores_of(t, CZ_TEST, &report.test));
     report.seconds = seconds + MPI_Wtime() - started;
 
-    bool stop;
+    bool stop, enough = false;
+    const cz_observer *observer = &t->setup.observer;
     stopping_update(t, &report, &report.best, &stop);
+    if (observer->judge) CZ_TRY(observer->judge(observer->context, &report, &enough));
     CZ_TRY(metrics_append_epoch(t, &report));
     memset(t->progress.partial, 0, sizeof *t->progress.partial * 3 * CZ_MAX_HEADS);
     t->progress.step = 0;
     t->progress.epoch++;
-    t->progress.finished = stop || t->progress.epoch == config->train.epochs;
-    const cz_observer *observer = &t->setup.observer;
+    t->progress.finished = stop || enough || t->progress.epoch == config->train.epochs;
     if (observer->epoch) observer->epoch(observer->context, &report);
-    bool enough = false;
-    if (observer->judge) CZ_TRY(observer->judge(observer->context, &report, &enough));
-    t->progress.finished = t->progress.finished || enough;
 
     int every = config->checkpoint.every;
-    bool due = every && t->progress.epoch % every == 0;
-    if (due || report.best || t->progress.finished) CZ_TRY(trainer_save(t, report.best));
+    bool due = (every && t->progress.epoch % every == 0) || report.best || t->progress.finished;
+    if (due && !enough) CZ_TRY(trainer_save(t, report.best));
     return CZ_OK;
 }
 
