@@ -163,7 +163,7 @@ static void close_trial(trial *t)
 static cz_status settle(const trial *t, cz_status status, cz_item_outcome *outcome)
 {
     if (item_failed(outcome, status)) {
-        cz_note("failed: %s", outcome->message);
+        if (t->bar) cz_note("failed: %s", outcome->message); /* else its log is not open */
         return CZ_OK;
     }
     if (status != CZ_STOPPED) return status;
