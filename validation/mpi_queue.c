@@ -22,11 +22,13 @@ static void verdict(bool mine, const char *name)
 
 /* What the fake source hands out, and what it was told. */
 typedef struct fake_source {
-    int items, waits;   /* answers of CZ_NEXT_WAIT before the second item */
-    int cut_after;      /* epochs of every third item, 0: none */
-    int fail_next_at;   /* item, NOBODY */
-    int fail_report_at; /* item, NOBODY */
-    int fail_done_at;   /* item, NOBODY */
+    int items, waits;             /* answers of CZ_NEXT_WAIT before the second item */
+    int cut_after;                /* epochs of every third item, 0: none */
+    int lost_after;               /* epochs of every fourth item, 0: none */
+    cz_verdict signal_at_verdict; /* ... a signal comes, CZ_GO_ON: none */
+    int fail_next_at;             /* item, NOBODY */
+    int fail_report_at;           /* item, NOBODY */
+    int fail_done_at;             /* item, NOBODY */
     int given, calls_after_failure;
     bool failed, ended;
     int reports[ITEMS], done[ITEMS];
@@ -74,14 +76,17 @@ static cz_status next(void *context, int group, cz_item *item, cz_next *what)
     return CZ_OK;
 }
 
-static cz_status report(void *context, const cz_item *item, int epoch, double value, bool *enough)
+static cz_status report(void *context, const cz_item *item, int epoch, double value,
+                        cz_verdict *what)
 {
     fake_source *s = context;
     s->calls_after_failure += s->failed;
     if (item->id == s->fail_report_at) return refuse(s, "record", (int)item->id);
     if (epoch == s->reports[item->id] + 1 && value == (double)(100 * item->id + epoch))
         s->reports[item->id]++;
-    *enough = s->cut_after && item->id % 3 == 0 && epoch == s->cut_after;
+    if (s->cut_after && item->id % 3 == 0 && epoch == s->cut_after) *what = CZ_CUT;
+    if (s->lost_after && item->id % 4 == 1 && epoch == s->lost_after) *what = CZ_LOST;
+    if (s->signal_at_verdict && *what == s->signal_at_verdict) stop = 1;
     return CZ_OK;
 }
 
@@ -180,17 +185,17 @@ static cz_status work(void *context, cz_queue *queue, const cz_item *item, const
         if (world->rank == w->signal_rank && w->epochs == 2) stop = 1;
         if (group_leaves(group, train_epoch(queue, item->id))) return leave(w, outcome);
         if (index == w->fail_group && w->epochs == w->fail_epoch) return meet_bad_system(group);
-        bool cut;
+        cz_verdict said;
         double begin = MPI_Wtime();
-        cz_status status = cz_queue_report(queue, epoch, (double)(100 * item->id + epoch), &cut);
+        cz_status status = cz_queue_report(queue, epoch, (double)(100 * item->id + epoch), &said);
         w->longest_report = fmax(w->longest_report, MPI_Wtime() - begin);
-        int all_cut = cut;
-        MPI_Allreduce(MPI_IN_PLACE, &all_cut, 1, MPI_INT, MPI_MIN, group->mpi);
-        w->verdicts_differ |= (bool)all_cut != cut;
+        int least = said;
+        MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_INT, MPI_MIN, group->mpi);
+        w->verdicts_differ |= least != (int)said;
         if (status == CZ_STOPPED) return leave(w, outcome);
         if (status) return status;
-        if (!cut) continue;
-        outcome->end = CZ_ITEM_CUT;
+        if (said == CZ_GO_ON) continue;
+        outcome->end = said == CZ_CUT ? CZ_ITEM_CUT : CZ_ITEM_LEFT;
         break;
     }
     outcome->value = (double)item->id;
@@ -349,6 +354,47 @@ static void check_bad_system(int ranks_per_item, int group)
     cz_timeline_free(&t);
 }
 
+/* A group goes on after an item that somebody else has. */
+static void check_lost(int ranks_per_item)
+{
+    fake_source s = plain_source(ITEMS);
+    fake_work w = plain_work();
+    cz_timeline t;
+    char name[96];
+    s.lost_after = 1;
+    bool ok = run(&s, &w, ranks_per_item, &t) == CZ_OK && !w.verdicts_differ;
+    for (int i = 0; i < ITEMS && world->rank == 0; i++) {
+        ok = ok && s.done[i] == 1 && s.reports[i] == (i % 4 == 1 ? 1 : epochs_of(i));
+        ok = ok && s.outcome[i].end == (i % 4 == 1 ? CZ_ITEM_LEFT : CZ_ITEM_DONE);
+    }
+    snprintf(name, sizeof name, "groups of %d go on after items that are lost", ranks_per_item);
+    verdict(ok && sum(w.items) == ITEMS * ranks_per_item &&
+                sound(&t, world->size / ranks_per_item, ITEMS),
+            name);
+    cz_timeline_free(&t);
+}
+
+/* The first item that is cut or lost as a signal comes hears so, not that it is to be saved. */
+static void check_verdict_at_end(cz_verdict what)
+{
+    fake_source s = plain_source(ITEMS);
+    fake_work w = plain_work();
+    cz_timeline t;
+    int left, judged = 0;
+    *(what == CZ_CUT ? &s.cut_after : &s.lost_after) = 1;
+    s.signal_at_verdict = what;
+    bool ok = run(&s, &w, 1, &t) == CZ_STOPPED;
+    ok = ok && (world->rank || told(&s, 0, &left));
+    for (int i = 0; i < s.given && world->rank == 0; i++)
+        judged += s.outcome[i].end == (what == CZ_CUT ? CZ_ITEM_CUT : CZ_ITEM_LEFT) &&
+                  s.outcome[i].value == i;
+    verdict(ok && (world->rank || judged >= 1), what == CZ_CUT
+                                                    ? "an item is cut though a signal comes"
+                                                    : "an item is lost though a signal comes");
+    cz_timeline_free(&t);
+    stop = 0;
+}
+
 static void check_bad_source(void)
 {
     static const char *what[] = {"give", "record", "end"};
@@ -491,6 +537,7 @@ int main(int argc, char **argv)
     for (int ranks = 1; ranks <= comm.size; ranks++) {
         if (comm.size % ranks) continue;
         check_all_done(ranks);
+        check_lost(ranks);
         check_waits(ranks);
         check_bad_system(ranks, 0);
         check_bad_system(ranks, comm.size / ranks - 1);
@@ -501,6 +548,8 @@ int main(int argc, char **argv)
     check_few(0);
     check_few(1);
     check_failed_items();
+    check_verdict_at_end(CZ_CUT);
+    check_verdict_at_end(CZ_LOST);
     check_bad_source();
     check_serve();
     if (comm.size > 1) check_patience();

@@ -1,7 +1,7 @@
 /* One queue of work items, handed out by rank 0 to groups of ranks.
  *
- * The leader of each group (its rank 0) asks, reports each epoch, and hears go on or stop; rank 0
- * of the job answers between the steps of its own item (cz_queue_serve()), so no group waits for
+ * The leader of each group (its rank 0) asks, reports each epoch, and hears a verdict; rank 0 of
+ * the job answers between the steps of its own item (cz_queue_serve()), so no group waits for
  * another. A source on rank 0 says what there is to do. */
 #ifndef CZ_QUEUE_H
 #define CZ_QUEUE_H
@@ -21,9 +21,9 @@ typedef struct cz_item {
 /* How an item ended. A bad item is a result, a bad system is an error. */
 typedef enum cz_item_end {
     CZ_ITEM_DONE,
-    CZ_ITEM_CUT,    /* the verdict was stop */
+    CZ_ITEM_CUT,    /* the verdict was CZ_CUT */
     CZ_ITEM_FAILED, /* diverged, or refused by its memory plan */
-    CZ_ITEM_LEFT    /* since the queue ends: by a signal, or as another group failed */
+    CZ_ITEM_LEFT    /* as the queue ends (CZ_STOPPED), or since it is lost: the group goes on */
 } cz_item_end;
 
 typedef struct cz_item_outcome {
@@ -33,6 +33,13 @@ typedef struct cz_item_outcome {
     char message[256]; /* why it failed */
 } cz_item_outcome;
 
+/* What becomes of an item after an epoch. */
+typedef enum cz_verdict {
+    CZ_GO_ON,
+    CZ_CUT, /* give it up */
+    CZ_LOST /* somebody else has it now: leave it as it is, save nothing */
+} cz_verdict;
+
 typedef enum cz_next { CZ_NEXT_ITEM, CZ_NEXT_WAIT, CZ_NEXT_END } cz_next;
 
 /* Called on rank 0's main thread only. An error ends the queue on all ranks, and nothing is called
@@ -41,8 +48,10 @@ typedef struct cz_item_source {
     void *context;
     /* The next item for `group`; CZ_NEXT_WAIT: none now, ask again; CZ_NEXT_END: no more ever. */
     cz_status (*next)(void *context, int group, cz_item *item, cz_next *next);
-    /* An epoch of an item (from 1); *stop: give it up. */
-    cz_status (*report)(void *context, const cz_item *item, int epoch, double value, bool *stop);
+    /* An epoch of an item (from 1). A verdict other than CZ_GO_ON reaches the group even if the
+     * queue ends. */
+    cz_status (*report)(void *context, const cz_item *item, int epoch, double value,
+                        cz_verdict *verdict);
     /* Told of every item but that of a group that failed. */
     cz_status (*done)(void *context, const cz_item *item, const cz_item_outcome *outcome);
 } cz_item_source;
@@ -94,9 +103,9 @@ cz_status cz_queue_run(cz_queue *queue, const cz_item_source *source, cz_item_wo
                        void *context, cz_timeline *timeline);
 void cz_timeline_free(cz_timeline *timeline);
 
-/* Told by all ranks of a group at the end of an epoch, with the same arguments; *stop by all.
- * CZ_STOPPED: the queue ends, save and leave. Collective over the group. */
-cz_status cz_queue_report(cz_queue *queue, int epoch, double value, bool *stop);
+/* Told by all ranks of a group at the end of an epoch, with the same arguments; *verdict the same
+ * on all. CZ_STOPPED: the queue ends, save and leave. Collective over the group. */
+cz_status cz_queue_report(cz_queue *queue, int epoch, double value, cz_verdict *verdict);
 
 /* Between steps, on every rank: rank 0 answers who waits, a leader hears whether the queue ends;
  * under a microsecond where there is nothing to do. Local. */

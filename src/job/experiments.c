@@ -29,10 +29,11 @@ static cz_status next_item(void *context, int group, cz_item *item, cz_next *nex
     return CZ_OK;
 }
 
-static cz_status no_report(void *context, const cz_item *item, int epoch, double value, bool *stop)
+static cz_status no_report(void *context, const cz_item *item, int epoch, double value,
+                           cz_verdict *verdict)
 {
     (void)context, (void)item, (void)epoch, (void)value;
-    *stop = false;
+    *verdict = CZ_GO_ON;
     return CZ_OK;
 }
 

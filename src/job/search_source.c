@@ -80,22 +80,24 @@ static cz_status next_trial(void *context, int group, cz_item *item, cz_next *ne
     return CZ_OK;
 }
 
-static cz_status report(void *context, const cz_item *item, int epoch, double value, bool *stop)
+static cz_status report(void *context, const cz_item *item, int epoch, double value,
+                        cz_verdict *verdict)
 {
     search_source *s = context;
     const cz_trials *trials;
     const char *name;
     json_t *rungs = NULL, *rung;
-    bool mine;
+    bool mine, prune;
     int number = (int)item->id;
-    *stop = false;
+    *verdict = CZ_GO_ON;
     CZ_TRY(cz_study_report(s->study, number, epoch, value, &mine));
     if (!mine) { /* another job took it over: its result counts */
-        *stop = true;
+        *verdict = CZ_CUT;
         return CZ_OK;
     }
     CZ_TRY(cz_study_read(s->study, &trials));
-    CZ_TRY(cz_prune(stop, &rungs, &s->pruning, trials, number));
+    CZ_TRY(cz_prune(&prune, &rungs, &s->pruning, trials, number));
+    if (prune) *verdict = CZ_CUT;
     cz_status status = CZ_OK;
     json_object_foreach(rungs, name, rung)
     {

@@ -86,8 +86,9 @@ static cz_status judge(void *context, const cz_epoch_report *report, bool *enoug
     trial *t = context;
     if (t->bar) cz_progress_epoch(t->bar, report);
     double value = value_of(&report->validation, t->config);
-    CZ_TRY(cz_queue_report(t->queue, report->epoch, value, enough));
-    t->cut = *enough;
+    cz_verdict verdict;
+    CZ_TRY(cz_queue_report(t->queue, report->epoch, value, &verdict));
+    t->cut = *enough = verdict == CZ_CUT;
     return CZ_OK;
 }
 

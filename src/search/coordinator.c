@@ -62,13 +62,18 @@ static cz_status source_said(cz_queue *q, cz_status status)
 
 static cz_status take_report(cz_queue *q, cz_reply *reply, const cz_request *request)
 {
+    static const cz_reply_kind kind[] = {
+        [CZ_GO_ON] = CZ_REPLY_GO, [CZ_CUT] = CZ_REPLY_CUT, [CZ_LOST] = CZ_REPLY_LOST};
     const cz_coordinator *c = q->run.coordinator;
-    bool stop = false;
+    cz_verdict verdict = CZ_GO_ON;
     /* An epoch that is over is told even if the group is to leave. */
-    if (!c->source_failed)
-        CZ_TRY(source_said(q, c->source->report(c->source->context, &reply->item, request->epoch,
-                                                request->value, &stop)));
-    reply->kind = q->run.ending ? CZ_REPLY_LEAVE : stop ? CZ_REPLY_CUT : CZ_REPLY_GO;
+    if (!c->source_failed) {
+        cz_status status = c->source->report(c->source->context, &reply->item, request->epoch,
+                                             request->value, &verdict);
+        if (status) verdict = CZ_GO_ON;
+        CZ_TRY(source_said(q, status));
+    }
+    reply->kind = q->run.ending && verdict == CZ_GO_ON ? CZ_REPLY_LEAVE : kind[verdict];
     return CZ_OK;
 }
 
@@ -76,7 +81,7 @@ static cz_status take_done(cz_queue *q, int group, const cz_request *request)
 {
     cz_coordinator *c = q->run.coordinator;
     const cz_item *item = &c->served[group].reply.item;
-    if (request->outcome.end == CZ_ITEM_LEFT) CZ_TRY(cz_coordinator_end(q, CZ_STOPPED, ""));
+    if (request->status == CZ_STOPPED) CZ_TRY(cz_coordinator_end(q, CZ_STOPPED, ""));
     cz_stretch stretch = {group, item->id, request->begin, request->end};
     cz_status status = cz_timeline_add(&c->timeline, &c->stretch_room, stretch);
     if (status) CZ_TRY(cz_coordinator_end(q, status, cz_error_message()));

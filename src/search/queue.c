@@ -213,26 +213,26 @@ cz_status cz_queue_run(cz_queue *q, const cz_item_source *source, cz_item_work w
     return status;
 }
 
-static cz_status tell_epoch(cz_queue *q, int epoch, double value, bool *stop)
+static cz_status tell_epoch(cz_queue *q, int epoch, double value, cz_verdict *verdict)
 {
-    cz_reply_kind verdict = CZ_REPLY_GO;
+    cz_reply_kind said = CZ_REPLY_GO;
     if (q->leads) {
         q->run.request = (cz_request){.kind = CZ_REQUEST_REPORT, .epoch = epoch, .value = value};
         CZ_TRY(exchange(q));
-        verdict = q->run.reply.kind;
+        said = q->run.reply.kind;
     }
-    CZ_TRY(share(q, &verdict, sizeof verdict));
-    *stop = verdict == CZ_REPLY_CUT;
-    if (verdict != CZ_REPLY_LEAVE) return CZ_OK;
+    CZ_TRY(share(q, &said, sizeof said));
+    *verdict = said == CZ_REPLY_CUT ? CZ_CUT : said == CZ_REPLY_LOST ? CZ_LOST : CZ_GO_ON;
+    if (said != CZ_REPLY_LEAVE) return CZ_OK;
     q->leaving = 1;
     return CZ_STOPPED;
 }
 
-cz_status cz_queue_report(cz_queue *q, int epoch, double value, bool *stop)
+cz_status cz_queue_report(cz_queue *q, int epoch, double value, cz_verdict *verdict)
 {
-    *stop = false;
+    *verdict = CZ_GO_ON;
     if (q->run.broken) return q->run.broken;
-    cz_status status = tell_epoch(q, epoch, value, stop);
+    cz_status status = tell_epoch(q, epoch, value, verdict);
     if (status == CZ_ERR_MPI) q->run.broken = status;
     return status;
 }

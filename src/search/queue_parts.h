@@ -28,6 +28,7 @@ typedef struct cz_request {
 typedef enum cz_reply_kind {
     CZ_REPLY_GO,
     CZ_REPLY_CUT,
+    CZ_REPLY_LOST,
     CZ_REPLY_LEAVE, /* also instead of an item */
     CZ_REPLY_ITEM,
     CZ_REPLY_WAIT,
