@@ -238,9 +238,8 @@ cz_status cz_config_set_point(cz_config *config, const cz_space *space, const do
 void cz_config_reset_space(cz_config *config);
 
 /* The name of a hyperparameter in best_hyperparameters.json: the reference's ("lr",
- * "num_latents"), else the key. And back. Local. */
+ * "num_latents"), else the key. Local. */
 const char *cz_config_reference_name(const char *key);
-const char *cz_config_key_of(const char *reference_name);
 
 /* Runs of `experiments`: seeds x splits of each, in the file's order. Local. */
 int cz_config_items(const cz_config *config);
@@ -259,8 +258,12 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);
 
-/* A hash of the values of all keys that begin with one of `prefix`. Local. */
-uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes);
+/* Whether the file `path` is a configuration of the same hash. Local. */
+bool cz_config_is_of(const cz_config *config, const char *path);
+/* A hash of the values of all keys that begin with one of `prefix`; of files with their folders, or
+ * their names alone. Local. */
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes,
+                           bool folders);
 
 /* The path of a file that comes along with czhpc ("labels.h5"): in configs/ of the source tree
  * or share/czhpc/configs/ of the installation. Local. CZ_ERR_INPUT: there is none. */

@@ -74,6 +74,9 @@ void cz_data_serve_probe(int argc, char **argv);
 /* Shape only (n, width, classes; no features), for --dry-run. Local. */
 cz_status cz_cells_shape(cz_cells *cells, const cz_config *config);
 void cz_cells_free(cz_cells *cells);
+/* A hash of what decides what is learned from the cells: values, codes and split, the same on every
+ * number of ranks. Local. */
+uint64_t cz_cells_hash(const cz_cells *cells);
 
 /* Bytes that cells take on the rank that needs most. */
 typedef struct cz_cells_memory {

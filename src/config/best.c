@@ -26,7 +26,7 @@ const char *cz_config_reference_name(const char *key)
     return key;
 }
 
-const char *cz_config_key_of(const char *reference_name)
+static const char *key_of(const char *reference_name)
 {
     for (int i = 0; i < NAMES; i++)
         if (strcmp(names[i].reference, reference_name) == 0) return names[i].key;
@@ -36,7 +36,7 @@ const char *cz_config_key_of(const char *reference_name)
 static cz_status take_value(cz_config *config, const char *path, const char *name, json_t *json)
 {
     char reason[CZ_REASON_MAX], *text = NULL;
-    const char *key = cz_config_key_of(name);
+    const char *key = key_of(name);
     int index = cz_key_find(key);
     if (index < 0 || (strncmp(key, "model.", 6) != 0 && strncmp(key, "train.", 6) != 0))
         return cz_fail(CZ_ERR_INPUT, "%s: best_params: '%s' is no hyperparameter of czhpc", path,

@@ -126,24 +126,24 @@ static void write_file_name(const char *path, FILE *out)
 
 /* A file counts by its name, not its folder: a folder may move, and the checkpoint knows the
  * content of the data. */
-static void write_for_hash(const cz_config *config, const cz_key *key, FILE *out)
+static void write_for_hash(const cz_config *config, const cz_key *key, bool folders, FILE *out)
 {
     const void *at = (const char *)config + key->offset;
     const cz_texts *files = at;
     fprintf(out, "%s=", key->name);
-    if (key->kind == CZ_KIND_PATH) write_file_name(at, out);
-    else if (key->kind == CZ_KIND_PATHS)
+    if (key->kind == CZ_KIND_PATH && !folders) write_file_name(at, out);
+    else if (key->kind == CZ_KIND_PATHS && !folders)
         for (int i = 0; i < files->count; i++) write_file_name(files->text[i], out);
     else cz_key_write(config, key, out);
     fputc('\n', out);
 }
 
-static uint64_t add_to_hash(uint64_t hash, const cz_config *config, const cz_key *key)
+static uint64_t add_to_hash(uint64_t hash, const cz_config *config, const cz_key *key, bool folders)
 {
     char line[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX];
     FILE *out = fmemopen(line, sizeof line, "w");
     if (!out) return 0;
-    write_for_hash(config, key, out);
+    write_for_hash(config, key, folders, out);
     long length = ftell(out);
     fclose(out);
     return cz_hash(hash, line, (unsigned long)length);
@@ -153,16 +153,27 @@ uint64_t cz_config_hash(const cz_config *config)
 {
     uint64_t hash = 0;
     for (int i = 0; i < cz_key_count; i++)
-        if (cz_keys[i].result) hash = add_to_hash(hash, config, &cz_keys[i]);
+        if (cz_keys[i].result) hash = add_to_hash(hash, config, &cz_keys[i], false);
     return hash;
 }
 
-uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes)
+bool cz_config_is_of(const cz_config *config, const char *path)
+{
+    cz_config *other = cz_alloc(1, sizeof *other, "a configuration");
+    bool same = other && !cz_config_load(other, path, NULL, 0) &&
+                cz_config_hash(other) == cz_config_hash(config);
+    free(other);
+    if (!same) cz_error_clear();
+    return same;
+}
+
+uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes,
+                           bool folders)
 {
     uint64_t hash = 0;
     for (int i = 0; i < cz_key_count; i++)
         for (int p = 0; p < prefixes; p++)
             if (strncmp(cz_keys[i].name, prefix[p], strlen(prefix[p])) == 0)
-                hash = add_to_hash(hash, config, &cz_keys[i]);
+                hash = add_to_hash(hash, config, &cz_keys[i], folders);
     return hash;
 }

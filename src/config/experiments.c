@@ -35,6 +35,12 @@ static bool find_item(cz_config_item *which, const cz_config *config, int index)
     return false;
 }
 
+static cz_status apply_sets(cz_config *item, cz_origin *origin, const cz_experiment *x)
+{
+    for (int s = 0; s < x->sets; s++) CZ_TRY(cz_config_override(item, origin, x->set[s]));
+    return CZ_OK;
+}
+
 cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_config *config,
                             int index)
 {
@@ -47,7 +53,12 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
     const cz_experiment *x = &config->experiment[which->experiment];
     *item = *config;
     item->experiments = 0;
-    for (int s = 0; s < x->sets; s++) CZ_TRY(cz_config_override(item, origin, x->set[s]));
+    CZ_TRY(apply_sets(item, origin, x));
+    if (item->train.from[0]) {
+        CZ_TRY(cz_config_take_best(item));
+        CZ_TRY(apply_sets(item, origin, x));
+        item->train.from[0] = 0;
+    }
     item->run.seed = which->seed;
     item->split.seed = which->split;
     size_t length = strlen(item->run.name);

@@ -75,6 +75,18 @@ static bool add(char text[256], const char *more)
     return cz_text_copy(text + used, 256 - used, more);
 }
 
+/* An entry of a list, in YAML's quotes. */
+static bool add_quoted(char text[256], const char *word)
+{
+    bool fits = add(text, "\"");
+    for (; *word && fits; word++) {
+        char one[3] = {*word};
+        if (*word == '"' || *word == '\\') snprintf(one, sizeof one, "\\%c", *word);
+        fits = add(text, one);
+    }
+    return fits && add(text, "\"");
+}
+
 /* The value of a key of `set`, the current event, behind "KEY=" in `text`. */
 static cz_status read_setting(reader *r, const char *name, char text[256])
 {
@@ -85,7 +97,8 @@ static cz_status read_setting(reader *r, const char *name, char text[256])
         if (list && r->event.type == YAML_SEQUENCE_END_EVENT) break;
         CZ_TRY(expect(r, YAML_SCALAR_EVENT, name, "a value or a list"));
         if (list && i) fits = fits && add(text, ", ");
-        fits = fits && add(text, reader_scalar(r).text);
+        const char *word = reader_scalar(r).text;
+        fits = fits && (list ? add_quoted(text, word) : add(text, word));
         if (!list) break;
     }
     if (list) fits = fits && add(text, "]");

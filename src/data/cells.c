@@ -6,6 +6,8 @@
 #include "rules.h"
 #include "synthetic.h"
 
+#include "czhpc/rng.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,4 +108,17 @@ cz_cells_memory cz_cells_bytes(const cz_cells *shape, const cz_config *config, i
     memory.preparing = (size_t)((double)stored * selected / genes) + rows * sizeof(int64_t) +
                        cz_counts_bytes((int)rows, genes, selected, shape->width, threads);
     return memory;
+}
+
+uint64_t cz_cells_hash(const cz_cells *cells)
+{
+    size_t n = (size_t)cells->n;
+    uint64_t hash = cz_hash(0, &cells->width, sizeof cells->width);
+    hash = cz_hash(hash, cells->row_hash, n * sizeof *cells->row_hash);
+    hash = cz_hash(hash, cells->split, n);
+    hash = cz_hash(hash, cells->target.code, n * sizeof *cells->target.code);
+    hash = cz_hash(hash, cells->label.code, n * sizeof *cells->label.code);
+    for (int a = 0; a < cells->adversaries; a++)
+        hash = cz_hash(hash, cells->adversary[a].code, n * sizeof *cells->adversary[a].code);
+    return hash;
 }

@@ -9,7 +9,7 @@
 
 enum { EXACT = JSON_INDENT(2) | JSON_REAL_PRECISION(17) };
 
-static json_t *number(double value) { return isnan(value) ? json_null() : json_real(value); }
+static json_t *number(double value) { return !isfinite(value) ? json_null() : json_real(value); }
 
 static json_t *value_json(const cz_dimension *d, double x)
 {
@@ -52,7 +52,7 @@ cz_status best_add_test(const cz_config *best)
     char folder[2 * CZ_PATH_MAX], path[CZ_FILE_PATH], *text = NULL;
     size_t size = 0;
     cz_run_scores scores;
-    snprintf(folder, sizeof folder, "%s/%s", best->run.results, best->run.name);
+    run_path(folder, best);
     CZ_TRY(cz_run_scores_read(&scores, folder));
     CZ_TRY(cz_file_path(path, folder, "best_hyperparameters.json"));
     CZ_TRY(cz_file_read(path, &text, &size));

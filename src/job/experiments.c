@@ -18,7 +18,7 @@ typedef struct worker {
     const cz_config *list;
     const cz_job_options *options;
     stock stock;
-    int sharers;
+    double budget; /* bytes that this rank may hold */
 } worker;
 
 static cz_status next_item(void *context, int group, cz_item *item, cz_next *next)
@@ -76,12 +76,12 @@ static cz_status run_item(worker *w, const cz_config *config, cz_queue *queue,
 {
     cz_run_scores scores;
     char folder[2 * CZ_PATH_MAX];
-    run_place place = {queue, w->sharers};
+    run_place place = {queue, w->budget};
     cz_status status = run_whole(config, w->options, &w->stock, &place);
     if (item_failed(outcome, status)) return CZ_OK;
     if (status == CZ_STOPPED) outcome->end = CZ_ITEM_LEFT;
     if (status || w->stock.comm->rank) return status;
-    snprintf(folder, sizeof folder, "%s/%s", config->run.results, config->run.name);
+    run_path(folder, config);
     CZ_TRY(cz_run_scores_read(&scores, folder));
     outcome->value = scores.accuracy;
     return CZ_OK;
@@ -102,9 +102,8 @@ static cz_status work(void *context, cz_queue *queue, const cz_item *item, const
 }
 
 /* What came of the list, once all is over. Rank 0. */
-static cz_status finish(const source *s, const run_folder *folder, const cz_timeline *timeline)
+static cz_status finish(const source *s, const run_folder *folder)
 {
-    CZ_TRY(timeline_write(folder->path, timeline));
     CZ_TRY(experiments_table(s->list));
     if (s->failed == s->items)
         return cz_fail(CZ_ERR_DIVERGED, "all %d experiments failed: see their czhpc.log in %s",
@@ -122,15 +121,18 @@ cz_status run_experiments(const cz_config *list, const cz_job_options *options,
     CZ_TRY(choose_threads(&threads, list, comm));
     CZ_TRY(cz_queue_open(&queue, comm, ranks, options->stop));
     source s = {.list = list, .items = cz_config_items(list)};
-    worker w = {list, options, stock_of(cz_queue_group(queue), threads), comm->node_size};
+    worker w = {list, options, stock_of(cz_queue_group(queue), threads), 0};
     cz_item_source from = {&s, next_item, no_report, item_done};
     cz_note("Experiments  %d, by %d group%s of %d rank%s", s.items, cz_queue_groups(queue),
             cz_queue_groups(queue) == 1 ? "" : "s", ranks, ranks == 1 ? "" : "s");
-    cz_status status = cz_queue_run(queue, &from, work, &w, &timeline);
+    cz_status status = memory_budget(&w.budget, list, comm);
+    if (!status) status = cz_queue_run(queue, &from, work, &w, &timeline);
     if (status == CZ_ERR_MPI) return status;
     stock_empty(&w.stock);
     cz_queue_close(queue);
-    if (!status) status = cz_comm_agree(comm, comm->rank ? CZ_OK : finish(&s, folder, &timeline));
+    if (status <= CZ_STOPPED && comm->rank == 0)
+        status = timeline_write(folder->path, "experiments", &timeline) ? CZ_ERR_IO : status;
+    if (!status) status = cz_comm_agree(comm, comm->rank ? CZ_OK : finish(&s, folder));
     cz_timeline_free(&timeline);
     return status;
 }
@@ -138,6 +140,6 @@ cz_status run_experiments(const cz_config *list, const cz_job_options *options,
 cz_status experiments_table(const cz_config *list)
 {
     char folder[2 * CZ_PATH_MAX];
-    snprintf(folder, sizeof folder, "%s/%s", list->run.results, list->run.name);
+    run_path(folder, list);
     return cz_experiments_write(folder, list);
 }

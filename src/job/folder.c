@@ -59,16 +59,12 @@ static cz_status check_finished(const run_folder *f, const cz_config *config)
 {
     char path[3 * CZ_PATH_MAX];
     snprintf(path, sizeof path, "%s/config.yaml", f->path);
-    cz_config *before = cz_alloc(1, sizeof *before, "a configuration");
-    if (!before) return CZ_ERR_MEMORY;
-    cz_status status = cz_config_load(before, path, NULL, 0);
-    if (!status && cz_config_hash(before) != cz_config_hash(config))
-        status = cz_fail(CZ_ERR_USAGE,
-                         "%s holds a finished run of another configuration (see its config.yaml): "
-                         "give this one another name, or remove the folder",
-                         f->path);
-    free(before);
-    return status;
+    if (f->kind != RUN_SEARCH && cz_config_is_of(config, path)) return CZ_OK;
+    if (f->kind == RUN_SEARCH && exists(f->path, "best_hyperparameters.json")) return CZ_OK;
+    return cz_fail(CZ_ERR_USAGE,
+                   "%s holds a finished run of another configuration (see its config.yaml): give "
+                   "this one another name, or remove the folder",
+                   f->path);
 }
 
 cz_status run_folder_write_config(const run_folder *f, const cz_config *config)
@@ -92,11 +88,16 @@ static cz_status open_on_rank_0(run_folder *f, const cz_config *config, bool res
     CZ_TRY(cz_make_folder(f->checkpoints));
     CZ_TRY(lock(f));
     CZ_TRY(refuse_overwriting(f, resume, fresh));
-    if (f->finished && !f->searches) CZ_TRY(check_finished(f, config));
+    if (f->finished) CZ_TRY(check_finished(f, config));
     snprintf(log, sizeof log, "%s/czhpc.log", f->path);
-    CZ_TRY(f->item ? cz_log_enter(log) : cz_log_open(log));
+    CZ_TRY(f->kind == RUN_ITEM ? cz_log_enter(log) : cz_log_open(log));
     if (f->finished || exists(f->checkpoints, "latest")) return CZ_OK;
     return run_folder_write_config(f, config);
+}
+
+void run_path(char path[2 * CZ_PATH_MAX], const cz_config *config)
+{
+    snprintf(path, 2 * CZ_PATH_MAX, "%s/%s", config->run.results, config->run.name);
 }
 
 void run_folder_name(run_folder *f, const char *path)
@@ -107,11 +108,11 @@ void run_folder_name(run_folder *f, const char *path)
 }
 
 cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_options *options,
-                          bool item, const cz_comm *comm)
+                          run_kind kind, const cz_comm *comm)
 {
-    *f = (run_folder){.lock = -1, .item = item, .searches = options->search};
+    *f = (run_folder){.lock = -1, .kind = kind};
     char path[2 * CZ_PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", config->run.results, config->run.name);
+    run_path(path, config);
     run_folder_name(f, path);
     cz_status status = CZ_OK;
     if (comm->rank == 0) status = open_on_rank_0(f, config, options->resume);
@@ -120,7 +121,7 @@ cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_o
 
 void run_folder_close(run_folder *f)
 {
-    if (f->item) cz_log_leave();
+    if (f->kind == RUN_ITEM) cz_log_leave();
     else cz_log_close();
     if (f->lock >= 0) close(f->lock);
     f->lock = -1;

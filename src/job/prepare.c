@@ -81,48 +81,75 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
                            backend, comm, pool);
 }
 
-/* A number that stands alone in a file of the kernel's; INFINITY where there is none. */
-static double kernel_number(const char *path)
+/* The number behind `word` in a file of the kernel's ("" for one that stands alone); INFINITY where
+ * there is none. */
+static double kernel_number(const char *path, const char *word)
 {
+    char line[256];
     double number = INFINITY;
+    size_t length = strlen(word);
     FILE *in = fopen(path, "r");
-    if (in && fscanf(in, "%lf", &number) != 1) number = INFINITY; /* "max" */
+    while (in && fgets(line, sizeof line, in))
+        if (strncmp(line, word, length) == 0 && sscanf(line + length, "%lf", &number) == 1) break;
     if (in) fclose(in);
     return number;
 }
 
-/* Bytes that are free on this node, or to the control group that the process is in (SLURM's). */
-static double free_bytes(void)
+/* Bytes left to a control group, whose page cache is free to go; INFINITY without a limit. */
+static double group_bytes(const char *group)
 {
-    char line[256];
-    double kib = INFINITY, group = kernel_number("/sys/fs/cgroup/memory.max");
-    FILE *in = fopen("/proc/meminfo", "r");
-    while (in && fgets(line, sizeof line, in))
-        if (sscanf(line, "MemAvailable: %lf kB", &kib) == 1) break;
-    if (in) fclose(in);
-    if (isfinite(group)) group -= kernel_number("/sys/fs/cgroup/memory.current");
-    return fmin(1024 * kib, group);
+    char path[CZ_PATH_MAX + 64];
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
+    double most = kernel_number(path, "");
+    if (!isfinite(most)) return INFINITY;
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
+    double now = kernel_number(path, "");
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", group);
+    double cache = kernel_number(path, "inactive_file ");
+    return most - now + (isfinite(cache) ? cache : 0);
 }
 
-/* Bytes that this rank may still take. */
-static double room_left(const cz_config *config, int sharers)
+/* Bytes that are free on this node, or to the control groups that the process is in: a batch
+ * system limits a job by one. Version 2 of them. */
+static double free_bytes(void)
 {
-    double pages;
-    if (!config->run.memory) return free_bytes() / sharers;
-    FILE *in = fopen("/proc/self/statm", "r");
-    if (!in || fscanf(in, "%*f %lf", &pages) != 1) pages = 0; /* resident */
+    char group[CZ_PATH_MAX] = "";
+    double least = 1024 * kernel_number("/proc/meminfo", "MemAvailable:");
+    FILE *in = fopen("/proc/self/cgroup", "r");
+    while (in && fgets(group, sizeof group, in))
+        if (strncmp(group, "0::/", 4) == 0) break;
     if (in) fclose(in);
-    return 1048576.0 * config->run.memory - pages * (double)sysconf(_SC_PAGESIZE);
+    if (strncmp(group, "0::/", 4) != 0) return least;
+    group[strcspn(group, "\n")] = 0;
+    for (char *path = group + 3, *slash; (slash = strrchr(path, '/')); *slash = 0)
+        least = fmin(least, group_bytes(path));
+    return least;
+}
+
+static double resident_bytes(void)
+{
+    double pages = 0;
+    FILE *in = fopen("/proc/self/statm", "r");
+    if (!in || fscanf(in, "%*f %lf", &pages) != 1) pages = 0;
+    if (in) fclose(in);
+    return pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+cz_status memory_budget(double *budget, const cz_config *config, const cz_comm *comm)
+{
+    if (config->run.memory) *budget = 1048576.0 * config->run.memory;
+    else *budget = resident_bytes() + free_bytes() / comm->node_size;
+    return cz_comm_agree(comm, CZ_OK); /* none begins before all have looked */
 }
 
 cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
-                       int threads, cz_dtype dtype, int sharers, const cz_comm *comm)
+                       int threads, cz_dtype dtype, double budget, const cz_comm *comm)
 {
     int count[CZ_SPLITS] = {0};
     for (int i = 0; i < cells->n; i++) count[cells->split[i]]++;
     double need = (double)cz_train_bytes(config, model, cells->label.classes, count, comm->size,
                                          threads, dtype);
-    double left = room_left(config, sharers);
+    double left = budget - resident_bytes();
     if (need <= left) return cz_comm_agree(comm, CZ_OK);
     return cz_comm_agree(
         comm, cz_fail(CZ_ERR_MEMORY,

@@ -8,6 +8,13 @@
 #include "czhpc/report.h"
 #include "czhpc/train.h"
 
+/* What a folder is opened for. */
+typedef enum run_kind {
+    RUN_JOB,    /* a training, or a list of them */
+    RUN_ITEM,   /* one of several trainings: its log is its own */
+    RUN_SEARCH, /* the search before a training: what that has is not known yet */
+} run_kind;
+
 /* Paths of a run's folder. */
 typedef struct run_folder {
     char path[2 * CZ_PATH_MAX];
@@ -15,10 +22,11 @@ typedef struct run_folder {
     char metrics[2 * CZ_PATH_MAX + 32];
     int lock;      /* rank 0: descriptor of the locked file, -1 elsewhere */
     bool finished; /* it already holds a summary */
-    bool item;     /* its log is that of an item */
-    bool searches; /* what it trains with is found first */
+    run_kind kind;
 } run_folder;
 
+/* run.results/run.name. Local. */
+void run_path(char path[2 * CZ_PATH_MAX], const cz_config *config);
 /* The paths of a folder. Local. */
 void run_folder_name(run_folder *folder, const char *path);
 
@@ -26,7 +34,7 @@ void run_folder_name(run_folder *folder, const char *path);
  * and writes the resolved config. CZ_ERR_USAGE: it is in use, finished, or unfinished without
  * --resume; or finished, with another configuration. Collective. */
 cz_status run_folder_open(run_folder *folder, const cz_config *config,
-                          const cz_job_options *options, bool item, const cz_comm *comm);
+                          const cz_job_options *options, run_kind kind, const cz_comm *comm);
 /* config.yaml, with another configuration. Rank 0. */
 cz_status run_folder_write_config(const run_folder *folder, const cz_config *config);
 void run_folder_close(run_folder *folder);
@@ -71,11 +79,13 @@ stock stock_of(const cz_comm *comm, int threads);
 cz_status stock_fill(stock *common, const cz_config *config);
 void stock_empty(stock *common);
 
-/* Whether each rank's memory holds what training takes, beside the stock that is there. sharers:
- * ranks of this node that may want as much at the same time. CZ_ERR_MEMORY. Collective over
- * `comm`. */
+/* Bytes that this rank may hold in all: run.memory, or what it holds and its share of what is free
+ * now. Taken when no rank of the node trains. Collective over `comm`, the job's. */
+cz_status memory_budget(double *budget, const cz_config *config, const cz_comm *comm);
+/* Whether each rank's budget holds what training takes beside what is there. CZ_ERR_MEMORY.
+ * Collective over `comm`. */
 cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
-                       int threads, cz_dtype dtype, int sharers, const cz_comm *comm);
+                       int threads, cz_dtype dtype, double budget, const cz_comm *comm);
 
 /* A trainer of `cells`, those of the stock or a view of them. Collective over the stock's group. */
 cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stock *common,
@@ -85,7 +95,7 @@ cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stoc
 /* How a run is one of several items; NULL: it is the job. */
 typedef struct run_place {
     cz_queue *queue; /* is served between steps */
-    int sharers;     /* ranks of the job on this node */
+    double budget;   /* bytes that this rank may hold */
 } run_place;
 
 /* Trains, evaluates and reports in the folder run.results/run.name; nothing where that is finished.
@@ -96,9 +106,9 @@ cz_status run_whole(const cz_config *config, const cz_job_options *options, stoc
 /* The same as a job of its own. Collective over `comm`. */
 cz_status train_alone(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
 
-/* timeline.csv: which group worked when on what; and a line of how long any had nothing to do.
- * Rank 0. CZ_ERR_IO. */
-cz_status timeline_write(const char *folder, const cz_timeline *timeline);
+/* Adds which group worked when on what to timeline.csv, and prints it where there are several
+ * groups. what: the list or the study. Rank 0. CZ_ERR_IO. */
+cz_status timeline_write(const char *folder, const char *what, const cz_timeline *timeline);
 
 /* An error of an item that is its result, not the job's: its message is taken out and kept in the
  * outcome. false: it is the job's. Local. */
@@ -106,7 +116,7 @@ bool item_failed(cz_item_outcome *outcome, cz_status status);
 
 /* Adds the test scores of the run's summary.json to its best_hyperparameters.json. Rank 0. */
 cz_status best_add_test(const cz_config *best);
-/* The table of all experiments, once the last of them is finished. Rank 0. */
+/* The table of the experiments that are finished by now. Rank 0. */
 cz_status experiments_table(const cz_config *list);
 
 /* The phases of a job that has several items, in the folder of the run. Collective. */

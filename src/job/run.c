@@ -30,7 +30,7 @@ static cz_status load(run *r)
     r->loaded = MPI_Wtime();
     if (!r->place) return CZ_OK;
     return check_memory(r->config, r->model, &r->stock->cells, r->stock->threads, r->stock->dtype,
-                        r->place->sharers, r->comm);
+                        r->place->budget, r->comm);
 }
 
 static void introduce(const run *r)
@@ -224,7 +224,8 @@ cz_status run_whole(const cz_config *config, const cz_job_options *options, stoc
              .stock = common,
              .place = place,
              .started = place ? MPI_Wtime() : options->started};
-    cz_status status = run_folder_open(&r.folder, config, options, place != NULL, r.comm);
+    cz_status status =
+        run_folder_open(&r.folder, config, options, place ? RUN_ITEM : RUN_JOB, r.comm);
     if (!status && r.folder.finished)
         cz_note("%s is finished: nothing is left to do; its summary.json tells the result",
                 r.folder.path);

@@ -1,5 +1,6 @@
 /* A search for hyperparameters: trials, the best of them again in full, the choice. */
 #include "czhpc/log.h"
+#include "czhpc/rng.h"
 #include "search_parts.h"
 
 #include <math.h>
@@ -17,39 +18,60 @@ typedef struct search {
     search_worker worker;
     /* Of rank 0. */
     cz_study *study;
+    int trials; /* that the search ended with: another number, other candidates */
     int candidates;
     double *candidate;    /* (candidates, space.count) the best trials */
     search_found *chosen; /* (candidates) */
     search_found found;
 } search;
 
-/* What a study must have in common with the job that joins it. */
-static cz_status identify(cz_study *study, const cz_config *config)
+/* A hash of what a study must have in common with the job that joins it: the cells, the model, and
+ * what is done with a point. */
+static cz_status identity(char hash[32], const search *s)
 {
-    static const char *const made_of[] = {"data.",         "synthetic.",    "split.",
-                                          "text.",         "model.",        "train.",
-                                          "eval.",         "run.precision", "search.space",
-                                          "search.epochs", "search.fold",   "search.objective",
-                                          "search.seed"};
-    char hash[32];
-    const cz_trials *trials;
+    static const char *const made_of[] = {
+        "data.",         "synthetic.",  "split.",           "text.",         "model.",
+        "train.",        "eval.",       "run.seed",         "run.precision", "search.space",
+        "search.epochs", "search.fold", "search.objective", "search.seed"};
     /* The values that move count for nothing. */
     cz_config *base = cz_alloc(1, sizeof *base, "a configuration");
     if (!base) return CZ_ERR_MEMORY;
-    *base = *config;
+    *base = *s->config;
     cz_config_reset_space(base);
-    snprintf(hash, sizeof hash, "%016llx",
-             (unsigned long long)cz_config_hash_of(base, made_of,
-                                                   (int)(sizeof made_of / sizeof *made_of)));
+    uint64_t sum = cz_config_hash_of(base, made_of, (int)(sizeof made_of / sizeof *made_of), false);
     free(base);
+    const uint64_t all[] = {sum, cz_cells_hash(&s->worker.stock.cells),
+                            s->worker.stock.text.identity};
+    snprintf(hash, 32, "%016llx", (unsigned long long)cz_hash(0, all, sizeof all));
+    return CZ_OK;
+}
+
+/* 1: the study says that it is of this hash, 0: it says nothing, -1: it is of another. */
+static cz_status compare_identity(int *same, cz_study *study, const char *hash)
+{
+    const cz_trials *trials;
     CZ_TRY(cz_study_read(study, &trials));
-    const json_t *before = json_object_get(trials->user, "czhpc:config");
-    if (json_is_string(before) && strcmp(json_string_value(before), hash) == 0) return CZ_OK;
-    if (!before) return cz_study_set(study, false, "czhpc:config", json_string(hash));
+    const char *said = json_string_value(json_object_get(trials->user, "czhpc:config"));
+    *same = !said ? 0 : strcmp(said, hash) == 0 ? 1 : -1;
+    return CZ_OK;
+}
+
+static cz_status identify(const search *s)
+{
+    char hash[32];
+    int same;
+    CZ_TRY(identity(hash, s));
+    CZ_TRY(compare_identity(&same, s->study, hash));
+    if (!same) {
+        /* Of two that say it at the same time the last one is heard, by both. */
+        CZ_TRY(cz_study_set(s->study, false, "czhpc:config", json_string(hash)));
+        CZ_TRY(compare_identity(&same, s->study, hash));
+    }
+    if (same > 0) return CZ_OK;
     return cz_fail(CZ_ERR_USAGE,
                    "the study '%s' is of another data set, model or search.*: give this search "
                    "another search.name or search.study",
-                   cz_study_name(study));
+                   cz_study_name(s->study));
 }
 
 static cz_status open_study(search *s, search_phase phase)
@@ -58,10 +80,10 @@ static cz_status open_study(search *s, search_phase phase)
     const cz_config *config = s->config;
     snprintf(name, sizeof name, "%s", config->search.name);
     if (phase == SEARCH_CONFIRM)
-        snprintf(name, sizeof name, "%s-confirm-%d", config->search.name, config->search.trials);
+        snprintf(name, sizeof name, "%s-confirm-%d", config->search.name, s->trials);
     CZ_TRY(cz_study_open(&s->study, s->journal, name,
                          config->search.objective == CZ_OBJECTIVE_ACCURACY));
-    return identify(s->study, config);
+    return identify(s);
 }
 
 static cz_sampling sampling_of(const cz_config *config)
@@ -129,7 +151,7 @@ static cz_space space_of(const search *s, search_phase phase)
 }
 
 /* Works off the study of a phase; it stays open on rank 0. */
-static cz_status work_off(search *s, search_phase phase, cz_timeline *timeline)
+static cz_status work_off(search *s, search_phase phase)
 {
     char study[CZ_NAME_MAX + 32] = "";
     s->worker.phase = phase;
@@ -144,7 +166,13 @@ static cz_status work_off(search *s, search_phase phase, cz_timeline *timeline)
     search_source source = {0};
     if (s->comm->rank == 0) source = source_of(s, phase);
     cz_item_source items = search_items(&source);
-    return cz_queue_run(s->queue, &items, search_work, &s->worker, timeline);
+    cz_timeline timeline = {0};
+    status = cz_queue_run(s->queue, &items, search_work, &s->worker, &timeline);
+    if (status <= CZ_STOPPED && s->comm->rank == 0 &&
+        timeline_write(s->folder->path, study, &timeline))
+        status = CZ_ERR_IO;
+    cz_timeline_free(&timeline);
+    return status == CZ_ERR_MPI ? status : cz_comm_agree(s->comm, status);
 }
 
 /* Whether a is better than b. */
@@ -189,6 +217,31 @@ static void print_best(const search *s, const cz_trials *trials, const int *orde
     }
 }
 
+static bool same_point(const search *s, const double *x, const double *y)
+{
+    return memcmp(x, y, (size_t)s->space.count * sizeof *x) == 0;
+}
+
+/* The best trials of different points, at most `wanted`. */
+static void list_candidates(search *s, const cz_trials *trials, const int *order, int count,
+                            int wanted)
+{
+    for (int i = 0; i < count && s->candidates < wanted; i++) {
+        const cz_trial *t = &trials->trial[order[i]];
+        search_found *found = &s->chosen[s->candidates];
+        bool there = false;
+        *found = (search_found){
+            .value = t->value, .trial = t->number, .confirm_mean = NAN, .confirm_sd = NAN};
+        (void)search_point(found->x, &s->space, trials, t);
+        for (int c = 0; c < s->candidates; c++)
+            there = there || same_point(s, s->chosen[c].x, found->x);
+        if (there) continue;
+        memcpy(s->candidate + (size_t)s->candidates * (size_t)s->space.count, found->x,
+               (size_t)s->space.count * sizeof *found->x);
+        s->candidates++;
+    }
+}
+
 /* The trials that may be chosen: the best one, or those that are to be confirmed. Rank 0. */
 static cz_status take_candidates(search *s)
 {
@@ -204,19 +257,12 @@ static cz_status take_candidates(search *s)
                     "trials in %s*",
                     s->worker.folder);
     if (wanted < 1) wanted = 1;
-    s->candidates = count < wanted ? count : wanted;
-    size_t n = (size_t)s->candidates + 1;
+    size_t n = (size_t)wanted;
+    s->trials = trials->count;
     s->candidate = cz_alloc(n * (size_t)s->space.count, sizeof *s->candidate, "candidates");
     s->chosen = cz_alloc(n, sizeof *s->chosen, "candidates");
     if (!status && (!s->candidate || !s->chosen)) status = CZ_ERR_MEMORY;
-    for (int c = 0; c < s->candidates && !status; c++) {
-        const cz_trial *t = &trials->trial[order[c]];
-        s->chosen[c] = (search_found){
-            .value = t->value, .trial = t->number, .confirm_mean = NAN, .confirm_sd = NAN};
-        (void)search_point(s->chosen[c].x, &s->space, trials, t);
-        memcpy(s->candidate + (size_t)c * (size_t)s->space.count, s->chosen[c].x,
-               (size_t)s->space.count * sizeof *s->candidate);
-    }
+    if (!status) list_candidates(s, trials, order, count, wanted);
     free(order);
     return status;
 }
@@ -231,7 +277,7 @@ static void sum_up(search_found *found, const search *s, const cz_trials *trials
             double x[CZ_SPACE_MAX];
             const cz_trial *t = &trials->trial[i];
             if (t->state != CZ_TRIAL_COMPLETE || !search_point(x, &s->space, trials, t)) continue;
-            if (memcmp(x, found->x, (size_t)s->space.count * sizeof *x) != 0) continue;
+            if (!same_point(s, x, found->x)) continue;
             if (pass == 0) sum += t->value, n++;
             else squares += (t->value - sum / n) * (t->value - sum / n);
         }
@@ -266,9 +312,8 @@ static cz_status choose_confirmed(search *s)
     return CZ_OK;
 }
 
-static cz_status finish_trials(search *s, const cz_timeline *timeline)
+static cz_status finish_trials(search *s)
 {
-    CZ_TRY(timeline_write(s->folder->path, timeline));
     CZ_TRY(take_candidates(s));
     s->found = s->chosen[0];
     cz_study_close(s->study);
@@ -278,14 +323,10 @@ static cz_status finish_trials(search *s, const cz_timeline *timeline)
 
 static cz_status search_phases(search *s)
 {
-    cz_timeline timeline = {0};
-    CZ_TRY(work_off(s, SEARCH_TRIALS, &timeline));
-    cz_status status = s->comm->rank ? CZ_OK : finish_trials(s, &timeline);
-    cz_timeline_free(&timeline);
-    CZ_TRY(cz_comm_agree(s->comm, status));
-    if (s->config->search.confirm) {
-        CZ_TRY(work_off(s, SEARCH_CONFIRM, &timeline));
-        cz_timeline_free(&timeline);
+    CZ_TRY(work_off(s, SEARCH_TRIALS));
+    cz_status status = cz_comm_agree(s->comm, s->comm->rank ? CZ_OK : finish_trials(s));
+    if (!status && s->config->search.confirm) {
+        CZ_TRY(work_off(s, SEARCH_CONFIRM));
         status = s->comm->rank ? CZ_OK : choose_confirmed(s);
     }
     return cz_comm_broadcast(s->comm, status, &s->found, sizeof s->found);
@@ -303,14 +344,15 @@ static cz_status open_search(search *s)
     else snprintf(s->journal, sizeof s->journal, "%s/study.log", s->folder->path);
     CZ_TRY(choose_threads(&threads, config, s->comm));
     CZ_TRY(cz_queue_open(&s->queue, s->comm, config->search.ranks_per_trial, s->options->stop));
-    s->worker = (search_worker){.config = config,
-                                .stock = stock_of(cz_queue_group(s->queue), threads),
-                                .sharers = s->comm->node_size};
+    s->worker =
+        (search_worker){.config = config, .stock = stock_of(cz_queue_group(s->queue), threads)};
     cz_note("Search       %d trials of %d epochs by %d group%s of %d rank%s; study '%s' in %s",
             config->search.trials, config->search.epochs, cz_queue_groups(s->queue),
             cz_queue_groups(s->queue) == 1 ? "" : "s", config->search.ranks_per_trial,
             config->search.ranks_per_trial == 1 ? "" : "s", config->search.name, s->journal);
-    return CZ_OK;
+    /* Before there are trials: rank 0 answers nobody while it loads. */
+    CZ_TRY(cz_comm_agree(s->comm, search_prepare(&s->worker)));
+    return memory_budget(&s->worker.budget, config, s->comm);
 }
 
 static void close_search(search *s)

@@ -38,11 +38,14 @@ typedef struct search_worker {
     const cz_config *config;
     search_phase phase;
     cz_space space;
-    char folder[CZ_PATH_MAX + 160]; /* of a trial, without its number */
+    char folder[2 * CZ_PATH_MAX + 2 * CZ_NAME_MAX]; /* of a trial, without its number */
     stock stock;
-    uint8_t *fold; /* split of the cells for SEARCH_TRIALS; made with the stock */
-    int sharers;
+    uint8_t *fold; /* split of the cells for SEARCH_TRIALS */
+    double budget; /* bytes that this rank may hold */
 } search_worker;
+
+/* The stock and the fold, before there are trials. Collective over the group. */
+cz_status search_prepare(search_worker *worker);
 
 cz_status search_work(void *context, cz_queue *queue, const cz_item *item, const cz_comm *group,
                       cz_item_outcome *outcome);

@@ -10,7 +10,7 @@ static const char *const made_of[] = {"data.",     "synthetic.",    "split.",
 
 static uint64_t key_of(const cz_config *config)
 {
-    return cz_config_hash_of(config, made_of, (int)(sizeof made_of / sizeof *made_of));
+    return cz_config_hash_of(config, made_of, (int)(sizeof made_of / sizeof *made_of), true);
 }
 
 static cz_status fill(stock *s, const cz_config *config)

@@ -3,9 +3,11 @@
 #include "czhpc/log.h"
 #include "search_parts.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct trial {
     search_worker *worker;
@@ -47,11 +49,9 @@ static cz_status make_fold(uint8_t **fold, const cz_cells *cells, const cz_confi
     return status;
 }
 
-/* The stock and, once, the fold. */
-static cz_status prepare(search_worker *w)
+cz_status search_prepare(search_worker *w)
 {
     CZ_TRY(stock_fill(&w->stock, w->config));
-    if (w->fold || w->phase != SEARCH_TRIALS) return CZ_OK;
     return cz_comm_agree(w->stock.comm, make_fold(&w->fold, &w->stock.cells, w->config));
 }
 
@@ -100,15 +100,47 @@ static void tell_epoch(void *context, const cz_epoch_report *report)
     if (t->bar) cz_progress_epoch(t->bar, report);
 }
 
+/* Who takes a trial over takes its states to a folder of his own: its former owner, should it wake
+ * up, can write there no more. Rank 0 of the group. */
+static cz_status claim_states(const trial *t, int *turn)
+{
+    enum { MOST = 10000 };
+    char from[sizeof t->folder.checkpoints + 16], to[sizeof from];
+    for (*turn = 0; *turn < MOST; ++*turn) {
+        snprintf(from, sizeof from, "%s/checkpoints/%d", t->folder.path, *turn);
+        if (access(from, F_OK) == 0) break;
+    }
+    if (*turn == MOST) *turn = 0;
+    else {
+        snprintf(to, sizeof to, "%s/checkpoints/%d", t->folder.path, ++*turn);
+        if (rename(from, to) == 0) return CZ_OK;
+        return cz_fail(CZ_ERR_IO, "%s: cannot become %s: %s", from, to, strerror(errno));
+    }
+    snprintf(to, sizeof to, "%s/checkpoints/0", t->folder.path);
+    return cz_make_folder(to);
+}
+
 /* On the group's rank 0: its folder, empty for a new trial, and its log. */
-static cz_status open_folder(trial *t)
+static cz_status open_folder(trial *t, int *turn)
 {
     char log[sizeof t->folder.path + 16];
     if (!t->item->taken) CZ_TRY(cz_remove_folder(t->folder.path));
-    CZ_TRY(cz_make_folder(t->folder.checkpoints));
+    CZ_TRY(cz_make_folder(t->folder.path));
+    CZ_TRY(claim_states(t, turn));
     snprintf(log, sizeof log, "%s/czhpc.log", t->folder.path);
     CZ_TRY(cz_log_enter(log));
     return cz_progress_open(&t->bar, t->cells.adversaries ? t->cells.adversary[0].name : NULL);
+}
+
+static cz_status enter_folder(trial *t)
+{
+    int turn = 0;
+    const cz_comm *group = t->worker->stock.comm;
+    cz_status status = group->rank ? CZ_OK : open_folder(t, &turn);
+    CZ_TRY(cz_comm_broadcast(group, status, &turn, sizeof turn));
+    snprintf(t->folder.checkpoints, sizeof t->folder.checkpoints, "%s/checkpoints/%d",
+             t->folder.path, turn);
+    return CZ_OK;
 }
 
 static cz_status train(trial *t)
@@ -117,7 +149,7 @@ static cz_status train(trial *t)
     bool found = false;
     cz_status status = build_model(&t->model, t->config, &t->cells, s->text.width);
     CZ_TRY(cz_comm_agree(s->comm, status));
-    CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->dtype, t->worker->sharers,
+    CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->dtype, t->worker->budget,
                         s->comm));
     CZ_TRY(open_trainer(&t->trainer, t->config, s, &t->cells, t->model, &t->folder,
                         cz_queue_stop(t->queue), (cz_observer){t, tell_step, tell_epoch, judge}));
@@ -143,13 +175,16 @@ static cz_status run_trial(trial *t, cz_item_outcome *outcome)
 {
     const cz_comm *group = t->worker->stock.comm;
     char point[512];
-    CZ_TRY(cz_comm_agree(group, group->rank ? CZ_OK : open_folder(t)));
+    CZ_TRY(enter_folder(t));
     search_describe(point, sizeof point, &t->worker->space, t->item->x);
     cz_note("Trial %d: %s", t->item->number, point);
     CZ_TRY(train(t));
     outcome->end = t->verdict == CZ_CUT ? CZ_ITEM_CUT : CZ_ITEM_DONE;
     outcome->value = NAN;
-    return t->verdict == CZ_CUT ? CZ_OK : final_value(t, &outcome->value);
+    if (t->verdict == CZ_CUT) return CZ_OK;
+    CZ_TRY(final_value(t, &outcome->value));
+    if (isfinite(outcome->value)) return CZ_OK;
+    return cz_comm_agree(group, cz_fail(CZ_ERR_DIVERGED, "the objective's value is not finite"));
 }
 
 static void close_trial(trial *t)
@@ -160,12 +195,25 @@ static void close_trial(trial *t)
     cz_log_leave();
 }
 
-static cz_status settle(const trial *t, cz_status status, cz_item_outcome *outcome)
+/* A state could not be written because another job has taken the trial and its folder. */
+static cz_status look_for_states(trial *t, cz_status status)
+{
+    const cz_comm *group = t->worker->stock.comm;
+    bool gone = group->rank == 0 && access(t->folder.checkpoints, F_OK) != 0;
+    CZ_TRY(cz_comm_broadcast(group, CZ_OK, &gone, sizeof gone));
+    if (!gone) return status;
+    cz_error_clear();
+    t->verdict = CZ_LOST;
+    return CZ_STOPPED;
+}
+
+static cz_status settle(trial *t, cz_status status, cz_item_outcome *outcome)
 {
     if (item_failed(outcome, status)) {
         if (t->bar) cz_note("failed: %s", outcome->message); /* else its log is not open */
         return CZ_OK;
     }
+    if (status == CZ_ERR_IO) status = look_for_states(t, status);
     if (status != CZ_STOPPED) return status;
     outcome->end = CZ_ITEM_LEFT;
     if (t->verdict != CZ_LOST) return CZ_STOPPED;
@@ -181,12 +229,11 @@ cz_status search_work(void *context, cz_queue *queue, const cz_item *item, const
     char path[sizeof w->folder + 16];
     memcpy(&told, item->bytes, sizeof told);
     trial t = {.worker = w, .queue = queue, .item = &told};
-    CZ_TRY(prepare(w));
     cz_config *config = cz_alloc(1, sizeof *config, "a configuration");
     cz_status status = cz_comm_agree(group, config ? configure(config, w, &told) : CZ_ERR_MEMORY);
     t.config = config;
     t.cells = w->stock.cells;
-    if (w->fold) t.cells.split = w->fold;
+    if (w->phase == SEARCH_TRIALS) t.cells.split = w->fold;
     snprintf(path, sizeof path, "%s%05d", w->folder, told.number);
     run_folder_name(&t.folder, path);
     if (!status) status = run_trial(&t, outcome);

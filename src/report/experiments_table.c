@@ -110,6 +110,11 @@ static cz_status read_row(row *r, int first, const char *folder, const cz_config
         CZ_TRY(cz_config_item_of(item, &which, list, first + i));
         snprintf(path, sizeof path, "%s/%s/summary.json", folder, which.folder);
         r->has[i] = access(path, F_OK) == 0;
+        snprintf(path, sizeof path, "%s/%s/config.yaml", folder, which.folder);
+        if (r->has[i] && !cz_config_is_of(item, path)) {
+            cz_warn("%s is of another configuration: the table leaves its run out", path);
+            r->has[i] = false;
+        }
         snprintf(path, sizeof path, "%s/%s", folder, which.folder);
         if (r->has[i]) CZ_TRY(cz_run_scores_read(&r->run[i], path));
         r->finished += r->has[i];

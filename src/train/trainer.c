@@ -40,20 +40,6 @@ static cz_status open_worker(cz_trainer *t, worker *w)
                              slot_count(labels, cells));
 }
 
-/* Everything that decides what is learned from the cells. */
-static uint64_t hash_cells(const cz_cells *cells)
-{
-    size_t n = (size_t)cells->n;
-    uint64_t hash = cz_hash(0, &cells->width, sizeof cells->width);
-    hash = cz_hash(hash, cells->row_hash, n * sizeof *cells->row_hash);
-    hash = cz_hash(hash, cells->split, n);
-    hash = cz_hash(hash, cells->target.code, n * sizeof *cells->target.code);
-    hash = cz_hash(hash, cells->label.code, n * sizeof *cells->label.code);
-    for (int a = 0; a < cells->adversaries; a++)
-        hash = cz_hash(hash, cells->adversary[a].code, n * sizeof *cells->adversary[a].code);
-    return hash;
-}
-
 static cz_status print_config(cz_trainer *t)
 {
     size_t size;
@@ -109,7 +95,7 @@ static cz_status weigh_classes(cz_trainer *t)
 static cz_status open_local(cz_trainer *t)
 {
     t->config_hash = cz_config_hash(t->setup.config);
-    t->data_hash = hash_cells(t->setup.cells);
+    t->data_hash = cz_cells_hash(t->setup.cells);
     if (t->setup.text.data)
         t->data_hash = cz_hash(t->data_hash, &t->setup.text_identity, sizeof(uint64_t));
     CZ_TRY(print_config(t));
