@@ -3,6 +3,7 @@
 
 #include "czhpc/rng.h"
 
+#include "../src/search/history.h"
 #include "../src/search/truncated_normal.h"
 #include "check.h"
 #include "search_history.h"
@@ -212,6 +213,7 @@ static void check_states(const char *what, int n, double sign, cz_trial_state st
     cz_space space = mixed_space();
     cz_trials trials = a_study(&space, n, sign, state);
     cz_sampling sampling = cz_sampling_default();
+    sampling.startup = 0; /* TPE whatever became of the trials */
     bool well = samples_well(&sampling, &space, &trials);
     sampling.joint = false;
     well = well && samples_well(&sampling, &space, &trials);
@@ -397,6 +399,57 @@ static void check_prune_arguments(void)
     history_drop(&trials);
 }
 
+/* Of 8 others at the first rung one has a value of 1, the rest what Optuna wrote for an infinity.
+ */
+static bool pruned_beside(const char *infinity, double value)
+{
+    cz_trials trials = {0};
+    cz_pruning pruning = cz_pruning_default();
+    for (int i = 0; i < 8; i++)
+        json_object_set_new(history_add(&trials)->system, "completed_rung_0",
+                            i ? json_string(infinity) : json_real(1));
+    history_report(history_add(&trials), 1, value);
+    bool stop = pruned(&pruning, &trials, 8, CZ_OK);
+    history_drop(&trials);
+    return stop;
+}
+
+static void check_infinite_rungs(void)
+{
+    check(!pruned_beside("Infinity", 2) && pruned_beside("-Infinity", 0) &&
+              pruned_beside("NaN", 2) && !pruned_beside("NaN", 0),
+          "infinite values at a rung compete, those that are none do not");
+}
+
+/* Whether the best trial still counts as good with this constraint. */
+static bool good_with(const char *name, json_t *constraint)
+{
+    cz_space space = mixed_space();
+    cz_trials trials = a_study(&space, 12, 1, CZ_TRIAL_COMPLETE);
+    cz_sampling sampling = cz_sampling_default();
+    history h;
+    bool good = false;
+    history_tell(&trials.trial[5], CZ_TRIAL_COMPLETE, -1e9);
+    json_object_set_new(trials.trial[5].system, name, constraint);
+    if (history_make(&h, &sampling, &trials, 12)) return false;
+    for (int i = 0; i < h.below; i++) good = good || h.trial[i]->number == 5;
+    history_free(&h);
+    history_drop(&trials);
+    return good;
+}
+
+static void check_infinite_constraints(void)
+{
+    check(good_with("constraints:memory", json_real(-1)) &&
+              good_with("constraints:memory", json_string("-Infinity")) &&
+              good_with("constraints", json_pack("[s]", "-Infinity")),
+          "a constraint that is kept");
+    check(!good_with("constraints:memory", json_real(1)) &&
+              !good_with("constraints:memory", json_string("Infinity")) &&
+              !good_with("constraints", json_pack("[f, s]", -1.0, "Infinity")),
+          "a constraint that is broken, if infinitely");
+}
+
 enum { EPOCHS = 16, TRIALS = 27, SEEDS = 20 };
 
 /* A loss that falls with the epochs, faster for some points; noise of its own for each epoch. */
@@ -482,6 +535,8 @@ int main(void)
     check_log_mass();
     check_quantiles();
     check_prune_arguments();
+    check_infinite_rungs();
+    check_infinite_constraints();
     check_halving();
     return check_done();
 }

@@ -445,6 +445,29 @@ static void check_times(void)
     tzset();
 }
 
+static bool number_is(json_t *attribute, double wanted)
+{
+    double number = -1;
+    bool there = cz_attribute_number(attribute, &number);
+    json_decref(attribute);
+    if (isnan(wanted)) return there && isnan(number);
+    return there && number == wanted;
+}
+
+static void check_numbers(void)
+{
+    double number;
+    json_t *text = json_string("infinity");
+    check(number_is(json_integer(3), 3) && number_is(json_real(0.5), 0.5) &&
+              number_is(json_string("Infinity"), INFINITY) &&
+              number_is(json_string("-Infinity"), -INFINITY) && number_is(json_string("NaN"), NAN),
+          "the number of an attribute, infinite or none");
+    check(!cz_attribute_number(text, &number) && !cz_attribute_number(NULL, &number) &&
+              !cz_attribute_number(json_null(), &number),
+          "an attribute that is no number");
+    json_decref(text);
+}
+
 int main(void)
 {
     if (!cases_begin()) return 1;
@@ -459,6 +482,7 @@ int main(void)
     check_full_disk();
     check_replaced();
     check_times();
+    check_numbers();
     cases_end();
     return check_done();
 }

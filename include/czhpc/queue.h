@@ -1,8 +1,9 @@
 /* One queue of work items, handed out by rank 0 to groups of ranks.
  *
  * The leader of each group (its rank 0) asks, reports each epoch, and hears a verdict; rank 0 of
- * the job answers between the steps of its own item (cz_queue_serve()), so no group waits for
- * another. A source on rank 0 says what there is to do. */
+ * the job answers between the steps and phases of its own items (cz_queue_serve()), and before the
+ * first of them until every other group has asked once: a group waits for another no longer than
+ * that takes from one step or phase to the next. A source on rank 0 says what there is to do. */
 #ifndef CZ_QUEUE_H
 #define CZ_QUEUE_H
 
@@ -29,7 +30,6 @@ typedef enum cz_item_end {
 typedef struct cz_item_outcome {
     cz_item_end end;
     double value;      /* NAN: none */
-    double detail[8];  /* what the source wants to know beside */
     char message[256]; /* why it failed */
 } cz_item_outcome;
 
@@ -91,7 +91,6 @@ void cz_queue_close(cz_queue *queue);
 
 const cz_comm *cz_queue_group(const cz_queue *queue); /* this rank's */
 int cz_queue_groups(const cz_queue *queue);
-int cz_queue_group_index(const cz_queue *queue);
 
 /* Runs until the source has no more: CZ_OK; or until a signal: CZ_STOPPED, every item told as
  * CZ_ITEM_LEFT; or the first error of any group: all groups leave at their next report or serve,
@@ -107,8 +106,8 @@ void cz_timeline_free(cz_timeline *timeline);
  * on all. CZ_STOPPED: the queue ends, save and leave. Collective over the group. */
 cz_status cz_queue_report(cz_queue *queue, int epoch, double value, cz_verdict *verdict);
 
-/* Between steps, on every rank: rank 0 answers who waits, a leader hears whether the queue ends;
- * under a microsecond where there is nothing to do. Local. */
+/* Between steps and phases, on every rank: rank 0 answers who waits, a leader hears whether the
+ * queue ends; under a microsecond where there is nothing to do. Local. */
 void cz_queue_serve(cz_queue *queue);
 
 /* Becomes other than 0 when the work is to save its state and leave, on some rank of the group at

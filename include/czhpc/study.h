@@ -41,7 +41,7 @@ typedef struct cz_trial {
     cz_trial_value param[CZ_SPACE_MAX]; /* in the order in which they were set */
     int steps;
     cz_trial_step *step;   /* (steps) in the order of step; told again: the last one counts */
-    json_t *user, *system; /* attributes: objects, never NULL; NaN in them is the text "NaN" */
+    json_t *user, *system; /* attributes: objects, never NULL; see cz_attribute_number() */
     double started, ended; /* seconds since 1970, NAN where not known */
 } cz_trial;
 
@@ -60,6 +60,10 @@ typedef struct cz_trials {
 double cz_trial_param(const cz_trials *trials, const cz_trial *trial, const char *name);
 /* The best complete trial, the first of equals; -1: none. */
 int cz_trials_best(const cz_trials *trials);
+
+/* An attribute's number: false: it is none. Attributes hold NaN and the infinities, which JSON has
+ * not, as the texts "NaN", "Infinity" and "-Infinity". */
+bool cz_attribute_number(const json_t *attribute, double *number);
 
 typedef struct cz_study cz_study;
 

@@ -129,6 +129,8 @@ cz_status cz_coordinator_answer(cz_queue *q, int group, const cz_request *reques
 {
     cz_served *served = &q->run.coordinator->served[group];
     *reply = &served->reply;
+    q->run.coordinator->met += !served->met;
+    served->met = true;
     switch (request->kind) {
     case CZ_REQUEST_REPORT:
         return take_report(q, &served->reply, request);
@@ -174,6 +176,12 @@ cz_status cz_coordinator_serve(cz_queue *q)
             CZ_TRY(cz_coordinator_end(q, CZ_STOPPED, ""));
         }
     }
+}
+
+cz_status cz_coordinator_meet(cz_queue *q)
+{
+    while (q->run.coordinator->met < q->groups && !q->leaving) CZ_TRY(cz_queue_pause(q, 1e-4));
+    return CZ_OK;
 }
 
 cz_status cz_coordinator_drain(cz_queue *q, int notices)

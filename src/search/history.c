@@ -19,6 +19,13 @@ int count_finished(const cz_trials *trials)
     return count;
 }
 
+/* By how much a constraint is broken. */
+static double broken(const json_t *constraint)
+{
+    double number;
+    return cz_attribute_number(constraint, &number) ? fmax(number, 0) : 0;
+}
+
 /* Optuna's constraints are broken by their positive values: a list, or one attribute each, which
  * replaces the list's entry of its name. */
 static double broken_constraints(const cz_trial *trial)
@@ -29,13 +36,13 @@ static double broken_constraints(const cz_trial *trial)
     double sum = 0;
     json_object_foreach(trial->system, key, value)
     {
-        if (!strncmp(key, "constraints:", 12)) sum += fmax(json_number_value(value), 0);
+        if (!strncmp(key, "constraints:", 12)) sum += broken(value);
     }
     json_array_foreach(list, at, value)
     {
         char name[40];
         snprintf(name, sizeof name, "constraints:%zu", at);
-        if (!json_object_get(trial->system, name)) sum += fmax(json_number_value(value), 0);
+        if (!json_object_get(trial->system, name)) sum += broken(value);
     }
     return sum;
 }
@@ -51,8 +58,8 @@ static ranked rank_trial(const cz_trial *trial, bool maximise)
 {
     double sign = maximise ? -1 : 1;
     if (trial->state == CZ_TRIAL_RUNNING) return (ranked){3, 0, 0, trial};
-    double broken = broken_constraints(trial);
-    if (broken > 0) return (ranked){2, broken, 0, trial};
+    double breach = broken_constraints(trial);
+    if (breach > 0) return (ranked){2, breach, 0, trial};
     if (trial->state == CZ_TRIAL_COMPLETE)
         return (ranked){0, isnan(trial->value) ? INFINITY : sign * trial->value, 0, trial};
     if (trial->steps == 0) return (ranked){1, 1, 0, trial};

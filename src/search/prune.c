@@ -74,7 +74,7 @@ static const char *rung_name(char name[40], int rung)
     return name;
 }
 
-/* JSON has no infinities: the largest number stands for them, in the same order. */
+/* Written rungs are numbers: the largest one stands for an infinity, in the same order. */
 static double bounded(double value) { return fmin(fmax(value, -DBL_MAX), DBL_MAX); }
 
 /* Whether a value is among the best of eta at a rung, of all trials that came there, itself one of
@@ -88,8 +88,9 @@ static bool goes_on(double value, int rung, const cz_pruning *pruning, const cz_
     rung_name(name, rung);
     other[0] = sign * value;
     for (int i = 0; i < trials->count; i++) {
+        double told;
         json_t *there = json_object_get(trials->trial[i].system, name);
-        if (json_is_number(there)) other[n++] = sign * bounded(json_number_value(there));
+        if (cz_attribute_number(there, &told) && !isnan(told)) other[n++] = sign * bounded(told);
     }
     qsort(other, (size_t)n, sizeof *other, ascending);
     int last = n / pruning->eta - 1;

@@ -19,10 +19,9 @@ static cz_status make_groups(cz_queue *q, const cz_comm *comm, int ranks_per_ite
     q->comm = comm;
     q->ranks_per_item = ranks_per_item;
     q->groups = comm->size / ranks_per_item;
-    q->index = comm->rank / ranks_per_item;
     CZ_MPI(MPI_Comm_dup, comm->mpi, &q->mpi);
     CZ_MPI(MPI_Comm_set_errhandler, q->mpi, MPI_ERRORS_RETURN);
-    CZ_TRY(cz_comm_split(&q->group, comm, q->index));
+    CZ_TRY(cz_comm_split(&q->group, comm, comm->rank / ranks_per_item));
     q->leads = q->group.rank == 0;
     return CZ_OK;
 }
@@ -56,7 +55,6 @@ void cz_queue_close(cz_queue *q)
 
 const cz_comm *cz_queue_group(const cz_queue *q) { return &q->group; }
 int cz_queue_groups(const cz_queue *q) { return q->groups; }
-int cz_queue_group_index(const cz_queue *q) { return q->index; }
 const volatile sig_atomic_t *cz_queue_stop(const cz_queue *q) { return &q->leaving; }
 
 /* A leader's request and rank 0's reply. */
@@ -100,6 +98,7 @@ static cz_status ask_until_answered(cz_queue *q)
 static cz_status next_item(cz_queue *q, bool *there)
 {
     if (q->leads) CZ_TRY(ask_until_answered(q));
+    if (q->run.coordinator) CZ_TRY(cz_coordinator_meet(q));
     CZ_TRY(share(q, &q->run.reply, sizeof q->run.reply));
     *there = q->run.reply.kind == CZ_REPLY_ITEM;
     if (*there) q->run.item = q->run.reply.item;

@@ -45,6 +45,7 @@ typedef struct cz_reply {
 typedef struct cz_served {
     cz_reply reply; /* the last one; its item is what the group works on */
     MPI_Request sending;
+    bool met;  /* it has asked */
     bool gone; /* it was told that there is nothing more */
 } cz_served;
 
@@ -54,7 +55,7 @@ typedef struct cz_coordinator {
     bool source_failed, dry;
     double dry_at; /* since when no item was handed out because there was none; NAN */
     cz_served *served;
-    int gone;
+    int met, gone;
     MPI_Request *pushing; /* (groups) that the queue ends, to the leaders */
     int pushed;           /* the status that is under way to them; CZ_OK: none */
     int notices;          /* of signals, received */
@@ -87,7 +88,7 @@ struct cz_queue {
     volatile sig_atomic_t leaving;
     MPI_Comm mpi; /* for messages */
     cz_comm group;
-    int ranks_per_item, groups, index;
+    int ranks_per_item, groups;
     bool leads;
     cz_queue_run_state run;
 };
@@ -119,6 +120,9 @@ cz_status cz_message_complete(MPI_Request *sending, int count);
 
 cz_status cz_coordinator_open(cz_queue *q, const cz_item_source *source);
 void cz_coordinator_close(cz_queue *q);
+/* Answers until every group has asked once, or the queue ends: rank 0's own items may keep it from
+ * serving for long. */
+cz_status cz_coordinator_meet(cz_queue *q);
 /* Answers all requests that have come. */
 cz_status cz_coordinator_serve(cz_queue *q);
 /* The answer to one request; it stays the group's until the next one. */

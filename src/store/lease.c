@@ -10,7 +10,7 @@ bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat)
 {
     const json_t *lease = json_object_get(trial->user, CZ_LEASE);
     *owner = json_string_value(json_object_get(lease, "owner"));
-    return cz_replay_number(json_object_get(lease, "beat"), beat) && *owner;
+    return cz_attribute_number(json_object_get(lease, "beat"), beat) && *owner;
 }
 
 bool cz_lease_is_over(const cz_trial *trial, double now)

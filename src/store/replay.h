@@ -72,8 +72,6 @@ cz_status cz_replay_grow(void *array, int count, int *room, size_t size);
  * numbers of more than 18 digits reals, halves of surrogate pairs U+FFFD. NULL: no JSON. */
 json_t *cz_replay_parse(const char *text, size_t size);
 
-/* A number, or one of those texts. */
-bool cz_replay_number(const json_t *value, double *number);
 /* A time as datetime.isoformat() writes it, local where it names no zone. False: it is none. */
 bool cz_replay_time(const json_t *value, double *seconds);
 

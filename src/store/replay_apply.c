@@ -205,7 +205,7 @@ static cz_status set_param(cz_replay *replay, cz_trial *trial, const char *name,
     double value;
     if (!cz_replay_distribution(&dimension, name, distribution, &why))
         return cz_replay_fail(replay, "%s: %s", name, why);
-    if (!cz_replay_number(internal, &value) || !isfinite(value))
+    if (!cz_attribute_number(internal, &value) || !isfinite(value))
         return cz_replay_fail(replay, "%s: its value is no number", name);
     if (dimension.kind == CZ_CATEGORICAL &&
         !(value >= 0 && value < dimension.choices && value == floor(value)))
@@ -256,7 +256,7 @@ static cz_status op_step(cz_replay *replay, const json_t *op)
     double value;
     CZ_TRY(get_trial(replay, op, &trial));
     CZ_TRY(get_int(replay, op, "step", &step));
-    if (!cz_replay_number(json_object_get(op, "intermediate_value"), &value))
+    if (!cz_attribute_number(json_object_get(op, "intermediate_value"), &value))
         return cz_replay_fail(replay, "intermediate_value is no number");
     return trial ? put_step(trial, step, value) : CZ_OK;
 }
@@ -269,7 +269,7 @@ static cz_status get_value(const cz_replay *replay, const json_t *op, double *va
     if (json_array_size(values) == 1) one = json_array_get(values, 0);
     else if (values && !json_is_null(values))
         return cz_replay_fail(replay, "values are not a list of one number");
-    if (!one || json_is_null(one) || cz_replay_number(one, value)) return CZ_OK;
+    if (!one || json_is_null(one) || cz_attribute_number(one, value)) return CZ_OK;
     return cz_replay_fail(replay, "its value is no number");
 }
 
@@ -322,7 +322,7 @@ static cz_status fill_steps(const cz_replay *replay, const json_t *op, cz_trial 
         char *rest;
         double value;
         long long step = strtoll(key, &rest, 10);
-        if (!key[0] || *rest || !cz_replay_number(told, &value))
+        if (!key[0] || *rest || !cz_attribute_number(told, &value))
             return cz_replay_fail(replay, "intermediate_values are no numbers");
         CZ_TRY(put_step(trial, step, value));
     }

@@ -112,7 +112,7 @@ json_t *cz_replay_parse(const char *text, size_t size)
     return value;
 }
 
-bool cz_replay_number(const json_t *value, double *number)
+bool cz_attribute_number(const json_t *value, double *number)
 {
     const char *text = json_string_value(value);
     if (json_is_number(value)) *number = json_number_value(value);
@@ -197,10 +197,10 @@ static bool read_range(cz_dimension *dimension, const json_t *attributes, const 
     const json_t *step = json_object_get(attributes, "step");
     *why = "a distribution whose bounds are none";
     dimension->log = json_is_true(json_object_get(attributes, "log"));
-    if (!cz_replay_number(json_object_get(attributes, "low"), &dimension->low) ||
-        !cz_replay_number(json_object_get(attributes, "high"), &dimension->high))
+    if (!cz_attribute_number(json_object_get(attributes, "low"), &dimension->low) ||
+        !cz_attribute_number(json_object_get(attributes, "high"), &dimension->high))
         return false;
-    if (!json_is_null(step) && !cz_replay_number(step, &dimension->step)) return false;
+    if (!json_is_null(step) && !cz_attribute_number(step, &dimension->step)) return false;
     if (!isfinite(dimension->low) || !isfinite(dimension->high) || !isfinite(dimension->step))
         return false;
     if (dimension->low > dimension->high || dimension->step < 0) return false;

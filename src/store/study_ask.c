@@ -57,7 +57,7 @@ static double fixed_value(const cz_trial *trial, const cz_dimension *dimension)
         json_object_get(json_object_get(trial->system, "fixed_params"), dimension->name);
     if (!fixed) return NAN;
     if (dimension->kind != CZ_CATEGORICAL) {
-        bool good = cz_replay_number(fixed, &value) && isfinite(value) &&
+        bool good = cz_attribute_number(fixed, &value) && isfinite(value) &&
                     (dimension->kind == CZ_FLOAT || value == floor(value));
         if (good) return value;
     } else if (cz_replay_choice(choice, fixed)) {
