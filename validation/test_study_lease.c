@@ -2,6 +2,29 @@
  * when its beats stop; who lost it tells nothing. The lock of a dead process is taken over. */
 #include "study_cases.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
+/* What befalls the next rename: in the moment before it, another waiter removes the lock and makes
+ * its own, or it is refused, as in a sticky folder. */
+static enum { LET, MAKE_ANOTHER, REFUSE } befalls;
+
+/* In the place of the C library's. */
+int rename(const char *from, const char *to)
+{
+    int now = befalls;
+    befalls = LET;
+    if (now == REFUSE) {
+        errno = EPERM;
+        return -1;
+    }
+    if (now == MAKE_ANOTHER) {
+        unlink(from);
+        close(open(from, O_CREAT | O_EXCL | O_WRONLY, 0666));
+    }
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
 static void foreign_lease(const char *owner, double beat)
 {
     char line[256];
@@ -136,6 +159,27 @@ static void check_dead_lock(bool link)
     cz_study_close(study);
 }
 
+/* Of two that find a lock abandoned one removes it and makes its own, which the other spares. */
+static void check_spared_lock(void)
+{
+    char lock[2 * CASES_PATH];
+    cz_study *study = cases_open("s");
+    snprintf(lock, sizeof lock, "%s.lock", cases_file);
+    fclose(fopen(lock, "w"));
+    befalls = MAKE_ANOTHER;
+    double began = now();
+    cz_status status = cz_study_set(study, false, "x", json_true());
+    double took = now() - began;
+    check(!status && befalls == LET && took > 1,
+          "the lock of one who was faster is left to it, after %.1f s", took);
+    fclose(fopen(lock, "w"));
+    befalls = REFUSE;
+    status = cz_study_set(study, false, "x", json_true());
+    check(cases_failed(status, CZ_ERR_IO, "study.log.lock"), "one that cannot be removed is told");
+    unlink(lock);
+    cz_study_close(study);
+}
+
 /* While a suggestion is made, this process's lock goes to another. */
 static cz_status lose_lock(void *context, const cz_trials *trials, int number, double *x,
                            json_t **attributes)
@@ -186,6 +230,7 @@ int main(void)
     check_beats();
     check_dead_lock(false);
     check_dead_lock(true);
+    check_spared_lock();
     check_lost_lock();
     check_seconds();
     cases_end();
