@@ -28,7 +28,7 @@ json_t *cz_lease_make(const char *owner, double beat)
 
 static double third(void) { return cz_study_lease_seconds() / 3; }
 
-static cz_status put_lease(const cz_study *study, const cz_lines *lines, const cz_trial *trial,
+static cz_status put_lease(const cz_study *study, cz_lines *lines, const cz_trial *trial,
                            double now)
 {
     json_t *lease = cz_lease_make(study->worker, now);
@@ -58,7 +58,7 @@ static bool is_due(const cz_study *study, int number, double now)
     return at >= 0 && now - study->owned[at].beat >= third() / 2;
 }
 
-cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now)
+cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now)
 {
     if (!is_due(study, trial->number, now)) return CZ_OK;
     CZ_TRY(put_lease(study, lines, trial, now));
@@ -67,7 +67,7 @@ cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial 
 }
 
 /* Renews what is due of the trials that are still this study's, and drops the others. */
-static cz_status renew_all(cz_study *study, const cz_replay *replay, const cz_lines *lines)
+static cz_status renew_all(cz_study *study, const cz_replay *replay, cz_lines *lines)
 {
     double now = cz_study_now();
     for (int i = study->count; i-- > 0;) {

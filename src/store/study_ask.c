@@ -99,13 +99,8 @@ static cz_status take(asking *ask, const cz_trial *trial)
 {
     cz_lines_attribute(ask->lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, ask->lease);
     CZ_TRY(complete_trial(ask, trial));
-    if (trial->state == CZ_TRIAL_RUNNING) return CZ_OK;
-    cz_line_begin(ask->lines, CZ_OP_STATE);
-    cz_line_int(ask->lines, "trial_id", trial->id);
-    cz_line_int(ask->lines, "state", CZ_TRIAL_RUNNING);
-    cz_line_values(ask->lines, NAN);
-    cz_line_time(ask->lines, "datetime_start", ask->now);
-    cz_line_end(ask->lines);
+    if (trial->state != CZ_TRIAL_RUNNING)
+        cz_lines_state(ask->lines, trial->id, CZ_TRIAL_RUNNING, NAN, ask->now);
     return CZ_OK;
 }
 

@@ -36,11 +36,11 @@ cz_status cz_study_sync(const cz_journal *journal, cz_replay *replay);
 
 /* The same under the lock, and writes what was rescued. */
 cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay);
-/* Ends the lines and appends them, if there are any, and reads them; under the lock. */
+/* Ends the lines and appends them, if there are any, and reads them; under the lock. CZ_ERR_IO:
+ * they do not read back. */
 cz_status cz_lines_append(cz_lines *lines, const cz_journal *journal, cz_replay *replay);
 
-/* Takes the pen and the lock, catches up, and opens `lines` where they are not NULL. After an error
- * nothing is held. */
+/* Takes the pen and the lock, catches up, and opens `lines`. After an error nothing is held. */
 cz_status cz_study_begin(cz_study *study, cz_lines *lines);
 cz_status cz_study_append(cz_study *study, cz_lines *lines);
 /* Lets go of both, frees lines, passes status on. */
@@ -55,7 +55,7 @@ bool cz_lease_is_over(const cz_trial *trial, double now);
 /* A new lease (the caller's to free), NULL: no memory. */
 json_t *cz_lease_make(const char *owner, double beat);
 /* Puts a renewed lease into `lines`, unless it is young. */
-cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now);
+cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now);
 
 /* With the pen. The index of a trial among those that the study runs, -1: none of them. */
 int cz_lease_find(const cz_study *study, int number);

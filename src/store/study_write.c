@@ -90,14 +90,8 @@ cz_status cz_study_tell(cz_study *study, int number, cz_trial_state state, doubl
                        value);
     CZ_TRY(begin(study, number, &lines, &trial));
     *mine = trial != NULL;
-    if (trial) {
-        cz_line_begin(&lines, CZ_OP_STATE);
-        cz_line_int(&lines, "trial_id", trial->id);
-        cz_line_int(&lines, "state", state);
-        cz_line_values(&lines, final_value(trial, state, value));
-        cz_line_time(&lines, "datetime_complete", cz_study_now());
-        cz_line_end(&lines);
-    }
+    if (trial)
+        cz_lines_state(&lines, trial->id, state, final_value(trial, state, value), cz_study_now());
     return end_trial(study, number, &lines, CZ_OK);
 }
 
