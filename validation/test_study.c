@@ -81,6 +81,12 @@ static void check_written(void)
         cases_failed(cz_study_tell(study, 0, CZ_TRIAL_COMPLETE, NAN, &mine), CZ_ERR_BUG, "told") &&
             cases_failed(cz_study_tell(study, 0, CZ_TRIAL_RUNNING, 1, &mine), CZ_ERR_BUG, "told"),
         "no complete trial without a value, and none that runs on");
+    size_t before, after;
+    free(cases_bytes(&before));
+    check(cases_failed(cz_study_set(study, false, "\xff", json_true()), CZ_ERR_BUG, "UTF-8"),
+          "no name that is no text");
+    free(cases_bytes(&after));
+    check(before == after, "of which nothing is written");
     json_t *here = dump_trials(trials);
     cz_study *again = cases_open("a");
     good = again && !cz_study_read(again, &trials);
@@ -205,6 +211,8 @@ static void check_refused(void)
         {"{\"op_code\":0,\"study_name\":\"b\",\"directions\":[3]}\n", "directions"},
         {"{\"op_code\":0,\"study_name\":\"b\",\"directions\":[]}\n", "directions"},
         {"half a line\n{\"op_code\":10}\n", "study.log:2: is no JSON"},
+        {"{\"op_code\":2,\"study_id\":0,\"user_attr\":{\"x\":1e999}}\n", "study.log:2: is whole"},
+        {"half a line\n{\"op_code\":2,\"user_attr\":{\"x\":1e999}}\n", "study.log:2: is no JSON"},
         {"{\"op_code\":2,\"study_id\":0,\"user_attr\":{}}\n", "0 attributes"},
         {"{\"op_code\":4,\"study_id\":0,\"datetime_start\":null}\n"
          "{\"op_code\":5,\"trial_id\":0,\"param_name\":\"x\",\"param_value_internal\":1,"
