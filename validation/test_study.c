@@ -197,6 +197,32 @@ static void check_queued(void)
     cz_study_close(study);
 }
 
+static void check_room(void)
+{
+    cz_study *study = cases_open("queue");
+    char line[8192] = "{\"op_code\":4,\"study_id\":2,\"datetime_start\":null,\"state\":4,"
+                      "\"distributions\":{";
+    const char *one = "\"p%d\":\"{\\\"name\\\":\\\"FloatDistribution\\\",\\\"attributes\\\":"
+                      "{\\\"low\\\":0,\\\"high\\\":1,\\\"step\\\":null}}\"%s";
+    size_t before, after, used = strlen(line);
+    cz_asked how;
+    int number;
+    for (int i = 0; i < 22; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, one, i, i < 21 ? "," : "},");
+    used += (size_t)snprintf(line + used, sizeof line - used, "\"params\":{");
+    for (int i = 0; i < 22; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, "\"p%d\":0.5%s", i,
+                                 i < 21 ? "," : "}}\n");
+    cases_append(line);
+    free(cases_bytes(&before));
+    cz_status status = cz_study_ask(study, &cases_space, (cz_suggester){.suggest = cases_suggest},
+                                    0, &how, &number);
+    free(cases_bytes(&after));
+    check(cases_failed(status, CZ_ERR_CONFIG, "25 parameters") && before == after,
+          "a queued trial gets no more parameters than can be read");
+    cz_study_close(study);
+}
+
 static void check_refused(void)
 {
     static const struct {
@@ -461,6 +487,7 @@ int main(void)
     check_asked();
     check_space();
     check_queued();
+    check_room();
     check_refused();
     check_not_there();
     check_torn();

@@ -80,6 +80,9 @@ static void check_lost(void)
     study = cases_open("s");
     bool good = cases_ask(study, 1, &number) == CZ_ASKED_NEW;
     foreign_lease("another", now() + 100);
+    check(cases_ask(study, 1, &number) == CZ_ASKED_WAIT && number == -1,
+          "a trial that was lost runs elsewhere");
+    number = 0;
     free(cases_bytes(&before));
     good = good && !cz_study_report(study, number, 1, 1, &report);
     good = good && !cz_study_set_trial(study, number, true, "x", json_null(), &attribute);
@@ -123,6 +126,33 @@ static void check_others(void)
     cases_append("{\"op_code\":4,\"worker_id\":\"o\",\"study_id\":0,\"datetime_start\":null}\n");
     check(cases_ask(study, 1, &number) == CZ_ASKED_NOTHING,
           "Optuna's running trial is not taken over");
+    cz_study_close(study);
+}
+
+/* A trial that kills every process does not kill the search. */
+static void check_deaths(void)
+{
+    unlink(cases_file);
+    const cz_trials *trials;
+    int number, taken = 0;
+    cz_study *study = cases_open("s");
+    bool mine, good = cases_ask(study, 1, &number) == CZ_ASKED_NEW && !cz_study_release(study, 0);
+    good = good && cases_ask(study, 1, &number) == CZ_ASKED_TAKEN;
+    cz_study_close(study);
+    for (; taken < 3; taken++) {
+        cases_sleep(1.1);
+        study = cases_open("s");
+        if (cases_ask(study, 1, &number) != CZ_ASKED_TAKEN) break;
+        cz_study_report(study, number, taken + 1, 1, &mine);
+        cz_study_close(study);
+    }
+    check(good && taken == 2 && number == -1, "a trial is resumed twice where its process dies");
+    good = study && !cz_study_read(study, &trials) && trials->count == 1 &&
+           trials->trial[0].state == CZ_TRIAL_FAILED && trials->trial[0].steps == 2;
+    const char *why =
+        good ? json_string_value(json_object_get(trials->trial[0].user, "czhpc:failure")) : NULL;
+    check(why && strstr(why, "three times"), "then it fails, and says why");
+    check(cases_ask(study, 2, &number) == CZ_ASKED_NEW && number == 1, "and others follow");
     cz_study_close(study);
 }
 
@@ -227,6 +257,7 @@ int main(void)
     check_lost();
     check_released();
     check_others();
+    check_deaths();
     check_beats();
     check_dead_lock(false);
     check_dead_lock(true);

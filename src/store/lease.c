@@ -1,29 +1,46 @@
 /* Leases of running trials, and the thread that renews them. */
 #include "study_parts.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat)
+bool cz_trial_lease(const cz_trial *trial, const char **owner, double *beat)
 {
     const json_t *lease = json_object_get(trial->user, CZ_LEASE);
     *owner = json_string_value(json_object_get(lease, "owner"));
-    return cz_replay_number(json_object_get(lease, "beat"), beat) && *owner;
+    return trial->state == CZ_TRIAL_RUNNING && *owner &&
+           cz_replay_number(json_object_get(lease, "beat"), beat);
+}
+
+const cz_trial *cz_lease_mine(const cz_study *study, const cz_trials *trials, int number)
+{
+    const char *owner;
+    double beat;
+    const cz_trial *trial = number < trials->count ? &trials->trial[number] : NULL;
+    if (!trial || !cz_trial_lease(trial, &owner, &beat)) return NULL;
+    return strcmp(owner, study->worker) ? NULL : trial;
 }
 
 bool cz_lease_is_over(const cz_trial *trial, double now)
 {
     const char *owner;
     double beat;
-    return trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-           !(beat > now - cz_study_lease_seconds());
+    return cz_trial_lease(trial, &owner, &beat) && !(beat > now - cz_study_lease_seconds());
 }
 
-json_t *cz_lease_make(const char *owner, double beat)
+int cz_lease_deaths(const cz_trial *trial)
 {
-    return json_pack("{sssf}", "owner", owner, "beat", beat);
+    const json_t *lease = json_object_get(trial->user, CZ_LEASE);
+    json_int_t deaths = json_integer_value(json_object_get(lease, "taken"));
+    return deaths > 0 && deaths < INT_MAX ? (int)deaths : 0;
+}
+
+json_t *cz_lease_make(const char *owner, double beat, int deaths)
+{
+    return json_pack("{sssfsi}", "owner", owner, "beat", beat, "taken", deaths);
 }
 
 static double third(void) { return cz_study_lease_seconds() / 3; }
@@ -31,7 +48,7 @@ static double third(void) { return cz_study_lease_seconds() / 3; }
 static cz_status put_lease(const cz_study *study, cz_lines *lines, const cz_trial *trial,
                            double now)
 {
-    json_t *lease = cz_lease_make(study->worker, now);
+    json_t *lease = cz_lease_make(study->worker, now, cz_lease_deaths(trial));
     if (!lease) return cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
     cz_lines_attribute(lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, lease);
     json_decref(lease);
@@ -66,20 +83,15 @@ cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial
     return CZ_OK;
 }
 
-/* Renews what is due of the trials that are still this study's, and drops the others. */
+/* Renews what is due of the trials that are still this study's. */
 static cz_status renew_all(cz_study *study, const cz_replay *replay, cz_lines *lines)
 {
     double now = cz_study_now();
-    for (int i = study->count; i-- > 0;) {
-        const char *owner;
-        double beat;
-        int number = study->owned[i].number;
-        const cz_trial *trial =
-            number < replay->trials.count ? &replay->trials.trial[number] : NULL;
-        if (trial && trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-            !strcmp(owner, study->worker))
-            CZ_TRY(cz_lease_renew(study, lines, trial, now));
-        else cz_lease_drop(study, number);
+    for (int i = 0; i < study->count; i++) {
+        cz_owned *owned = &study->owned[i];
+        const cz_trial *trial = cz_lease_mine(study, &replay->trials, owned->number);
+        if (trial) CZ_TRY(cz_lease_renew(study, lines, trial, now));
+        else owned->beat = now; /* lost: looked at again when the others are */
     }
     return CZ_OK;
 }
@@ -152,6 +164,7 @@ static cz_status start_beats(cz_study *study)
 
 cz_status cz_lease_own(cz_study *study, int number, double beat)
 {
+    cz_lease_drop(study, number);
     CZ_TRY(cz_replay_grow(&study->owned, study->count, &study->room, sizeof *study->owned));
     study->owned[study->count++] = (cz_owned){.number = number, .beat = beat};
     return start_beats(study);

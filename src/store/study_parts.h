@@ -10,7 +10,8 @@
 
 #define CZ_LEASE "czhpc:lease"
 
-/* A trial that this study runs, and when its lease was last renewed. */
+/* A trial that this study runs, and when its lease was last renewed. It stays here after its lease
+ * was lost, until who runs it hears so: only then may this study run it again. */
 typedef struct cz_owned {
     int number;
     double beat;
@@ -48,12 +49,15 @@ cz_status cz_study_end(cz_study *study, cz_lines *lines, cz_status status);
 
 double cz_study_now(void); /* seconds since 1970 */
 
-/* The lease of a trial. False: it has none, as trials of Optuna's. */
-bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat);
+/* A trial that runs under a lease of this study's, NULL where it does not (any more). `trials`: as
+ * the caller's thread has read them. */
+const cz_trial *cz_lease_mine(const cz_study *study, const cz_trials *trials, int number);
 /* Whether a running trial has a lease and it is over. */
 bool cz_lease_is_over(const cz_trial *trial, double now);
-/* A new lease (the caller's to free), NULL: no memory. */
-json_t *cz_lease_make(const char *owner, double beat);
+/* How often the owner of a trial died. */
+int cz_lease_deaths(const cz_trial *trial);
+/* A new lease (the caller's to free). beat 0: it is given up. NULL: no memory. */
+json_t *cz_lease_make(const char *owner, double beat, int deaths);
 /* Puts a renewed lease into `lines`, unless it is young. */
 cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now);
 
