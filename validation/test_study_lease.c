@@ -173,6 +173,25 @@ static void check_beats(void)
     free(bytes);
 }
 
+/* A heartbeat that fails says so at the next call, and lends its words to no other failure. */
+static void check_broken(void)
+{
+    unlink(cases_file);
+    cz_study *study = cases_open("s");
+    size_t size;
+    int number;
+    bool mine, good = cases_ask(study, 1, &number) == CZ_ASKED_NEW;
+    char *bytes = cases_bytes(&size);
+    cases_append("{\"op_code\":11}\n");
+    cases_sleep(0.6);
+    check(good && !cz_error_message()[0], "a heartbeat that fails does not speak for the process");
+    cases_write(bytes, size);
+    cz_status status = cz_study_report(study, number, 1, 1, &mine);
+    check(cases_failed(status, CZ_ERR_INPUT, "study.log:3: op_code 11"), "but at the next call");
+    free(bytes);
+    cz_study_close(study);
+}
+
 /* Half a lease after which a lock is a dead process's. */
 static void check_dead_lock(bool link)
 {
@@ -259,6 +278,7 @@ int main(void)
     check_others();
     check_deaths();
     check_beats();
+    check_broken();
     check_dead_lock(false);
     check_dead_lock(true);
     check_spared_lock();

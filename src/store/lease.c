@@ -130,19 +130,29 @@ static void wait_for_quarter(cz_study *study)
     pthread_cond_timedwait(&study->close, &study->pen, &until);
 }
 
-/* Reads the file for itself: what the caller of cz_study_read() looks at must not move. */
+/* Reads the file for itself: what the caller of cz_study_read() looks at must not move. All of it
+ * before the pen and the lock are taken: later there is little to read. */
+static cz_status open_beats(cz_study *study, cz_replay *replay)
+{
+    CZ_TRY(cz_replay_open(replay, study->journal.path, study->name));
+    replay->timeless = true;
+    return cz_study_sync(&study->journal, replay);
+}
+
 static void *beat_on(void *context)
 {
     cz_study *study = context;
     cz_replay replay;
-    cz_status status = cz_replay_open(&replay, study->journal.path, study->name);
-    replay.timeless = true;
+    char why[sizeof study->why] = "";
+    cz_error_divert(why, sizeof why); /* the process's message may be of another failure */
+    cz_status status = open_beats(study, &replay);
     pthread_mutex_lock(&study->pen);
     while (!study->closing && !status) {
         wait_for_quarter(study);
         if (!study->closing && any_due(study)) status = beat_once(study, &replay);
     }
     study->broken = status;
+    memcpy(study->why, why, sizeof why);
     pthread_mutex_unlock(&study->pen);
     cz_replay_free(&replay);
     return NULL;

@@ -147,7 +147,8 @@ static cz_status begin(cz_study *study, cz_lines *lines, bool create)
     if (!study->worker) return cz_fail(CZ_ERR_BUG, "%s: was opened to read", study->journal.path);
     pthread_mutex_lock(&study->pen);
     cz_status status = study->broken;
-    if (!status) status = cz_journal_lock(&study->journal);
+    if (status) cz_fail(status, "%s", study->why);
+    else status = cz_journal_lock(&study->journal);
     if (status) {
         pthread_mutex_unlock(&study->pen);
         return status;

@@ -24,7 +24,8 @@ struct cz_study {
     pthread_mutex_t pen;  /* held by the thread that has the lock; guards what follows */
     pthread_cond_t close; /* closing has been set */
     bool closing;
-    cz_status broken; /* a heartbeat failed */
+    cz_status broken; /* a heartbeat failed, and why */
+    char why[1024];
     int count, room;
     cz_owned *owned; /* (count) */
     bool beats;      /* the thread of heartbeats is there */
