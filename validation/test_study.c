@@ -81,6 +81,12 @@ static void check_written(void)
         cases_failed(cz_study_tell(study, 0, CZ_TRIAL_COMPLETE, NAN, &mine), CZ_ERR_BUG, "told") &&
             cases_failed(cz_study_tell(study, 0, CZ_TRIAL_RUNNING, 1, &mine), CZ_ERR_BUG, "told"),
         "no complete trial without a value, and none that runs on");
+    size_t before, after;
+    free(cases_bytes(&before));
+    check(cases_failed(cz_study_set(study, false, "\xff", json_true()), CZ_ERR_BUG, "UTF-8"),
+          "no name that is no text");
+    free(cases_bytes(&after));
+    check(before == after, "of which nothing is written");
     json_t *here = dump_trials(trials);
     cz_study *again = cases_open("a");
     good = again && !cz_study_read(again, &trials);
@@ -191,6 +197,32 @@ static void check_queued(void)
     cz_study_close(study);
 }
 
+static void check_room(void)
+{
+    cz_study *study = cases_open("queue");
+    char line[8192] = "{\"op_code\":4,\"study_id\":2,\"datetime_start\":null,\"state\":4,"
+                      "\"distributions\":{";
+    const char *one = "\"p%d\":\"{\\\"name\\\":\\\"FloatDistribution\\\",\\\"attributes\\\":"
+                      "{\\\"low\\\":0,\\\"high\\\":1,\\\"step\\\":null}}\"%s";
+    size_t before, after, used = strlen(line);
+    cz_asked how;
+    int number;
+    for (int i = 0; i < 22; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, one, i, i < 21 ? "," : "},");
+    used += (size_t)snprintf(line + used, sizeof line - used, "\"params\":{");
+    for (int i = 0; i < 22; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, "\"p%d\":0.5%s", i,
+                                 i < 21 ? "," : "}}\n");
+    cases_append(line);
+    free(cases_bytes(&before));
+    cz_status status = cz_study_ask(study, &cases_space, (cz_suggester){.suggest = cases_suggest},
+                                    0, &how, &number);
+    free(cases_bytes(&after));
+    check(cases_failed(status, CZ_ERR_CONFIG, "25 parameters") && before == after,
+          "a queued trial gets no more parameters than can be read");
+    cz_study_close(study);
+}
+
 static void check_refused(void)
 {
     static const struct {
@@ -205,6 +237,8 @@ static void check_refused(void)
         {"{\"op_code\":0,\"study_name\":\"b\",\"directions\":[3]}\n", "directions"},
         {"{\"op_code\":0,\"study_name\":\"b\",\"directions\":[]}\n", "directions"},
         {"half a line\n{\"op_code\":10}\n", "study.log:2: is no JSON"},
+        {"{\"op_code\":2,\"study_id\":0,\"user_attr\":{\"x\":1e999}}\n", "study.log:2: is whole"},
+        {"half a line\n{\"op_code\":2,\"user_attr\":{\"x\":1e999}}\n", "study.log:2: is no JSON"},
         {"{\"op_code\":2,\"study_id\":0,\"user_attr\":{}}\n", "0 attributes"},
         {"{\"op_code\":4,\"study_id\":0,\"datetime_start\":null}\n"
          "{\"op_code\":5,\"trial_id\":0,\"param_name\":\"x\",\"param_value_internal\":1,"
@@ -476,6 +510,7 @@ int main(void)
     check_asked();
     check_space();
     check_queued();
+    check_room();
     check_refused();
     check_not_there();
     check_torn();

@@ -2,6 +2,29 @@
  * when its beats stop; who lost it tells nothing. The lock of a dead process is taken over. */
 #include "study_cases.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
+/* What befalls the next rename: in the moment before it, another waiter removes the lock and makes
+ * its own, or it is refused, as in a sticky folder. */
+static enum { LET, MAKE_ANOTHER, REFUSE } befalls;
+
+/* In the place of the C library's. */
+int rename(const char *from, const char *to)
+{
+    int now = befalls;
+    befalls = LET;
+    if (now == REFUSE) {
+        errno = EPERM;
+        return -1;
+    }
+    if (now == MAKE_ANOTHER) {
+        unlink(from);
+        close(open(from, O_CREAT | O_EXCL | O_WRONLY, 0666));
+    }
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
 static void foreign_lease(const char *owner, double beat)
 {
     char line[256];
@@ -57,6 +80,9 @@ static void check_lost(void)
     study = cases_open("s");
     bool good = cases_ask(study, 1, &number) == CZ_ASKED_NEW;
     foreign_lease("another", now() + 100);
+    check(cases_ask(study, 1, &number) == CZ_ASKED_WAIT && number == -1,
+          "a trial that was lost runs elsewhere");
+    number = 0;
     free(cases_bytes(&before));
     good = good && !cz_study_report(study, number, 1, 1, &report);
     good = good && !cz_study_set_trial(study, number, true, "x", json_null(), &attribute);
@@ -103,6 +129,33 @@ static void check_others(void)
     cz_study_close(study);
 }
 
+/* A trial that kills every process does not kill the search. */
+static void check_deaths(void)
+{
+    unlink(cases_file);
+    const cz_trials *trials;
+    int number, taken = 0;
+    cz_study *study = cases_open("s");
+    bool mine, good = cases_ask(study, 1, &number) == CZ_ASKED_NEW && !cz_study_release(study, 0);
+    good = good && cases_ask(study, 1, &number) == CZ_ASKED_TAKEN;
+    cz_study_close(study);
+    for (; taken < 3; taken++) {
+        cases_sleep(1.1);
+        study = cases_open("s");
+        if (cases_ask(study, 1, &number) != CZ_ASKED_TAKEN) break;
+        cz_study_report(study, number, taken + 1, 1, &mine);
+        cz_study_close(study);
+    }
+    check(good && taken == 2 && number == -1, "a trial is resumed twice where its process dies");
+    good = study && !cz_study_read(study, &trials) && trials->count == 1 &&
+           trials->trial[0].state == CZ_TRIAL_FAILED && trials->trial[0].steps == 2;
+    const char *why =
+        good ? json_string_value(json_object_get(trials->trial[0].user, "czhpc:failure")) : NULL;
+    check(why && strstr(why, "three times"), "then it fails, and says why");
+    check(cases_ask(study, 2, &number) == CZ_ASKED_NEW && number == 1, "and others follow");
+    cz_study_close(study);
+}
+
 /* Beats of several trials stand in one append, and none where there was another write. */
 static void check_beats(void)
 {
@@ -120,6 +173,25 @@ static void check_beats(void)
     free(bytes);
 }
 
+/* A heartbeat that fails says so at the next call, and lends its words to no other failure. */
+static void check_broken(void)
+{
+    unlink(cases_file);
+    cz_study *study = cases_open("s");
+    size_t size;
+    int number;
+    bool mine, good = cases_ask(study, 1, &number) == CZ_ASKED_NEW;
+    char *bytes = cases_bytes(&size);
+    cases_append("{\"op_code\":11}\n");
+    cases_sleep(0.6);
+    check(good && !cz_error_message()[0], "a heartbeat that fails does not speak for the process");
+    cases_write(bytes, size);
+    cz_status status = cz_study_report(study, number, 1, 1, &mine);
+    check(cases_failed(status, CZ_ERR_INPUT, "study.log:3: op_code 11"), "but at the next call");
+    free(bytes);
+    cz_study_close(study);
+}
+
 /* Half a lease after which a lock is a dead process's. */
 static void check_dead_lock(bool link)
 {
@@ -133,6 +205,27 @@ static void check_dead_lock(bool link)
     double took = now() - began;
     check(made && !status && took > 0.5 && took < 5 && access(lock, F_OK) != 0,
           "the %s of a dead process is taken away, after %.1f s", link ? "link" : "lock", took);
+    cz_study_close(study);
+}
+
+/* Of two that find a lock abandoned one removes it and makes its own, which the other spares. */
+static void check_spared_lock(void)
+{
+    char lock[2 * CASES_PATH];
+    cz_study *study = cases_open("s");
+    snprintf(lock, sizeof lock, "%s.lock", cases_file);
+    fclose(fopen(lock, "w"));
+    befalls = MAKE_ANOTHER;
+    double began = now();
+    cz_status status = cz_study_set(study, false, "x", json_true());
+    double took = now() - began;
+    check(!status && befalls == LET && took > 1,
+          "the lock of one who was faster is left to it, after %.1f s", took);
+    fclose(fopen(lock, "w"));
+    befalls = REFUSE;
+    status = cz_study_set(study, false, "x", json_true());
+    check(cases_failed(status, CZ_ERR_IO, "study.log.lock"), "one that cannot be removed is told");
+    unlink(lock);
     cz_study_close(study);
 }
 
@@ -183,9 +276,12 @@ int main(void)
     check_lost();
     check_released();
     check_others();
+    check_deaths();
     check_beats();
+    check_broken();
     check_dead_lock(false);
     check_dead_lock(true);
+    check_spared_lock();
     check_lost_lock();
     check_seconds();
     cases_end();

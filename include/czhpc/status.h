@@ -30,6 +30,10 @@ cz_status cz_fail(cz_status status, const char *format, ...) __attribute__((form
 /* The message recorded by the first cz_fail() of this process, "" if none. Local. */
 const char *cz_error_message(void);
 void cz_error_clear(void);
+/* From now on the first message of the calling thread goes into `text` (size bytes, emptied) and
+ * none to the process: for a thread whose failure another tells, maybe later. NULL: as before.
+ * Local. */
+void cz_error_divert(char *text, size_t size);
 
 /* Memory that is zeroed, or NULL with the failure recorded (naming `what`). Local. */
 void *cz_alloc(size_t count, size_t size, const char *what);

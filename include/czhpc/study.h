@@ -58,6 +58,10 @@ typedef struct cz_trials {
 
 /* The value that a trial gives the dimension of this name, NAN for none. */
 double cz_trial_param(const cz_trials *trials, const cz_trial *trial, const char *name);
+/* The lease of a running trial: its owner (the trial's own text), and when that was last heard of,
+ * in seconds since 1970, 0 where it gave the trial up. False: the trial has none, as those of other
+ * programs. */
+bool cz_trial_lease(const cz_trial *trial, const char **owner, double *beat);
 /* The best complete trial, the first of equals; -1: none. */
 int cz_trials_best(const cz_trials *trials);
 
@@ -106,8 +110,10 @@ typedef enum cz_asked {
 /* One trial to run, all under one lock: first one whose lease is over, then one that waits, then a
  * new one while fewer than `limit` trials are in the study (failed ones count). `space`: what is
  * suggested; a dimension of a queued trial that it fixes keeps that value. *number: the trial.
- * A trial of another program, without a lease, is never taken over. CZ_ERR_CONFIG: a dimension does
- * not agree with one of that name in the study. */
+ * A trial of another program, without a lease, is never taken over. One whose owner died for the
+ * third time is not either: it fails, and its user attribute czhpc:failure says so. CZ_ERR_CONFIG:
+ * a dimension does not agree with one of that name in the study, or a trial would have more than
+ * CZ_SPACE_MAX parameters. */
 cz_status cz_study_ask(cz_study *study, const cz_space *space, cz_suggester suggester, int limit,
                        cz_asked *how, int *number);
 

@@ -7,6 +7,8 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char message[4096];
+static _Thread_local char *diverted;
+static _Thread_local size_t diverted_size;
 
 int cz_exit_code(cz_status status)
 {
@@ -36,15 +38,32 @@ cz_status cz_fail(cz_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    pthread_mutex_lock(&lock);
-    if (!message[0]) vsnprintf(message, sizeof message, format, arguments);
-    pthread_mutex_unlock(&lock);
+    if (diverted) {
+        if (!diverted[0]) vsnprintf(diverted, diverted_size, format, arguments);
+    } else {
+        pthread_mutex_lock(&lock);
+        if (!message[0]) vsnprintf(message, sizeof message, format, arguments);
+        pthread_mutex_unlock(&lock);
+    }
     va_end(arguments);
     return status;
 }
 
+void cz_error_divert(char *text, size_t size)
+{
+    diverted = text;
+    diverted_size = size;
+    if (text) text[0] = 0;
+}
+
 const char *cz_error_message(void) { return message; }
-void cz_error_clear(void) { message[0] = 0; }
+
+void cz_error_clear(void)
+{
+    pthread_mutex_lock(&lock);
+    message[0] = 0;
+    pthread_mutex_unlock(&lock);
+}
 
 void *cz_alloc(size_t count, size_t size, const char *what)
 {

@@ -79,24 +79,35 @@ static void age_text(char *text, size_t size, double seconds)
     snprintf(text, size, "%.0f s", seconds);
 }
 
+/* When a running trial was heard of. */
+static void note_lease(char *note, size_t size, const cz_trial *trial)
+{
+    const char *owner;
+    double beat, lease = cz_study_lease_seconds();
+    char ago[32];
+    if (!cz_trial_lease(trial, &owner, &beat)) {
+        snprintf(note, size, "of another program: it has no lease");
+        return;
+    }
+    if (beat == 0) {
+        snprintf(note, size, "was given up, to be resumed");
+        return;
+    }
+    double age = now() - beat;
+    age_text(ago, sizeof ago, age);
+    if (age > lease)
+        snprintf(note, size, "last heard of %s ago: its lease of %g s is over", ago, lease);
+    else snprintf(note, size, "last heard of %s ago", ago);
+}
+
 /* What a row does not tell in columns; false: nothing. */
 static bool note_of(char *note, size_t size, const cz_trial *trial)
 {
     const char *failure = json_string_value(json_object_get(trial->user, "czhpc:failure"));
-    const json_t *beat = json_object_get(json_object_get(trial->user, "czhpc:lease"), "beat");
-    if (trial->state == CZ_TRIAL_FAILED && failure) {
-        snprintf(note, size, "%s", failure);
-        return true;
-    }
-    if (trial->state != CZ_TRIAL_RUNNING) return false;
-    double age = now() - json_number_value(beat), lease = cz_study_lease_seconds();
-    char ago[32];
-    age_text(ago, sizeof ago, age);
-    if (!json_is_number(beat)) snprintf(note, size, "of another program: it has no lease");
-    else if (age > lease)
-        snprintf(note, size, "last heard of %s ago: its lease of %g s is over", ago, lease);
-    else snprintf(note, size, "last heard of %s ago", ago);
-    return true;
+    bool failed = trial->state == CZ_TRIAL_FAILED && failure;
+    if (failed) snprintf(note, size, "%s", failure);
+    else if (trial->state == CZ_TRIAL_RUNNING) note_lease(note, size, trial);
+    return failed || trial->state == CZ_TRIAL_RUNNING;
 }
 
 /* The columns from `first` on that fit; the first block tells states and values too. */

@@ -19,7 +19,7 @@ typedef struct cz_journal {
 /* Names the file, which need not be there. CZ_ERR_IO: the path is too long. */
 cz_status cz_journal_name(cz_journal *journal, const char *path, double grace);
 
-/* Waits for the lock. CZ_ERR_IO: the folder cannot be written. */
+/* Waits for the lock. CZ_ERR_IO: the folder cannot be written, or a dead process's lock in it. */
 cz_status cz_journal_lock(cz_journal *journal);
 void cz_journal_unlock(cz_journal *journal);
 /* Whether the lock is still this process's. */
@@ -34,7 +34,7 @@ cz_status cz_journal_read(const cz_journal *journal, int64_t from, char **bytes,
 
 /* Appends whole lines in one write and brings them to disk; under the lock. `end`: the end of what
  * a reader could read: what a writer that died left behind it is cut off first.
- * CZ_ERR_IO: the file is as it was. */
+ * CZ_ERR_IO: no part of the lines is there. */
 cz_status cz_journal_append(const cz_journal *journal, int64_t end, const char *lines, size_t size);
 
 #endif

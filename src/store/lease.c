@@ -1,37 +1,54 @@
 /* Leases of running trials, and the thread that renews them. */
 #include "study_parts.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat)
+bool cz_trial_lease(const cz_trial *trial, const char **owner, double *beat)
 {
     const json_t *lease = json_object_get(trial->user, CZ_LEASE);
     *owner = json_string_value(json_object_get(lease, "owner"));
-    return cz_attribute_number(json_object_get(lease, "beat"), beat) && *owner;
+    return trial->state == CZ_TRIAL_RUNNING && *owner &&
+           cz_attribute_number(json_object_get(lease, "beat"), beat);
+}
+
+const cz_trial *cz_lease_mine(const cz_study *study, const cz_trials *trials, int number)
+{
+    const char *owner;
+    double beat;
+    const cz_trial *trial = number < trials->count ? &trials->trial[number] : NULL;
+    if (!trial || !cz_trial_lease(trial, &owner, &beat)) return NULL;
+    return strcmp(owner, study->worker) ? NULL : trial;
 }
 
 bool cz_lease_is_over(const cz_trial *trial, double now)
 {
     const char *owner;
     double beat;
-    return trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-           !(beat > now - cz_study_lease_seconds());
+    return cz_trial_lease(trial, &owner, &beat) && !(beat > now - cz_study_lease_seconds());
 }
 
-json_t *cz_lease_make(const char *owner, double beat)
+int cz_lease_deaths(const cz_trial *trial)
 {
-    return json_pack("{sssf}", "owner", owner, "beat", beat);
+    const json_t *lease = json_object_get(trial->user, CZ_LEASE);
+    json_int_t deaths = json_integer_value(json_object_get(lease, "taken"));
+    return deaths > 0 && deaths < INT_MAX ? (int)deaths : 0;
+}
+
+json_t *cz_lease_make(const char *owner, double beat, int deaths)
+{
+    return json_pack("{sssfsi}", "owner", owner, "beat", beat, "taken", deaths);
 }
 
 static double third(void) { return cz_study_lease_seconds() / 3; }
 
-static cz_status put_lease(const cz_study *study, const cz_lines *lines, const cz_trial *trial,
+static cz_status put_lease(const cz_study *study, cz_lines *lines, const cz_trial *trial,
                            double now)
 {
-    json_t *lease = cz_lease_make(study->worker, now);
+    json_t *lease = cz_lease_make(study->worker, now, cz_lease_deaths(trial));
     if (!lease) return cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
     cz_lines_attribute(lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, lease);
     json_decref(lease);
@@ -58,7 +75,7 @@ static bool is_due(const cz_study *study, int number, double now)
     return at >= 0 && now - study->owned[at].beat >= third() / 2;
 }
 
-cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now)
+cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now)
 {
     if (!is_due(study, trial->number, now)) return CZ_OK;
     CZ_TRY(put_lease(study, lines, trial, now));
@@ -66,20 +83,15 @@ cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial 
     return CZ_OK;
 }
 
-/* Renews what is due of the trials that are still this study's, and drops the others. */
-static cz_status renew_all(cz_study *study, const cz_replay *replay, const cz_lines *lines)
+/* Renews what is due of the trials that are still this study's. */
+static cz_status renew_all(cz_study *study, const cz_replay *replay, cz_lines *lines)
 {
     double now = cz_study_now();
-    for (int i = study->count; i-- > 0;) {
-        const char *owner;
-        double beat;
-        int number = study->owned[i].number;
-        const cz_trial *trial =
-            number < replay->trials.count ? &replay->trials.trial[number] : NULL;
-        if (trial && trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-            !strcmp(owner, study->worker))
-            CZ_TRY(cz_lease_renew(study, lines, trial, now));
-        else cz_lease_drop(study, number);
+    for (int i = 0; i < study->count; i++) {
+        cz_owned *owned = &study->owned[i];
+        const cz_trial *trial = cz_lease_mine(study, &replay->trials, owned->number);
+        if (trial) CZ_TRY(cz_lease_renew(study, lines, trial, now));
+        else owned->beat = now; /* lost: looked at again when the others are */
     }
     return CZ_OK;
 }
@@ -118,19 +130,29 @@ static void wait_for_quarter(cz_study *study)
     pthread_cond_timedwait(&study->close, &study->pen, &until);
 }
 
-/* Reads the file for itself: what the caller of cz_study_read() looks at must not move. */
+/* Reads the file for itself: what the caller of cz_study_read() looks at must not move. All of it
+ * before the pen and the lock are taken: later there is little to read. */
+static cz_status open_beats(cz_study *study, cz_replay *replay)
+{
+    CZ_TRY(cz_replay_open(replay, study->journal.path, study->name));
+    replay->timeless = true;
+    return cz_study_sync(&study->journal, replay);
+}
+
 static void *beat_on(void *context)
 {
     cz_study *study = context;
     cz_replay replay;
-    cz_status status = cz_replay_open(&replay, study->journal.path, study->name);
-    replay.timeless = true;
+    char why[sizeof study->why] = "";
+    cz_error_divert(why, sizeof why); /* the process's message may be of another failure */
+    cz_status status = open_beats(study, &replay);
     pthread_mutex_lock(&study->pen);
     while (!study->closing && !status) {
         wait_for_quarter(study);
         if (!study->closing && any_due(study)) status = beat_once(study, &replay);
     }
     study->broken = status;
+    memcpy(study->why, why, sizeof why);
     pthread_mutex_unlock(&study->pen);
     cz_replay_free(&replay);
     return NULL;
@@ -152,6 +174,7 @@ static cz_status start_beats(cz_study *study)
 
 cz_status cz_lease_own(cz_study *study, int number, double beat)
 {
+    cz_lease_drop(study, number);
     CZ_TRY(cz_replay_grow(&study->owned, study->count, &study->room, sizeof *study->owned));
     study->owned[study->count++] = (cz_owned){.number = number, .beat = beat};
     return start_beats(study);

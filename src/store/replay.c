@@ -91,26 +91,42 @@ cz_status cz_replay_open(cz_replay *replay, const char *path, const char *want)
     return status;
 }
 
-/* Whether one of the lines that end in these bytes is an object. */
-static bool any_good(const char *at, const char *end)
+static const char begins[] = "{\"op_code\":"; /* each line that Optuna or czhpc writes */
+
+static cz_status is_operation(const char *at, size_t size, bool *is)
+{
+    json_t *op;
+    CZ_TRY(cz_replay_parse(&op, at, size));
+    *is = json_is_object(op);
+    json_decref(op);
+    return CZ_OK;
+}
+
+/* Whether a line has both its ends: what is wrong with it no dying writer has done. */
+static bool is_whole(const char *at, size_t size)
+{
+    size_t length = sizeof begins - 1;
+    return size > length && !memcmp(at, begins, length) && at[size - 1] == '}';
+}
+
+/* Whether one of the lines that end in these bytes is an operation, or may be one. */
+static cz_status any_good(const char *at, const char *end, bool *good)
 {
     const char *stop;
-    bool good = false;
-    for (; !good && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
-        json_t *op = cz_replay_parse(at, (size_t)(stop - at));
-        good = json_is_object(op);
-        json_decref(op);
+    *good = false;
+    for (; !*good && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
+        CZ_TRY(is_operation(at, (size_t)(stop - at), good));
+        if (is_whole(at, (size_t)(stop - at))) *good = true;
     }
-    return good;
+    return CZ_OK;
 }
 
 /* Whether bytes may be the beginning of the first line of a journal: a file that is none is not
  * taken for one that was torn. */
 static bool may_begin(const char *bytes, size_t size)
 {
-    static const char first[] = "{\"op_code\":";
-    size_t length = sizeof first - 1;
-    return !memcmp(bytes, first, size < length ? size : length);
+    size_t length = sizeof begins - 1;
+    return !memcmp(bytes, begins, size < length ? size : length);
 }
 
 static void keep_last(cz_replay *replay, const char *line, size_t size)
@@ -120,31 +136,37 @@ static void keep_last(cz_replay *replay, const char *line, size_t size)
     replay->tail = (int)keep;
 }
 
-/* The whole operation that ends these bytes, which stand where one line should. */
-static char *rescue(const char *at, size_t size)
+/* Finds the whole operation that ends these bytes, which stand where one line should. */
+static cz_status rescue(cz_replay *replay, const char *at, size_t size)
 {
-    static const char first[] = "{\"op_code\":";
     const char *end = at + size, *found;
-    for (; (found = memmem(at, (size_t)(end - at), first, sizeof first - 1)); at = found + 1) {
-        json_t *op = cz_replay_parse(found, (size_t)(end - found));
-        bool good = json_is_object(op);
-        json_decref(op);
-        if (good) return strndup(found, (size_t)(end - found));
+    bool good = false;
+    for (; (found = memmem(at, (size_t)(end - at), begins, sizeof begins - 1)); at = found + 1) {
+        CZ_TRY(is_operation(found, (size_t)(end - found), &good));
+        if (!good) continue;
+        replay->rescued = strndup(found, (size_t)(end - found));
+        if (replay->rescued) return CZ_OK;
+        return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
     }
-    return NULL;
+    return CZ_OK;
 }
 
 /* What stands after the last good line. */
 static cz_status check_rest(cz_replay *replay, const char *at, const char *end)
 {
-    const char *stop = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-    if (stop && any_good(stop + 1, end))
+    bool good = false;
+    if (at == end) return CZ_OK;
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+    size_t size = (size_t)((stop ? stop : end) - at);
+    if (stop) CZ_TRY(any_good(stop + 1, end, &good));
+    if (good)
         return cz_replay_fail(replay, "is no JSON, though lines that are follow it: a writer died "
                                       "here; remove this line to go on");
-    if (at < end && !replay->offset && !may_begin(at, (size_t)(end - at)))
+    if (!replay->offset && !may_begin(at, (size_t)(end - at)))
         return cz_replay_fail(replay, "is no line of an Optuna journal");
-    if (at < end) replay->rescued = rescue(at, (size_t)((stop ? stop : end) - at));
-    return CZ_OK;
+    CZ_TRY(rescue(replay, at, size));
+    if (!stop || replay->rescued || !is_whole(at, size)) return CZ_OK;
+    return cz_replay_fail(replay, "is whole, but no JSON that czhpc reads: mend or remove it");
 }
 
 cz_status cz_replay_feed(cz_replay *replay, const char *bytes, size_t size)
@@ -153,7 +175,8 @@ cz_status cz_replay_feed(cz_replay *replay, const char *bytes, size_t size)
     free(replay->rescued);
     replay->rescued = NULL;
     while (at < end && (stop = memchr(at, '\n', (size_t)(end - at)))) {
-        json_t *op = cz_replay_parse(at, (size_t)(stop - at));
+        json_t *op;
+        CZ_TRY(cz_replay_parse(&op, at, (size_t)(stop - at)));
         if (!op) break;
         cz_status status = cz_replay_apply(replay, op);
         json_decref(op);

@@ -54,7 +54,7 @@ cz_status cz_replay_forget_trials(cz_replay *replay);
 /* Reads on in the bytes that follow offset. What a writer that died left at the end is left out:
  * the last line without an end, and lines that are no JSON after which no good one comes. An
  * operation that is whole in there is `rescued`: one that lacks only the end of its line, or that
- * was appended to half a line.
+ * was appended to half a line. A line that is whole but cannot be read is never left out.
  * CZ_ERR_INPUT: FILE:LINE, what is wrong; CZ_ERR_MEMORY. */
 cz_status cz_replay_feed(cz_replay *replay, const char *bytes, size_t size);
 
@@ -69,16 +69,17 @@ cz_status cz_replay_fail(const cz_replay *replay, const char *format, ...)
 cz_status cz_replay_grow(void *array, int count, int *room, size_t size);
 
 /* JSON as Python writes it: NaN, Infinity and -Infinity become the texts of that name, whole
- * numbers of more than 18 digits reals, halves of surrogate pairs U+FFFD. NULL: no JSON. */
-json_t *cz_replay_parse(const char *text, size_t size);
+ * numbers of more than 18 digits reals, halves of surrogate pairs U+FFFD. *value NULL: no JSON.
+ * CZ_ERR_MEMORY. */
+cz_status cz_replay_parse(json_t **value, const char *text, size_t size);
 
 /* A time as datetime.isoformat() writes it, local where it names no zone. False: it is none. */
 bool cz_replay_time(const json_t *value, double *seconds);
 
-/* A distribution, the text of a JSON object. False: it is none that a cz_dimension can be; *why
- * says why. */
-bool cz_replay_distribution(cz_dimension *dimension, const char *name, const json_t *text,
-                            const char **why);
+/* A distribution, the text of a JSON object. *why NULL, or why it is none that a cz_dimension can
+ * be. CZ_ERR_MEMORY. */
+cz_status cz_replay_distribution(cz_dimension *dimension, const char *name, const json_t *text,
+                                 const char **why);
 /* A choice as text, as Python prints it (CZ_SPACE_CHOICE bytes). False: it does not fit. */
 bool cz_replay_choice(char *text, const json_t *choice);
 

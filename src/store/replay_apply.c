@@ -203,12 +203,11 @@ static cz_status set_param(cz_replay *replay, cz_trial *trial, const char *name,
     cz_dimension dimension;
     const char *why;
     double value;
-    if (!cz_replay_distribution(&dimension, name, distribution, &why))
-        return cz_replay_fail(replay, "%s: %s", name, why);
+    CZ_TRY(cz_replay_distribution(&dimension, name, distribution, &why));
+    if (why) return cz_replay_fail(replay, "%s: %s", name, why);
     if (!cz_attribute_number(internal, &value) || !isfinite(value))
         return cz_replay_fail(replay, "%s: its value is no number", name);
-    if (dimension.kind == CZ_CATEGORICAL &&
-        !(value >= 0 && value < dimension.choices && value == floor(value)))
+    if (dimension.kind == CZ_CATEGORICAL && !cz_dimension_holds(&dimension, value))
         return cz_replay_fail(replay, "%s: there is no choice %g", name, value);
     if (check && disagrees(&replay->trials, &dimension)) return CZ_OK;
     return put_param(replay, trial, &dimension, value);
@@ -329,6 +328,12 @@ static cz_status fill_steps(const cz_replay *replay, const json_t *op, cz_trial 
     return CZ_OK;
 }
 
+static cz_status fill_attributes(json_t *attributes, json_t *set)
+{
+    if (!json_is_object(set) || !json_object_update(attributes, set)) return CZ_OK;
+    return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
+}
+
 static cz_status fill_trial(cz_replay *replay, const json_t *op, cz_trial *trial)
 {
     if (json_object_get(op, "state")) CZ_TRY(get_state(replay, op, &trial->state));
@@ -337,8 +342,8 @@ static cz_status fill_trial(cz_replay *replay, const json_t *op, cz_trial *trial
     CZ_TRY(get_time(replay, op, "datetime_complete", &trial->ended));
     CZ_TRY(fill_params(replay, op, trial));
     CZ_TRY(fill_steps(replay, op, trial));
-    json_object_update(trial->user, json_object_get(op, "user_attrs"));
-    json_object_update(trial->system, json_object_get(op, "system_attrs"));
+    CZ_TRY(fill_attributes(trial->user, json_object_get(op, "user_attrs")));
+    CZ_TRY(fill_attributes(trial->system, json_object_get(op, "system_attrs")));
     settle_value(trial);
     return CZ_OK;
 }

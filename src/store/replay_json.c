@@ -102,14 +102,17 @@ static size_t rewrite(char *out, const char *text, size_t size)
     return (size_t)(r.out - out);
 }
 
-json_t *cz_replay_parse(const char *text, size_t size)
+cz_status cz_replay_parse(json_t **value, const char *text, size_t size)
 {
+    json_error_t error = {0};          /* without a text where memory fails jansson */
     char *out = malloc(2 * size + 16); /* NaN grows most, of 3 bytes to 5 */
-    if (!out) return NULL;
+    *value = NULL;
+    if (!out) return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
     size_t length = rewrite(out, text, size);
-    json_t *value = json_loadb(out, length, JSON_ALLOW_NUL, NULL);
+    *value = json_loadb(out, length, JSON_ALLOW_NUL, &error);
     free(out);
-    return value;
+    if (*value || error.text[0]) return CZ_OK;
+    return cz_fail(CZ_ERR_MEMORY, "no memory for the journal of a study");
 }
 
 bool cz_attribute_number(const json_t *value, double *number)
@@ -208,27 +211,32 @@ static bool read_range(cz_dimension *dimension, const json_t *attributes, const 
     return dimension->kind == CZ_FLOAT || dimension->step >= 1;
 }
 
-bool cz_replay_distribution(cz_dimension *dimension, const char *name, const json_t *text,
-                            const char **why)
+/* What the JSON of a distribution says. */
+static bool read_distribution(cz_dimension *dimension, const json_t *parsed, const char **why)
 {
-    *dimension = (cz_dimension){0};
-    *why = "a parameter's name of more than 127 bytes";
-    if (!cz_text_copy(dimension->name, sizeof dimension->name, name)) return false;
-    *why = "a distribution that is not JSON";
-    json_t *parsed = json_is_string(text)
-                         ? cz_replay_parse(json_string_value(text), json_string_length(text))
-                         : NULL;
     const char *kind = json_string_value(json_object_get(parsed, "name"));
     const json_t *attributes = json_object_get(parsed, "attributes");
-    bool good = false;
-    if (kind && !strcmp(kind, "CategoricalDistribution")) {
-        good = read_choices(dimension, json_object_get(attributes, "choices"), why);
-    } else if (kind && (!strcmp(kind, "FloatDistribution") || !strcmp(kind, "IntDistribution"))) {
-        dimension->kind = kind[0] == 'F' ? CZ_FLOAT : CZ_INTEGER;
-        good = read_range(dimension, attributes, why);
-    } else if (kind) {
-        *why = "a distribution of an unknown kind";
-    }
+    *why = "a distribution that is not JSON";
+    if (!kind) return false;
+    if (!strcmp(kind, "CategoricalDistribution"))
+        return read_choices(dimension, json_object_get(attributes, "choices"), why);
+    *why = "a distribution of an unknown kind";
+    if (strcmp(kind, "FloatDistribution") != 0 && strcmp(kind, "IntDistribution") != 0)
+        return false;
+    dimension->kind = kind[0] == 'F' ? CZ_FLOAT : CZ_INTEGER;
+    return read_range(dimension, attributes, why);
+}
+
+cz_status cz_replay_distribution(cz_dimension *dimension, const char *name, const json_t *text,
+                                 const char **why)
+{
+    json_t *parsed = NULL;
+    *dimension = (cz_dimension){0};
+    *why = "a parameter's name of more than 127 bytes";
+    if (!cz_text_copy(dimension->name, sizeof dimension->name, name)) return CZ_OK;
+    if (json_is_string(text))
+        CZ_TRY(cz_replay_parse(&parsed, json_string_value(text), json_string_length(text)));
+    if (read_distribution(dimension, parsed, why)) *why = NULL;
     json_decref(parsed);
-    return good;
+    return CZ_OK;
 }

@@ -105,22 +105,35 @@ static cz_status check_target(const cz_study *study)
                    replay->path, study->name, replay->study[replay->target].directions);
 }
 
+/* Appends, and reads it: lines that a reader would pass over are an error at once. */
+static cz_status append(const cz_journal *journal, cz_replay *replay, const char *lines,
+                        size_t size)
+{
+    int64_t end = replay->offset;
+    CZ_TRY(cz_journal_append(journal, end, lines, size));
+    CZ_TRY(cz_study_sync(journal, replay));
+    if (replay->offset >= end + (int64_t)size) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: what was appended after byte %lld does not read back",
+                   replay->path, (long long)end);
+}
+
 cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay)
 {
     CZ_TRY(cz_study_sync(journal, replay));
     if (!replay->rescued) return CZ_OK;
-    size_t length = strlen(replay->rescued);
-    replay->rescued[length] = '\n'; /* in the place of its final 0 */
-    CZ_TRY(cz_journal_append(journal, replay->offset, replay->rescued, length + 1));
-    return cz_study_sync(journal, replay);
+    char *line = replay->rescued;
+    size_t length = strlen(line);
+    replay->rescued = NULL;
+    line[length] = '\n'; /* in the place of its final 0 */
+    cz_status status = append(journal, replay, line, length + 1);
+    free(line);
+    return status;
 }
 
 cz_status cz_lines_append(cz_lines *lines, const cz_journal *journal, cz_replay *replay)
 {
     CZ_TRY(cz_lines_text(lines));
-    if (!lines->size) return CZ_OK;
-    CZ_TRY(cz_journal_append(journal, replay->offset, lines->text, lines->size));
-    return cz_study_sync(journal, replay);
+    return lines->size ? append(journal, replay, lines->text, lines->size) : CZ_OK;
 }
 
 cz_status cz_study_append(cz_study *study, cz_lines *lines)
@@ -134,7 +147,8 @@ static cz_status begin(cz_study *study, cz_lines *lines, bool create)
     if (!study->worker) return cz_fail(CZ_ERR_BUG, "%s: was opened to read", study->journal.path);
     pthread_mutex_lock(&study->pen);
     cz_status status = study->broken;
-    if (!status) status = cz_journal_lock(&study->journal);
+    if (status) cz_fail(status, "%s", study->why);
+    else status = cz_journal_lock(&study->journal);
     if (status) {
         pthread_mutex_unlock(&study->pen);
         return status;
@@ -156,7 +170,7 @@ cz_status cz_study_end(cz_study *study, cz_lines *lines, cz_status status)
     return status;
 }
 
-static void put_study(const cz_lines *lines, const char *name, bool maximise)
+static void put_study(cz_lines *lines, const char *name, bool maximise)
 {
     json_t *directions = json_pack("[i]", maximise ? 2 : 1);
     cz_line_begin(lines, CZ_OP_CREATE_STUDY);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEATHS = 3 }; /* of which a trial is given up */
+
 /* An ask while it lasts. */
 typedef struct asking {
     cz_study *study;
@@ -15,7 +17,7 @@ typedef struct asking {
     cz_lines *lines;
     double now;
     double x[CZ_SPACE_MAX];
-    json_t *attributes, *lease;
+    json_t *attributes;
 } asking;
 
 /* A parameter keeps its kind, log and choices while a study lasts. */
@@ -69,12 +71,27 @@ static double fixed_value(const cz_trial *trial, const cz_dimension *dimension)
     return NAN;
 }
 
+/* More could not be read again. */
+static cz_status check_room(const asking *ask, const cz_trial *trial)
+{
+    int params = trial->params;
+    for (int i = 0; i < ask->space->count; i++)
+        params +=
+            isnan(cz_trial_param(&ask->study->replay.trials, trial, ask->space->dimension[i].name));
+    if (params <= CZ_SPACE_MAX) return CZ_OK;
+    return cz_fail(CZ_ERR_CONFIG,
+                   "%s: trial %d would have %d parameters with those of the search, at most %d can "
+                   "be: delete it, or give the search another study",
+                   ask->study->journal.path, trial->number, params, CZ_SPACE_MAX);
+}
+
 /* Puts the parameters that a trial of another's making lacks. */
 static cz_status complete_trial(asking *ask, const cz_trial *trial)
 {
     const cz_space *space = ask->space;
     const cz_trials *trials = &ask->study->replay.trials;
     bool suggested = false;
+    CZ_TRY(check_room(ask, trial));
     for (int i = 0; i < space->count; i++) {
         const cz_dimension *dimension = &space->dimension[i];
         if (!isnan(cz_trial_param(trials, trial, dimension->name))) continue;
@@ -94,25 +111,59 @@ static cz_status complete_trial(asking *ask, const cz_trial *trial)
     return CZ_OK;
 }
 
+static cz_status put_text(const asking *ask, const cz_trial *trial, const char *name,
+                          const char *text)
+{
+    json_t *value = json_string(text);
+    if (!value) return cz_fail(CZ_ERR_MEMORY, "no memory for a trial");
+    cz_lines_attribute(ask->lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, name, value);
+    json_decref(value);
+    return CZ_OK;
+}
+
+/* A lease of this study's for a trial whose owners died so often. */
+static cz_status put_lease(const asking *ask, const cz_trial *trial, int deaths)
+{
+    json_t *lease = cz_lease_make(ask->study->worker, ask->now, deaths);
+    if (!lease) return cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
+    cz_lines_attribute(ask->lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, lease);
+    json_decref(lease);
+    return CZ_OK;
+}
+
+/* How often the owner of a trial died, this time too, where it has not given it up. */
+static int deaths_of(const cz_trial *trial)
+{
+    const char *owner;
+    double beat;
+    return cz_lease_deaths(trial) + (cz_trial_lease(trial, &owner, &beat) && beat != 0);
+}
+
 /* The lease comes first: who dies here leaves a trial that the next one completes. */
 static cz_status take(asking *ask, const cz_trial *trial)
 {
-    cz_lines_attribute(ask->lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, ask->lease);
+    CZ_TRY(put_lease(ask, trial, deaths_of(trial)));
     CZ_TRY(complete_trial(ask, trial));
-    if (trial->state == CZ_TRIAL_RUNNING) return CZ_OK;
-    cz_line_begin(ask->lines, CZ_OP_STATE);
-    cz_line_int(ask->lines, "trial_id", trial->id);
-    cz_line_int(ask->lines, "state", CZ_TRIAL_RUNNING);
-    cz_line_values(ask->lines, NAN);
-    cz_line_time(ask->lines, "datetime_start", ask->now);
-    cz_line_end(ask->lines);
+    if (trial->state != CZ_TRIAL_RUNNING)
+        cz_lines_state(ask->lines, trial->id, CZ_TRIAL_RUNNING, NAN, ask->now);
+    return CZ_OK;
+}
+
+/* Ends a trial that every process dies of: else each job would begin with it, and die. */
+static cz_status give_up(const asking *ask, const cz_trial *trial)
+{
+    static const char why[] = "its process died three times";
+    CZ_TRY(put_text(ask, trial, "czhpc:failure", why));
+    cz_lines_state(ask->lines, trial->id, CZ_TRIAL_FAILED, NAN, ask->now);
+    cz_warn("trial %d failed: %s", trial->number, why);
     return CZ_OK;
 }
 
 static cz_status make(asking *ask, int number)
 {
     CZ_TRY(suggest(ask, number));
-    json_t *user = json_pack("{sO}", CZ_LEASE, ask->lease);
+    json_t *lease = cz_lease_make(ask->study->worker, ask->now, 0);
+    json_t *user = json_pack("{so}", CZ_LEASE, lease);
     if (!user) return cz_fail(CZ_ERR_MEMORY, "no memory for a trial");
     cz_lines_trial(ask->lines, ask->study->replay.target, ask->now, ask->space, ask->x, user,
                    ask->attributes);
@@ -120,14 +171,19 @@ static cz_status make(asking *ask, int number)
     return CZ_OK;
 }
 
-/* The first trial that may be taken over, or waits; -1: none. */
-static int find_over(const asking *ask)
+/* The first trial that may be taken over, -1: none. Those that were too often are given up. One
+ * that was lost is left alone while who runs it here has not heard so. */
+static cz_status find_over(const asking *ask, int *found)
 {
     const cz_trials *trials = &ask->study->replay.trials;
-    for (int i = 0; i < trials->count; i++)
-        if (cz_lease_is_over(&trials->trial[i], ask->now) && cz_lease_find(ask->study, i) < 0)
-            return i;
-    return -1;
+    *found = -1;
+    for (int i = 0; *found < 0 && i < trials->count; i++) {
+        const cz_trial *trial = &trials->trial[i];
+        if (!cz_lease_is_over(trial, ask->now) || cz_lease_find(ask->study, i) >= 0) continue;
+        if (deaths_of(trial) < DEATHS) *found = i;
+        else CZ_TRY(give_up(ask, trial));
+    }
+    return CZ_OK;
 }
 
 static int find_waiting(const asking *ask)
@@ -138,7 +194,7 @@ static int find_waiting(const asking *ask)
     return -1;
 }
 
-/* Whether another study runs a trial under a lease. */
+/* Whether another study runs a trial under a lease. Where one is over it has just been given up. */
 static bool any_elsewhere(const asking *ask)
 {
     const cz_trials *trials = &ask->study->replay.trials;
@@ -146,8 +202,9 @@ static bool any_elsewhere(const asking *ask)
     double beat;
     for (int i = 0; i < trials->count; i++) {
         const cz_trial *trial = &trials->trial[i];
-        if (trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-            cz_lease_find(ask->study, i) < 0)
+        if (!cz_trial_lease(trial, &owner, &beat)) continue;
+        bool here = cz_lease_find(ask->study, i) >= 0;
+        if (here ? !cz_lease_mine(ask->study, trials, i) : !cz_lease_is_over(trial, ask->now))
             return true;
     }
     return false;
@@ -158,7 +215,8 @@ static cz_status answer(asking *ask, int limit, cz_asked *how, int *number)
     const cz_trials *trials = &ask->study->replay.trials;
     int found;
     CZ_TRY(check_space(ask->study, ask->space));
-    if ((found = find_over(ask)) >= 0) {
+    CZ_TRY(find_over(ask, &found));
+    if (found >= 0) {
         *how = CZ_ASKED_TAKEN;
         CZ_TRY(take(ask, &trials->trial[found]));
     } else if ((found = find_waiting(ask)) >= 0) {
@@ -176,6 +234,15 @@ static cz_status answer(asking *ask, int limit, cz_asked *how, int *number)
     return CZ_OK;
 }
 
+/* Believes in what is written when it reads back. */
+static cz_status own(cz_study *study, int number, double now)
+{
+    if (cz_lease_mine(study, &study->replay.trials, number))
+        return cz_lease_own(study, number, now);
+    return cz_fail(CZ_ERR_IO, "%s: trial %d went to another process while it was asked for",
+                   study->journal.path, number);
+}
+
 cz_status cz_study_ask(cz_study *study, const cz_space *space, cz_suggester suggester, int limit,
                        cz_asked *how, int *number)
 {
@@ -185,12 +252,9 @@ cz_status cz_study_ask(cz_study *study, const cz_space *space, cz_suggester sugg
     CZ_TRY(cz_study_begin(study, &lines));
     asking ask = {.study = study, .space = space, .suggester = suggester, .lines = &lines};
     ask.now = cz_study_now();
-    ask.lease = cz_lease_make(study->worker, ask.now);
-    cz_status status = ask.lease ? CZ_OK : cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
-    if (!status) status = answer(&ask, limit, how, number);
-    json_decref(ask.lease);
+    cz_status status = answer(&ask, limit, how, number);
     json_decref(ask.attributes);
     if (!status) status = cz_study_append(study, &lines);
-    if (!status && *number >= 0) status = cz_lease_own(study, *number, ask.now);
+    if (!status && *number >= 0) status = own(study, *number, ask.now);
     return cz_study_end(study, &lines, status);
 }

@@ -1,4 +1,5 @@
 #include "study_lines.h"
+#include "replay.h"
 
 #include "czhpc/text.h"
 
@@ -18,8 +19,10 @@ cz_status cz_lines_open(cz_lines *lines, const char *worker)
 cz_status cz_lines_text(cz_lines *lines)
 {
     bool failed = ferror(lines->file) != 0;
-    failed = fclose(lines->file) || failed;
+    failed = fclose(lines->file) || failed || lines->failed;
     lines->file = NULL;
+    if (lines->failed == CZ_ERR_BUG)
+        return cz_fail(CZ_ERR_BUG, "a study is told a text that is not UTF-8");
     return failed ? cz_fail(CZ_ERR_MEMORY, "no memory for lines of a study") : CZ_OK;
 }
 
@@ -30,17 +33,20 @@ void cz_lines_free(cz_lines *lines)
     *lines = (cz_lines){0};
 }
 
-static void put_json(FILE *file, const json_t *value)
+static void put_json(cz_lines *lines, const json_t *value)
 {
     /* 17 digits: a double reads back as the same bits. */
-    json_dumpf(value, file,
-               JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17));
+    if (json_dumpf(value, lines->file,
+                   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(17)) &&
+        !lines->failed)
+        lines->failed = CZ_ERR_MEMORY;
 }
 
-static void put_text(FILE *file, const char *text)
+static void put_text(cz_lines *lines, const char *text)
 {
     json_t *value = json_string(text);
-    put_json(file, value);
+    if (!value && text[cz_text_utf8(text, strlen(text))]) lines->failed = CZ_ERR_BUG;
+    put_json(lines, value);
     json_decref(value);
 }
 
@@ -53,46 +59,47 @@ static void put_number(FILE *file, double value)
     else cz_text_float(number, value, 53), fputs(number, file);
 }
 
-static void put_key(const cz_lines *lines, const char *key)
+static void put_key(cz_lines *lines, const char *key)
 {
     fputc(',', lines->file);
-    put_text(lines->file, key);
+    put_text(lines, key);
     fputc(':', lines->file);
 }
 
-void cz_line_begin(const cz_lines *lines, int op)
+void cz_line_begin(cz_lines *lines, int op)
 {
     fprintf(lines->file, "{\"op_code\":%d", op);
     cz_line_text(lines, "worker_id", lines->worker);
 }
 
-void cz_line_end(const cz_lines *lines) { fputs("}\n", lines->file); }
+void cz_line_end(cz_lines *lines) { fputs("}\n", lines->file); }
 
-void cz_line_int(const cz_lines *lines, const char *key, int64_t value)
+void cz_line_int(cz_lines *lines, const char *key, int64_t value)
 {
     put_key(lines, key);
     fprintf(lines->file, "%lld", (long long)value);
 }
 
-void cz_line_text(const cz_lines *lines, const char *key, const char *text)
+void cz_line_text(cz_lines *lines, const char *key, const char *text)
 {
     put_key(lines, key);
-    put_text(lines->file, text);
+    put_text(lines, text);
 }
 
-void cz_line_json(const cz_lines *lines, const char *key, const json_t *value)
+void cz_line_json(cz_lines *lines, const char *key, const json_t *value)
 {
     put_key(lines, key);
-    put_json(lines->file, value);
+    put_json(lines, value);
 }
 
-void cz_line_number(const cz_lines *lines, const char *key, double value)
+void cz_line_number(cz_lines *lines, const char *key, double value)
 {
     put_key(lines, key);
     put_number(lines->file, value);
 }
 
-void cz_line_values(const cz_lines *lines, double value)
+/* [value], or null for NAN */
+static void put_values(cz_lines *lines, double value)
 {
     put_key(lines, "values");
     if (isnan(value)) {
@@ -104,7 +111,7 @@ void cz_line_values(const cz_lines *lines, double value)
     fputc(']', lines->file);
 }
 
-void cz_line_time(const cz_lines *lines, const char *key, double seconds)
+void cz_line_time(cz_lines *lines, const char *key, double seconds)
 {
     char text[64];
     time_t whole = (time_t)floor(seconds);
@@ -144,16 +151,14 @@ static void put_distribution(FILE *file, const cz_dimension *dimension)
 }
 
 /* A text that is JSON itself. */
-static void put_distribution_text(FILE *file, const cz_dimension *dimension)
+static void put_distribution_text(cz_lines *lines, const cz_dimension *dimension)
 {
     char *text = NULL;
     size_t size;
     FILE *inner = open_memstream(&text, &size);
-    if (inner) {
-        put_distribution(inner, dimension);
-        fclose(inner);
-    }
-    put_text(file, text ? text : "");
+    if (inner) put_distribution(inner, dimension);
+    if (inner && !fclose(inner)) put_text(lines, text);
+    else lines->failed = CZ_ERR_MEMORY;
     free(text);
 }
 
@@ -163,58 +168,67 @@ static void put_internal(FILE *file, const cz_dimension *dimension, double value
     else put_number(file, value);
 }
 
-void cz_lines_param(const cz_lines *lines, int64_t trial, const cz_dimension *dimension,
-                    double value)
+void cz_lines_param(cz_lines *lines, int64_t trial, const cz_dimension *dimension, double value)
 {
-    cz_line_begin(lines, 5);
+    cz_line_begin(lines, CZ_OP_PARAM);
     cz_line_int(lines, "trial_id", trial);
     cz_line_text(lines, "param_name", dimension->name);
     put_key(lines, "param_value_internal");
     put_internal(lines->file, dimension, value);
     put_key(lines, "distribution");
-    put_distribution_text(lines->file, dimension);
+    put_distribution_text(lines, dimension);
     cz_line_end(lines);
 }
 
-void cz_lines_attribute(const cz_lines *lines, int op, const char *of, int64_t id, const char *name,
+void cz_lines_state(cz_lines *lines, int64_t trial, cz_trial_state state, double value, double time)
+{
+    cz_line_begin(lines, CZ_OP_STATE);
+    cz_line_int(lines, "trial_id", trial);
+    cz_line_int(lines, "state", state);
+    put_values(lines, value);
+    cz_line_time(lines, state == CZ_TRIAL_RUNNING ? "datetime_start" : "datetime_complete", time);
+    cz_line_end(lines);
+}
+
+void cz_lines_attribute(cz_lines *lines, int op, const char *of, int64_t id, const char *name,
                         const json_t *value)
 {
     cz_line_begin(lines, op);
     cz_line_int(lines, of, id);
-    put_key(lines, op % 2 ? "system_attr" : "user_attr");
+    bool system = op == CZ_OP_STUDY_SYSTEM || op == CZ_OP_TRIAL_SYSTEM;
+    put_key(lines, system ? "system_attr" : "user_attr");
     fputc('{', lines->file);
-    put_text(lines->file, name);
+    put_text(lines, name);
     fputc(':', lines->file);
-    put_json(lines->file, value);
+    put_json(lines, value);
     fputc('}', lines->file);
     cz_line_end(lines);
 }
 
-static void put_members(const cz_lines *lines, const char *key, const cz_space *space,
-                        const double *x)
+static void put_members(cz_lines *lines, const char *key, const cz_space *space, const double *x)
 {
     put_key(lines, key);
     for (int i = 0; i < space->count; i++) {
         fputc(i ? ',' : '{', lines->file);
-        put_text(lines->file, space->dimension[i].name);
+        put_text(lines, space->dimension[i].name);
         fputc(':', lines->file);
         if (x) put_internal(lines->file, &space->dimension[i], x[i]);
-        else put_distribution_text(lines->file, &space->dimension[i]);
+        else put_distribution_text(lines, &space->dimension[i]);
     }
     fputs(space->count ? "}" : "{}", lines->file);
 }
 
-static void put_object(const cz_lines *lines, const char *key, const json_t *object)
+static void put_object(cz_lines *lines, const char *key, const json_t *object)
 {
     put_key(lines, key);
-    if (object) put_json(lines->file, object);
+    if (object) put_json(lines, object);
     else fputs("{}", lines->file);
 }
 
-void cz_lines_trial(const cz_lines *lines, int64_t study, double started, const cz_space *space,
+void cz_lines_trial(cz_lines *lines, int64_t study, double started, const cz_space *space,
                     const double *x, const json_t *user, const json_t *system)
 {
-    cz_line_begin(lines, 4);
+    cz_line_begin(lines, CZ_OP_CREATE_TRIAL);
     cz_line_int(lines, "study_id", study);
     cz_line_time(lines, "datetime_start", started);
     cz_line_int(lines, "state", CZ_TRIAL_RUNNING);

@@ -10,7 +10,8 @@
 
 #define CZ_LEASE "czhpc:lease"
 
-/* A trial that this study runs, and when its lease was last renewed. */
+/* A trial that this study runs, and when its lease was last renewed. It stays here after its lease
+ * was lost, until who runs it hears so: only then may this study run it again. */
 typedef struct cz_owned {
     int number;
     double beat;
@@ -23,7 +24,8 @@ struct cz_study {
     pthread_mutex_t pen;  /* held by the thread that has the lock; guards what follows */
     pthread_cond_t close; /* closing has been set */
     bool closing;
-    cz_status broken; /* a heartbeat failed */
+    cz_status broken; /* a heartbeat failed, and why */
+    char why[1024];
     int count, room;
     cz_owned *owned; /* (count) */
     bool beats;      /* the thread of heartbeats is there */
@@ -36,11 +38,11 @@ cz_status cz_study_sync(const cz_journal *journal, cz_replay *replay);
 
 /* The same under the lock, and writes what was rescued. */
 cz_status cz_study_catch_up(const cz_journal *journal, cz_replay *replay);
-/* Ends the lines and appends them, if there are any, and reads them; under the lock. */
+/* Ends the lines and appends them, if there are any, and reads them; under the lock. CZ_ERR_IO:
+ * they do not read back. */
 cz_status cz_lines_append(cz_lines *lines, const cz_journal *journal, cz_replay *replay);
 
-/* Takes the pen and the lock, catches up, and opens `lines` where they are not NULL. After an error
- * nothing is held. */
+/* Takes the pen and the lock, catches up, and opens `lines`. After an error nothing is held. */
 cz_status cz_study_begin(cz_study *study, cz_lines *lines);
 cz_status cz_study_append(cz_study *study, cz_lines *lines);
 /* Lets go of both, frees lines, passes status on. */
@@ -48,14 +50,17 @@ cz_status cz_study_end(cz_study *study, cz_lines *lines, cz_status status);
 
 double cz_study_now(void); /* seconds since 1970 */
 
-/* The lease of a trial. False: it has none, as trials of Optuna's. */
-bool cz_lease_read(const cz_trial *trial, const char **owner, double *beat);
+/* A trial that runs under a lease of this study's, NULL where it does not (any more). `trials`: as
+ * the caller's thread has read them. */
+const cz_trial *cz_lease_mine(const cz_study *study, const cz_trials *trials, int number);
 /* Whether a running trial has a lease and it is over. */
 bool cz_lease_is_over(const cz_trial *trial, double now);
-/* A new lease (the caller's to free), NULL: no memory. */
-json_t *cz_lease_make(const char *owner, double beat);
+/* How often the owner of a trial died. */
+int cz_lease_deaths(const cz_trial *trial);
+/* A new lease (the caller's to free). beat 0: it is given up. NULL: no memory. */
+json_t *cz_lease_make(const char *owner, double beat, int deaths);
 /* Puts a renewed lease into `lines`, unless it is young. */
-cz_status cz_lease_renew(cz_study *study, const cz_lines *lines, const cz_trial *trial, double now);
+cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now);
 
 /* With the pen. The index of a trial among those that the study runs, -1: none of them. */
 int cz_lease_find(const cz_study *study, int number);

@@ -2,23 +2,14 @@
 #include "study_parts.h"
 
 #include <math.h>
-#include <string.h>
 
-/* The trial, NULL where it is not this study's to write to (any more). */
+/* The trial, NULL where it is not this study's to write to (any more): who runs it hears so. */
 static const cz_trial *owned_trial(cz_study *study, int number)
 {
-    const char *owner;
-    double beat;
-    const cz_trials *trials = &study->replay.trials;
     if (cz_lease_find(study, number) < 0) return NULL;
-    if (number < trials->count) {
-        const cz_trial *trial = &trials->trial[number];
-        if (trial->state == CZ_TRIAL_RUNNING && cz_lease_read(trial, &owner, &beat) &&
-            !strcmp(owner, study->worker))
-            return trial;
-    }
-    cz_lease_drop(study, number);
-    return NULL;
+    const cz_trial *trial = cz_lease_mine(study, &study->replay.trials, number);
+    if (!trial) cz_lease_drop(study, number);
+    return trial;
 }
 
 /* Begins a write to a trial; *trial NULL: it is not this study's. */
@@ -90,14 +81,8 @@ cz_status cz_study_tell(cz_study *study, int number, cz_trial_state state, doubl
                        value);
     CZ_TRY(begin(study, number, &lines, &trial));
     *mine = trial != NULL;
-    if (trial) {
-        cz_line_begin(&lines, CZ_OP_STATE);
-        cz_line_int(&lines, "trial_id", trial->id);
-        cz_line_int(&lines, "state", state);
-        cz_line_values(&lines, final_value(trial, state, value));
-        cz_line_time(&lines, "datetime_complete", cz_study_now());
-        cz_line_end(&lines);
-    }
+    if (trial)
+        cz_lines_state(&lines, trial->id, state, final_value(trial, state, value), cz_study_now());
     return end_trial(study, number, &lines, CZ_OK);
 }
 
@@ -108,7 +93,7 @@ cz_status cz_study_release(cz_study *study, int number)
     CZ_TRY(begin(study, number, &lines, &trial));
     cz_status status = CZ_OK;
     if (trial) {
-        json_t *lease = cz_lease_make(study->worker, 0);
+        json_t *lease = cz_lease_make(study->worker, 0, cz_lease_deaths(trial));
         if (lease)
             cz_lines_attribute(&lines, CZ_OP_TRIAL_USER, "trial_id", trial->id, CZ_LEASE, lease);
         else status = cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
