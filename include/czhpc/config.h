@@ -249,6 +249,8 @@ typedef struct cz_config_item {
     int64_t seed, split;
     char folder[128]; /* below the run's: "text-off/seed-3", or "text-off/seed-3-split-1" */
 } cz_config_item;
+/* Which one item `index` is; false: there is none. Local. */
+bool cz_config_find_item(cz_config_item *which, const cz_config *config, int index);
 /* Item `index` and its configuration, checked; its run.name is the run's with the folder. Local.
  * CZ_ERR_CONFIG: the values of its experiment do not fit together; CZ_ERR_USAGE: no such item. */
 cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_config *config,

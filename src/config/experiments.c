@@ -12,8 +12,8 @@ int cz_config_items(const cz_config *config)
     return items;
 }
 
-/* Finds item `index`: all seeds of the first split, then those of the next. */
-static bool find_item(cz_config_item *which, const cz_config *config, int index)
+/* All seeds of the first split, then those of the next. */
+bool cz_config_find_item(cz_config_item *which, const cz_config *config, int index)
 {
     for (int e = 0; e < config->experiments; e++) {
         const cz_experiment *x = &config->experiment[e];
@@ -45,7 +45,7 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
                             int index)
 {
     cz_origin origin[CZ_CONFIG_KEYS] = {{0}};
-    if (index < 0 || !find_item(which, config, index))
+    if (index < 0 || !cz_config_find_item(which, config, index))
         return cz_fail(CZ_ERR_USAGE,
                        "there is no experiment %d: the configuration lists %d, numbered from 0; "
                        "--check-config shows them",

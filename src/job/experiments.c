@@ -42,11 +42,8 @@ static cz_status item_done(void *context, const cz_item *item, const cz_item_out
 {
     source *s = context;
     cz_config_item which;
-    cz_config *config = cz_alloc(1, sizeof *config, "a configuration");
-    if (!config) return CZ_ERR_MEMORY;
-    cz_status status = cz_config_item_of(config, &which, s->list, (int)item->id);
-    free(config);
-    if (status) return status;
+    if (!cz_config_find_item(&which, s->list, (int)item->id))
+        return cz_fail(CZ_ERR_BUG, "the list has no item %lld", (long long)item->id);
     s->done++;
     s->failed += outcome->end == CZ_ITEM_FAILED;
     if (outcome->end == CZ_ITEM_DONE)

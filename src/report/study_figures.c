@@ -143,6 +143,7 @@ static cz_status draw_importance(figure_list *list, const study_view *view, char
     figure f;
     char title[96];
     double most = view->param[view->important[0]].share, left;
+    if (most <= 0) most = 1; /* nothing explains anything: bars of no length */
     shown_name *shown = names_fit(name, count, 0.45 * FIGURE_COLUMN / FIGURE_SMALL);
     if (!shown) return CZ_ERR_MEMORY;
     left = fmax(8 + FIGURE_SMALL * names_width(shown, count), 40);

@@ -83,6 +83,7 @@ ended_well() { # job seconds
 # The bytes of the unbroken run.
 same_as_whole() { # run
     local file
+    [ -f "$work/whole/summary.json" ] || check_train
     for file in metrics.jsonl predictions.csv model.safetensors; do
         cmp -s "$work/whole/$file" "$work/$1/$file" || { bad "$file differs from an unbroken run's"; return 1; }
     done
@@ -177,7 +178,7 @@ told_at_least() { [ "$(told | wc -l)" -ge "$1" ]; }
 
 # One of the tasks is stopped on the way, and comes again.
 check_search() {
-    local job counts
+    local job counts workers
     job=$(CZHPC_RESULTS=$work submit search_array.sbatch --array=0-7 --job-name=search -- \
         validation/small.yaml --set checkpoint.every_steps=0 --set search.trials=24 \
         --set search.epochs=10 --set search.confirm=0 \
@@ -192,8 +193,10 @@ check_search() {
     [ "$counts" = '24 24 24' ] || { bad "trials asked for, told, and of these different: $counts"; return; }
     [ "$(cat "$work"/search/task-*/best_hyperparameters.json | grep '"lr"' | sort -u | wc -l)" -eq 1 ] ||
         { bad 'the tasks disagree on the best'; return; }
+    workers=$(told | grep -o '"worker_id":"[^"]*"' | sort -u | wc -l)
+    [ "$workers" -ge 2 ] || { bad 'one task has done all trials'; return; }
     ok "an array of 8 tasks, one of them stopped and requeued, shares one study: 24 trials, each told once,\
- by $(told | grep -o '"worker_id":"[^"]*"' | sort -u | wc -l) workers"
+ by $workers workers"
 }
 
 check_table() {
