@@ -4,6 +4,7 @@
 
 #include "czhpc/rng.h"
 
+#include "../src/search/tpe.h"
 #include "check.h"
 #include "search_history.h"
 
@@ -113,7 +114,7 @@ static double ratio_error(json_t *c, const cz_sampling *sampling, const cz_space
     for (int k = 0; k < n; k++)
         for (int i = 0; i < space->count; i++)
             point[k * space->count + i] = real_at(json_array_get(x, (size_t)k), (size_t)i);
-    if (cz_tpe_log_ratio(out, point, n, sampling, space, trials, trials->count)) return INFINITY;
+    if (tpe_log_ratio(out, point, n, sampling, space, trials, trials->count)) return INFINITY;
     for (int k = 0; k < n; k++) {
         double wanted = real_at(expected, (size_t)k), gap = fabs(out[k] - wanted);
         if (isnan(out[k]) != isnan(wanted)) return INFINITY;

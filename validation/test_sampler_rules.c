@@ -4,6 +4,7 @@
 #include "czhpc/rng.h"
 
 #include "../src/search/history.h"
+#include "../src/search/tpe.h"
 #include "../src/search/truncated_normal.h"
 #include "check.h"
 #include "search_history.h"
@@ -204,7 +205,7 @@ static bool samples_well(const cz_sampling *sampling, const cz_space *space,
                 (attributes == other || json_equal(attributes, other));
     json_decref(attributes);
     json_decref(other);
-    if (!status) status = cz_tpe_log_ratio(&ratio, x, 1, sampling, space, trials, trials->count);
+    if (!status) status = tpe_log_ratio(&ratio, x, 1, sampling, space, trials, trials->count);
     return !status && same && all_hold(space, x) && isfinite(ratio);
 }
 
@@ -230,7 +231,7 @@ static void check_no_history(void)
     json_t *attributes;
     cz_status status = cz_sample(x, &attributes, &sampling, &space, &none, 0);
     check(!status && !attributes && all_hold(&space, x), "TPE begins by chance");
-    status = cz_tpe_log_ratio(&ratio, x, 1, &sampling, &space, &none, 0);
+    status = tpe_log_ratio(&ratio, x, 1, &sampling, &space, &none, 0);
     check(!status && ratio == 0, "without trials both densities are the prior's: %g", ratio);
     sampling.startup = 0;
     status = cz_sample(x, &attributes, &sampling, &space, &none, 0);
@@ -258,11 +259,11 @@ static void check_attributes(void)
               json_integer_value(json_object_get(values, "d5")) == (json_int_t)x[5],
           "what is sampled together stands in the trial's attributes: %s", text ? text : "nothing");
     json_decref(values);
-    cz_tpe_log_ratio(&before, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&before, x, 1, &sampling, &space, &trials, 13);
     json_object_update(history_add(&trials)->system, attributes);
-    cz_tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
     sampling.constant_liar = false;
-    cz_tpe_log_ratio(&blind, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&blind, x, 1, &sampling, &space, &trials, 13);
     check(after < before - 0.1 && blind == before, "a running trial repels: %.3f, was %.3f", after,
           before);
     json_decref(attributes);
@@ -313,12 +314,12 @@ static void check_pieces(void)
     size_t size = json_string_length(json_object_get(attributes, "tpe:relative_params:0"));
     check(json_object_size(attributes) == 2 && size == 2045, "%zu pieces, the first of %zu",
           json_object_size(attributes), size);
-    cz_tpe_log_ratio(&before, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&before, x, 1, &sampling, &space, &trials, 13);
     json_object_update(history_add(&trials)->system, attributes);
-    cz_tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
     check(after < before, "pieces are put together again");
     json_object_del(trials.trial[12].system, "tpe:relative_params:1");
-    cz_tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
+    tpe_log_ratio(&after, x, 1, &sampling, &space, &trials, 13);
     check(after == before, "half of the pieces are none");
     json_decref(attributes);
     history_drop(&trials);

@@ -30,13 +30,6 @@ cz_status cz_sample(double *x, json_t **attributes, const cz_sampling *sampling,
 /* Points of the grid; at most INT_MAX. */
 int cz_grid_size(const cz_sampling *sampling, const cz_space *space);
 
-/* log l(x) - log g(x) of n points x (n, space->count): how much likelier below than above; of the
- * dimensions that are sampled together, plus that of each one sampled alone. The same number as
- * Optuna's to 1e-9, if equal observations keep the order of trials there: numpy's sort does not
- * promise it. `number`: of the trial to be sampled. out (n). CZ_ERR_MEMORY. */
-cz_status cz_tpe_log_ratio(double *out, const double *x, int n, const cz_sampling *sampling,
-                           const cz_space *space, const cz_trials *trials, int number);
-
 typedef enum cz_pruner_kind { CZ_PRUNE_NONE, CZ_PRUNE_MEDIAN, CZ_PRUNE_ASHA } cz_pruner_kind;
 
 typedef struct cz_pruning {

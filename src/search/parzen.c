@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LOG_ROOT_2PI = 0.91893853320467274178;
 enum { FULL_WEIGHT = 25 }; /* the newest points, whose weight is 1 */
 
 /* Older points weigh less, down to 1/n; the prior weighs 1. */
@@ -128,7 +127,7 @@ static double log_real(const parzen_axis *axis, int kernel, double x)
     if (x < axis->dimension->low || x > axis->dimension->high) return -INFINITY;
     double width = axis->width[kernel];
     double z = ((axis->dimension->log ? log(x) : x) - axis->centre[kernel]) / width;
-    return -0.5 * z * z - LOG_ROOT_2PI - log(width) - axis->mass[kernel];
+    return normal_log_density(z) - log(width) - axis->mass[kernel];
 }
 
 static double log_kernel(const parzen *p, int kernel, const double *x)

@@ -150,8 +150,8 @@ static cz_status add_log_ratio(double *out, const double *x, int n, int columns,
     return status;
 }
 
-cz_status cz_tpe_log_ratio(double *out, const double *x, int n, const cz_sampling *sampling,
-                           const cz_space *space, const cz_trials *trials, int number)
+cz_status tpe_log_ratio(double *out, const double *x, int n, const cz_sampling *sampling,
+                        const cz_space *space, const cz_trials *trials, int number)
 {
     history h;
     const cz_dimension *joint[CZ_SPACE_MAX];

@@ -7,6 +7,8 @@ static const double LOG_ROOT_2PI = 0.91893853320467274178;
 static const double ROOT_HALF = 0.70710678118654752440;
 static const double LOGISTIC = 0.55132889542179204; /* sqrt(3) / pi */
 
+double normal_log_density(double x) { return -0.5 * x * x - LOG_ROOT_2PI; }
+
 static double normal_cdf(double x) { return 0.5 * erfc(-x * ROOT_HALF); }
 
 /* log Phi(x) for x far below 0, by its asymptotic series. */
@@ -18,7 +20,7 @@ static double log_cdf_far(double x)
         term *= -(2 * i - 1) / (x * x);
         sum += term;
     }
-    return -0.5 * x * x - log(-x) - LOG_ROOT_2PI + log(sum);
+    return normal_log_density(x) - log(-x) + log(sum);
 }
 
 static double log_normal_cdf(double x)
@@ -50,7 +52,7 @@ static double inverse_log_cdf(double y)
     double x = z < -5 ? -sqrt(-2 * (z + LOG_ROOT_2PI)) : -LOGISTIC * log(expm1(-z));
     for (int i = 0; i < 100; i++) {
         double log_cdf = log_normal_cdf(x);
-        double change = (log_cdf - z) * exp(log_cdf + 0.5 * x * x + LOG_ROOT_2PI);
+        double change = (log_cdf - z) * exp(log_cdf - normal_log_density(x));
         x -= change;
         if (fabs(change) < 1e-8 * fabs(x)) break;
     }

@@ -1,7 +1,9 @@
-/* The standard normal distribution between two bounds, accurate in its tails. As SciPy's truncnorm,
- * whose code Optuna's is. All of it is Local. */
+/* The standard normal distribution, also between two bounds, accurate in its tails. As SciPy's
+ * truncnorm, whose code Optuna's is. All of it is Local. */
 #ifndef TRUNCATED_NORMAL_H
 #define TRUNCATED_NORMAL_H
+
+double normal_log_density(double x);
 
 /* log(Phi(b) - Phi(a)), a < b. */
 double normal_log_mass(double a, double b);
