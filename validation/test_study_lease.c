@@ -8,7 +8,7 @@
 
 /* What befalls the next rename: in the moment before it, another waiter removes the lock and makes
  * its own, or it is refused, as in a sticky folder. */
-static enum { LET, MAKE_ANOTHER, REFUSE } befalls;
+static _Thread_local enum { LET, MAKE_ANOTHER, REFUSE } befalls;
 
 /* In the place of the C library's. */
 int rename(const char *from, const char *to)
