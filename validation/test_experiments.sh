@@ -85,3 +85,32 @@ verdict 'an experiment that is not there is refused' $?
 job tight 1 --set run.memory=1
 [ $? -eq 5 ]
 verdict 'where no item fits into memory the list exits 5' $?
+
+# Two files of one name: each experiment has the cells of its own.
+for n in 300 400; do
+    mkdir "$work/$n"
+    "$czhpc" "$work/list.yaml" --set synthetic.cells=$n --write-synthetic "$work/$n/cells.h5ad" 2>/dev/null ||
+        echo "FAIL the file of $n cells"
+done
+cat >"$work/files.yaml" <<END
+data: {source: h5ad, features: obsm, h5ad: $work/300/cells.h5ad}
+model: {tokens: 4, heads: 4, fusion_dim: 32, feedforward: 64, latents: 8, latent_dim: 32}
+train: {epochs: 1, batch: 64}
+run: {threads: 1}
+experiments:
+  - name: few
+  - name: many
+    set: {data.h5ad: [$work/400/cells.h5ad]}
+END
+timeout 120 "$czhpc" "$work/files.yaml" --results "$work" >"$work/files.out" 2>&1 &&
+    [ "$(wc -l <"$work/files/few/seed-0/predictions.csv")" -eq 301 ] &&
+    [ "$(wc -l <"$work/files/many/seed-0/predictions.csv")" -eq 401 ]
+verdict 'experiments on files of one name have each their own cells' $?
+job one 1 --resume "$work/list/base/seed-0/checkpoints"
+[ $? -eq 2 ]
+verdict '--resume PATH is refused for a list' $?
+
+# A table holds runs of one configuration only.
+rm -r "$work/list/base/seed-1"
+job list 1 --experiment 1 --set train.lr=1e-3 && grep -q '^| base | 1 of 2 | ' "$work/list/table.md"
+verdict 'the table leaves runs of another configuration out' $?

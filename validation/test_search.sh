@@ -80,6 +80,10 @@ broken() { # name wanted options...
     return 1
 }
 
+search whole 1 --train-model --resume --set search.confirm=2 --set search.confirm_seeds=1 &&
+    grep -q '"final_test_accuracy": 0' "$work/whole/best_hyperparameters.json"
+verdict 'a search with its training, finished, is left as it is' $?
+
 # An unbroken search, and one killed four times: the same trials with the same values.
 search unbroken 1
 verdict 'a search alone ends' $?
@@ -171,6 +175,10 @@ verdict 'trials at absurd learning rates are told too' $?
 search unbroken 1 --set search.epochs=2
 [ $? -eq 2 ] && grep -q 'is of another data set, model or search' "$work/unbroken.out"
 verdict 'another search does not join the study' $?
+timeout 120 "$czhpc" "$work/search.yaml" --results "$work" --name plain >/dev/null 2>&1
+search plain 1 --train-model --resume
+[ $? -eq 2 ] && [ ! -f "$work/plain/study.log" ]
+verdict 'a training that is finished is not taken for one after a search' $?
 search ranks 3 --set search.ranks_per_trial=2
 [ $? -eq 2 ]
 verdict 'ranks that make no whole groups are refused' $?

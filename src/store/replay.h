@@ -73,6 +73,11 @@ cz_status cz_replay_grow(void *array, int count, int *room, size_t size);
  * CZ_ERR_MEMORY. */
 cz_status cz_replay_parse(json_t **value, const char *text, size_t size);
 
+/* Complete, pruned or failed. */
+bool cz_replay_is_finished(cz_trial_state state);
+/* The last finite value of a trial's steps, NAN: none. Optuna takes it for a pruned trial's. */
+double cz_replay_last_value(const cz_trial *trial);
+
 /* A time as datetime.isoformat() writes it, local where it names no zone. False: it is none. */
 bool cz_replay_time(const json_t *value, double *seconds);
 

@@ -9,9 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_finished(cz_trial_state state)
+bool cz_replay_is_finished(cz_trial_state state)
 {
     return state == CZ_TRIAL_COMPLETE || state == CZ_TRIAL_PRUNED || state == CZ_TRIAL_FAILED;
+}
+
+double cz_replay_last_value(const cz_trial *trial)
+{
+    for (int i = trial->steps; i-- > 0;)
+        if (isfinite(trial->step[i].value)) return trial->step[i].value;
+    return NAN;
 }
 
 static cz_status get_int(const cz_replay *replay, const json_t *op, const char *key, int64_t *value)
@@ -80,7 +87,7 @@ static cz_status get_trial(const cz_replay *replay, const json_t *op, cz_trial *
     CZ_TRY(get_int(replay, op, "trial_id", &id));
     if (id < 0 || id >= replay->ids || replay->number[id] < 0) return CZ_OK;
     cz_trial *found = &replay->trials.trial[replay->number[id]];
-    if (!is_finished(found->state)) *trial = found;
+    if (!cz_replay_is_finished(found->state)) *trial = found;
     return CZ_OK;
 }
 
@@ -275,9 +282,8 @@ static cz_status get_value(const cz_replay *replay, const json_t *op, double *va
 /* A pruned trial that was told none has the value of its last step that is finite. */
 static void settle_value(cz_trial *trial)
 {
-    if (trial->state != CZ_TRIAL_PRUNED) return;
-    for (int i = trial->steps; i-- > 0 && isnan(trial->value);)
-        if (isfinite(trial->step[i].value)) trial->value = trial->step[i].value;
+    if (trial->state == CZ_TRIAL_PRUNED && isnan(trial->value))
+        trial->value = cz_replay_last_value(trial);
 }
 
 static cz_status op_state(cz_replay *replay, const json_t *op)
@@ -292,7 +298,7 @@ static cz_status op_state(cz_replay *replay, const json_t *op)
     CZ_TRY(get_time(replay, op, "datetime_start", &started));
     CZ_TRY(get_time(replay, op, "datetime_complete", &ended));
     if (state == CZ_TRIAL_RUNNING) trial->started = started;
-    if (is_finished(state)) trial->ended = ended;
+    if (cz_replay_is_finished(state)) trial->ended = ended;
     if (!isnan(value)) trial->value = value;
     trial->state = state;
     settle_value(trial);

@@ -65,18 +65,14 @@ cz_status cz_study_report(cz_study *study, int number, int64_t step, double valu
 static double final_value(const cz_trial *trial, cz_trial_state state, double value)
 {
     if (state == CZ_TRIAL_FAILED) return NAN;
-    if (state == CZ_TRIAL_PRUNED && isnan(value))
-        for (int i = trial->steps; i-- > 0;)
-            if (isfinite(trial->step[i].value)) return trial->step[i].value;
-    return value;
+    return state == CZ_TRIAL_PRUNED && isnan(value) ? cz_replay_last_value(trial) : value;
 }
 
 cz_status cz_study_tell(cz_study *study, int number, cz_trial_state state, double value, bool *mine)
 {
     cz_lines lines;
     const cz_trial *trial;
-    bool told = state == CZ_TRIAL_COMPLETE || state == CZ_TRIAL_PRUNED || state == CZ_TRIAL_FAILED;
-    if (!told || (state == CZ_TRIAL_COMPLETE && isnan(value)))
+    if (!cz_replay_is_finished(state) || (state == CZ_TRIAL_COMPLETE && isnan(value)))
         return cz_fail(CZ_ERR_BUG, "trial %d is told state %d, value %g", number, (int)state,
                        value);
     CZ_TRY(begin(study, number, &lines, &trial));
