@@ -107,7 +107,7 @@ void cz_timeline_free(cz_timeline *timeline);
 cz_status cz_queue_report(cz_queue *queue, int epoch, double value, cz_verdict *verdict);
 
 /* Between steps and phases, on every rank: rank 0 answers who waits, a leader hears whether the
- * queue ends; under a microsecond where there is nothing to do. Local. */
+ * queue ends; a microsecond on a core of its own where there is nothing to do. Local. */
 void cz_queue_serve(cz_queue *queue);
 
 /* Becomes other than 0 when the work is to save its state and leave, on some rank of the group at
