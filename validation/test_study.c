@@ -271,13 +271,16 @@ static void check_refused(void)
 static void check_not_there(void)
 {
     cz_study *study;
-    char *kept = NULL, path[2 * CASES_PATH];
+    char *kept = NULL, path[2 * CASES_PATH], names[64];
     size_t size;
     check(cases_failed(cz_study_open(&study, cases_file, "a", true), CZ_ERR_INPUT, "minimises"),
           "another direction");
     cz_study_close(cases_open("b"));
-    check(cases_failed(cz_study_open_read(&study, cases_file, NULL), CZ_ERR_INPUT, "a, b"),
-          "several studies and no name");
+    check(!cz_study_open_read(&study, cases_file, NULL) && !strcmp(cz_study_name(study), "a"),
+          "several studies and no name: the first");
+    cz_study_names(names, sizeof names, study);
+    check(!strcmp(names, "a, b"), "and the names of all");
+    cz_study_close(study);
     check(cases_failed(cz_study_open_read(&study, cases_file, "c"), CZ_ERR_INPUT, "a, b"),
           "none of that name");
     cases_append("{\"op_code\":1,\"worker_id\":\"w\",\"study_id\":1}\n");

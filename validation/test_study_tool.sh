@@ -83,7 +83,6 @@ refuse 3 'garbage.log' garbage.log
 refuse 3 'missing.log' missing.log
 refuse 3 'empty' empty
 refuse 3 'unknown.log:3:' unknown.log
-refuse 3 'holds 2 studies, name one of: ' two.log
 refuse 3 "there is no study 'neither'; it holds " two.log --name neither
 refuse 2 'czhpc study needs a journal'
 timeout 60 mpirun -np 1 "$czhpc" study hard.log --out text.log/in >again 2>err </dev/null
@@ -91,3 +90,6 @@ timeout 60 mpirun -np 1 "$czhpc" study hard.log --out text.log/in >again 2>err <
 verdict $? 'where no folder can be made the study is shown all the same'
 find . -newer two.log -name '*-figures' | grep -q .
 verdict $((! $?)) 'what is refused makes no folder'
+timeout 60 "$czhpc" study two.log --out two >out 2>err </dev/null &&
+    grep -q '^Studies  *.*, easy.*: the first is shown, --name takes another$' out
+verdict $? 'of two studies the first is shown, and both are named'

@@ -77,13 +77,15 @@ typedef struct cz_study cz_study;
  * CZ_ERR_INPUT: FILE:LINE, no journal, another direction, an operation that is not known;
  * CZ_ERR_IO. Free with cz_study_close(). */
 cz_status cz_study_open(cz_study **study, const char *path, const char *name, bool maximise);
-/* Opens to read alone; name NULL: the only study of the file. CZ_ERR_INPUT: there is none of that
- * name (the message lists those there are), or several and no name. */
+/* Opens to read alone; name NULL: the first study of the file. CZ_ERR_INPUT: there is none, or none
+ * of that name (the message lists those there are). */
 cz_status cz_study_open_read(cz_study **study, const char *path, const char *name);
 void cz_study_close(
     cz_study *study); /* NULL is fine. Trials that are owned stay running: their lease ends */
 
 const char *cz_study_name(const cz_study *study);
+/* "a, b": the studies of the file, as far as it was read, cut where they do not fit. */
+void cz_study_names(char *text, size_t size, const cz_study *study);
 
 /* What stands in the file by now. The trials stay the study's, and as they are until the next call
  * that takes the study. */

@@ -22,6 +22,10 @@ static cz_status show(const char *file, const char *name, const char *out, int m
     if (!out) CZ_TRY(name_folder(folder, sizeof folder, file));
     CZ_TRY(cz_study_open_read(&study, file, name));
     cz_status status = cz_study_read(study, &trials);
+    char names[512];
+    cz_study_names(names, sizeof names, study);
+    if (!status && !name && strcmp(names, cz_study_name(study)) != 0)
+        printf("Studies      %s: the first is shown, --name takes another\n", names);
     if (!status)
         status = cz_study_show(stdout, out ? out : folder, trials, cz_study_name(study), most);
     cz_study_close(study);

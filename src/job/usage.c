@@ -87,7 +87,7 @@ static const option options[] = {
     {"--write-synthetic", TO_JOBS, VALUE, "FILE.h5ad", AN_ACTION, CZ_ACTION_WRITE_SYNTHETIC,
      "write the synthetic cells as AnnData; stop"},
     {"--out", TO_LABELS, VALUE, "FILE.h5", OUT, 0, "the table to write"},
-    {"--name", TO_STUDY, VALUE, "STUDY", STUDY_NAME, 0, "which study (the only one of the file)"},
+    {"--name", TO_STUDY, VALUE, "STUDY", STUDY_NAME, 0, "which study (the first of the file)"},
     {"--out", TO_STUDY, VALUE, "DIR", OUT, 0, "folder for the figures (FILE-figures)"},
     {"--trials", TO_STUDY, VALUE, "N", TRIALS, 0, "trials to print, best first (20)"},
     {"--help", TO_ALL, NOTHING, NULL, AN_ACTION, CZ_ACTION_HELP, "print this"},

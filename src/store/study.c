@@ -232,27 +232,23 @@ static void list(char *text, size_t size, const cz_replay *replay)
     }
 }
 
-/* The only study of the file, to be read. */
+/* The first study of the file, to be read. */
 static cz_status choose(cz_study *study)
 {
     cz_replay *replay = &study->replay;
-    int live = 0, only = 0;
-    char names[512];
-    for (int i = 0; i < replay->studies; i++) {
-        if (replay->study[i].deleted) continue;
-        live++;
-        only = i;
-    }
-    list(names, sizeof names, replay);
-    if (live == 0) return cz_fail(CZ_ERR_INPUT, "%s: holds no study", replay->path);
-    if (live > 1)
-        return cz_fail(CZ_ERR_INPUT, "%s: holds %d studies, name one of: %s", replay->path, live,
-                       names);
-    study->name = strdup(replay->study[only].name);
-    replay->want = strdup(replay->study[only].name);
+    int first = 0;
+    while (first < replay->studies && replay->study[first].deleted) first++;
+    if (first == replay->studies) return cz_fail(CZ_ERR_INPUT, "%s: holds no study", replay->path);
+    study->name = strdup(replay->study[first].name);
+    replay->want = strdup(replay->study[first].name);
     if (!study->name || !replay->want) return cz_fail(CZ_ERR_MEMORY, "no memory for a study");
     CZ_TRY(cz_replay_rewind(replay));
     return cz_study_sync(&study->journal, replay);
+}
+
+void cz_study_names(char *text, size_t size, const cz_study *study)
+{
+    list(text, size, &study->replay);
 }
 
 static cz_status open_read(cz_study *study)
