@@ -31,16 +31,22 @@ bool cz_lease_is_over(const cz_trial *trial, double now)
     return cz_trial_lease(trial, &owner, &beat) && !(beat > now - cz_study_lease_seconds());
 }
 
-int cz_lease_deaths(const cz_trial *trial)
+static int count_of(const cz_trial *trial, const char *key)
 {
     const json_t *lease = json_object_get(trial->user, CZ_LEASE);
-    json_int_t deaths = json_integer_value(json_object_get(lease, "taken"));
-    return deaths > 0 && deaths < INT_MAX ? (int)deaths : 0;
+    json_int_t count = json_integer_value(json_object_get(lease, key));
+    return count > 0 && count < INT_MAX ? (int)count : 0;
 }
 
-json_t *cz_lease_make(const char *owner, double beat, int deaths)
+cz_deaths cz_lease_deaths(const cz_trial *trial)
 {
-    return json_pack("{sssfsi}", "owner", owner, "beat", beat, "taken", deaths);
+    return (cz_deaths){count_of(trial, "taken"), count_of(trial, "steps")};
+}
+
+json_t *cz_lease_make(const char *owner, double beat, cz_deaths deaths)
+{
+    return json_pack("{sssfsisi}", "owner", owner, "beat", beat, "taken", deaths.count, "steps",
+                     deaths.steps);
 }
 
 static double third(void) { return cz_study_lease_seconds() / 3; }

@@ -122,7 +122,7 @@ static cz_status put_text(const asking *ask, const cz_trial *trial, const char *
 }
 
 /* A lease of this study's for a trial whose owners died so often. */
-static cz_status put_lease(const asking *ask, const cz_trial *trial, int deaths)
+static cz_status put_lease(const asking *ask, const cz_trial *trial, cz_deaths deaths)
 {
     json_t *lease = cz_lease_make(ask->study->worker, ask->now, deaths);
     if (!lease) return cz_fail(CZ_ERR_MEMORY, "no memory for a lease");
@@ -131,12 +131,16 @@ static cz_status put_lease(const asking *ask, const cz_trial *trial, int deaths)
     return CZ_OK;
 }
 
-/* How often the owner of a trial died, this time too, where it has not given it up. */
-static int deaths_of(const cz_trial *trial)
+/* How often its owners died, this one too, where it has not given the trial up. Who brought it a step
+ * further did not die of it. */
+static cz_deaths deaths_of(const cz_trial *trial)
 {
     const char *owner;
     double beat;
-    return cz_lease_deaths(trial) + (cz_trial_lease(trial, &owner, &beat) && beat != 0);
+    cz_deaths deaths = cz_lease_deaths(trial);
+    if (trial->steps > deaths.steps) deaths = (cz_deaths){0, trial->steps};
+    else deaths.count += cz_trial_lease(trial, &owner, &beat) && beat != 0;
+    return deaths;
 }
 
 /* The lease comes first: who dies here leaves a trial that the next one completes. */
@@ -152,7 +156,7 @@ static cz_status take(asking *ask, const cz_trial *trial)
 /* Ends a trial that every process dies of: else each job would begin with it, and die. */
 static cz_status give_up(const asking *ask, const cz_trial *trial)
 {
-    static const char why[] = "its process died three times";
+    static const char why[] = "its process died three times in one epoch";
     CZ_TRY(put_text(ask, trial, "czhpc:failure", why));
     cz_lines_state(ask->lines, trial->id, CZ_TRIAL_FAILED, NAN, ask->now);
     cz_warn("trial %d failed: %s", trial->number, why);
@@ -162,7 +166,7 @@ static cz_status give_up(const asking *ask, const cz_trial *trial)
 static cz_status make(asking *ask, int number)
 {
     CZ_TRY(suggest(ask, number));
-    json_t *lease = cz_lease_make(ask->study->worker, ask->now, 0);
+    json_t *lease = cz_lease_make(ask->study->worker, ask->now, (cz_deaths){0});
     json_t *user = json_pack("{so}", CZ_LEASE, lease);
     if (!user) return cz_fail(CZ_ERR_MEMORY, "no memory for a trial");
     cz_lines_trial(ask->lines, ask->study->replay.target, ask->now, ask->space, ask->x, user,
@@ -180,7 +184,7 @@ static cz_status find_over(const asking *ask, int *found)
     for (int i = 0; *found < 0 && i < trials->count; i++) {
         const cz_trial *trial = &trials->trial[i];
         if (!cz_lease_is_over(trial, ask->now) || cz_lease_find(ask->study, i) >= 0) continue;
-        if (deaths_of(trial) < DEATHS) *found = i;
+        if (deaths_of(trial).count < DEATHS) *found = i;
         else CZ_TRY(give_up(ask, trial));
     }
     return CZ_OK;

@@ -55,10 +55,14 @@ double cz_study_now(void); /* seconds since 1970 */
 const cz_trial *cz_lease_mine(const cz_study *study, const cz_trials *trials, int number);
 /* Whether a running trial has a lease and it is over. */
 bool cz_lease_is_over(const cz_trial *trial, double now);
-/* How often the owner of a trial died. */
-int cz_lease_deaths(const cz_trial *trial);
+/* How often in a row the owner of a trial died without a new step, and the steps there were when
+ * it was last taken over. */
+typedef struct cz_deaths {
+    int count, steps;
+} cz_deaths;
+cz_deaths cz_lease_deaths(const cz_trial *trial);
 /* A new lease (the caller's to free). beat 0: it is given up. NULL: no memory. */
-json_t *cz_lease_make(const char *owner, double beat, int deaths);
+json_t *cz_lease_make(const char *owner, double beat, cz_deaths deaths);
 /* Puts a renewed lease into `lines`, unless it is young. */
 cz_status cz_lease_renew(cz_study *study, cz_lines *lines, const cz_trial *trial, double now);
 
