@@ -97,7 +97,7 @@ static cz_status open_on_rank_0(run_folder *f, const cz_config *config, bool res
 
 void run_path(char path[2 * CZ_PATH_MAX], const cz_config *config)
 {
-    snprintf(path, 2 * CZ_PATH_MAX, "%s/%s", config->run.results, config->run.name);
+    snprintf(path, (size_t)2 * CZ_PATH_MAX, "%s/%s", config->run.results, config->run.name);
 }
 
 void run_folder_name(run_folder *f, const char *path)
