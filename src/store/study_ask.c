@@ -131,8 +131,8 @@ static cz_status put_lease(const asking *ask, const cz_trial *trial, cz_deaths d
     return CZ_OK;
 }
 
-/* How often its owners died, this one too, where it has not given the trial up. Who brought it a step
- * further did not die of it. */
+/* How often its owners died, this one too, where it has not given the trial up. Who brought it a
+ * step further did not die of it. */
 static cz_deaths deaths_of(const cz_trial *trial)
 {
     const char *owner;
