@@ -140,20 +140,20 @@ static void check_deaths(void)
     bool mine, good = cases_ask(study, 1, &number) == CZ_ASKED_NEW && !cz_study_release(study, 0);
     good = good && cases_ask(study, 1, &number) == CZ_ASKED_TAKEN;
     cz_study_close(study);
-    for (; taken < 6; taken++) {
+    for (; taken < 9; taken++) {
         cases_sleep(1.1);
         study = cases_open("s");
         if (cases_ask(study, 1, &number) != CZ_ASKED_TAKEN) break;
         if (taken < 2) cz_study_report(study, number, taken + 1, 1, &mine);
         cz_study_close(study);
     }
-    check(good && taken == 5 && number == -1,
-          "a trial is resumed after each step, and twice where its process dies without one");
+    check(good && taken == 7 && number == -1,
+          "a trial is resumed after each step, and four times where its process dies without one");
     good = study && !cz_study_read(study, &trials) && trials->count == 1 &&
            trials->trial[0].state == CZ_TRIAL_FAILED && trials->trial[0].steps == 2;
     const char *why =
         good ? json_string_value(json_object_get(trials->trial[0].user, "czhpc:failure")) : NULL;
-    check(why && strstr(why, "three times"), "then it fails, and says why");
+    check(why && strstr(why, "five times"), "then it fails, and says why");
     check(cases_ask(study, 2, &number) == CZ_ASKED_NEW && number == 1, "and others follow");
     cz_study_close(study);
 }

@@ -113,7 +113,7 @@ typedef enum cz_asked {
  * new one while fewer than `limit` trials are in the study (failed ones count). `space`: what is
  * suggested; a dimension of a queued trial that it fixes keeps that value. *number: the trial.
  * A trial of another program, without a lease, is never taken over. One whose owner died for the
- * third time without a new step is not either: it fails, and its user attribute czhpc:failure says
+ * fifth time without a new step is not either: it fails, and its user attribute czhpc:failure says
  * so. CZ_ERR_CONFIG: a dimension does not agree with one of that name in the study, or a trial
  * would have more than CZ_SPACE_MAX parameters. */
 cz_status cz_study_ask(cz_study *study, const cz_space *space, cz_suggester suggester, int limit,

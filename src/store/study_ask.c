@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEATHS = 3 }; /* of which a trial is given up */
+enum { DEATHS = 5 }; /* of which a trial is given up */
 
 /* An ask while it lasts. */
 typedef struct asking {
@@ -156,7 +156,7 @@ static cz_status take(asking *ask, const cz_trial *trial)
 /* Ends a trial that every process dies of: else each job would begin with it, and die. */
 static cz_status give_up(const asking *ask, const cz_trial *trial)
 {
-    static const char why[] = "its process died three times in one epoch";
+    static const char why[] = "its process died five times in one epoch";
     CZ_TRY(put_text(ask, trial, "czhpc:failure", why));
     cz_lines_state(ask->lines, trial->id, CZ_TRIAL_FAILED, NAN, ask->now);
     cz_warn("trial %d failed: %s", trial->number, why);
