@@ -170,7 +170,7 @@ static void write_scale(const figure *f, const grid *g, int trials)
     axis_tics tics = tics_of(0, trials > 1 ? trials - 1 : 1, AXIS_WHOLE, 5);
     figure_palette(f, false);
     fprintf(f->script,
-            "set palette negative\nset cbrange [0:%d]\nset cblabel 'trial' offset -0.8,0\n"
+            "set palette negative\nset cbrange [0:%d]\nset cblabel 'trial' offset 1.2,0\n"
             "unset key\nset xtics offset 0,0.4 font ',%g'\nset ytics font ',%g'\n"
             "set yrange [%.12g:%.12g]\nset cbtics scale 0 offset -0.7,0 font ',%g'\n",
             trials > 1 ? trials - 1 : 1, FIGURE_SMALL, FIGURE_SMALL, g->low, g->high, FIGURE_SMALL);
