@@ -5,6 +5,10 @@ SAN     ?=
 PREFIX  ?= /usr/local
 BUILD   := build/$(CONFIG)$(if $(SAN),-$(SAN))
 PYTHON  ?= python3
+# As many jobs as there are cores, unless the command line says how many.
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf
 include tools/packages.mk
