@@ -111,8 +111,9 @@ static cz_status report(void *context, const cz_item *item, int epoch, double va
     cz_status status = write_rungs(s, number, rungs);
     json_decref(rungs);
     if (status || !cut) return status;
-    *verdict = CZ_CUT;
-    return cz_study_tell(s->study, number, CZ_TRIAL_PRUNED, NAN, &mine);
+    status = cz_study_tell(s->study, number, CZ_TRIAL_PRUNED, NAN, &mine);
+    *verdict = mine ? CZ_CUT : CZ_LOST;
+    return status;
 }
 
 static void announce(const search_source *s, const search_item *trial, const char *what)

@@ -159,7 +159,7 @@ static cz_status train(trial *t)
     return cz_trainer_run(t->trainer);
 }
 
-/* The same for a trial that was resumed after its last epoch. */
+/* Evaluated anew: a trial that was resumed after its last epoch has not been judged here. */
 static cz_status final_value(trial *t, double *value)
 {
     cz_evaluation evaluation = {0};
@@ -207,6 +207,7 @@ static cz_status look_for_states(trial *t, cz_status status)
     return CZ_STOPPED;
 }
 
+/* How an item ended of whose work this is the status. */
 static cz_status settle(trial *t, cz_status status, cz_item_outcome *outcome)
 {
     if (item_failed(outcome, status)) {
