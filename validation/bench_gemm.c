@@ -102,7 +102,7 @@ int main(void)
             double g = rate(backward_weight, &j);
             printf("%8d %6d %6d  %6.1f (%4.1f %%) %6.1f (%4.1f %%) %6.1f (%4.1f %%)", j.N, j.C, j.K,
                    f, 100 * f / peak, i, 100 * i / peak, g, 100 * g / peak);
-            if (level == (int)cz_level_best())
+            if (level == (int)cz_level_best(CZ_F32))
                 printf("   %6.1f %6.1f %6.1f", rate(blas_forward, &j), rate(blas_input, &j),
                        rate(blas_weight, &j));
             printf("\n");

@@ -38,7 +38,7 @@ static cz_config config_of(const char *folder, cz_pooling pooling)
     return config;
 }
 
-static const cz_backend *best(void) { return cz_backend_cpu(CZ_F32, cz_level_best()); }
+static const cz_backend *best(void) { return cz_backend_cpu(CZ_F32, cz_level_best(CZ_F32)); }
 
 /* Rank 0's command, before anybody goes on. */
 __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)

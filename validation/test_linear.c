@@ -405,7 +405,7 @@ static void check_levels(void)
         cz_level level = CZ_LEVELS;
         parsed &= cz_level_parse(cz_level_name((cz_level)i), &level) && level == (cz_level)i;
         const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)i);
-        named &= (backend != NULL) == (i <= (int)cz_level_best());
+        named &= (backend != NULL) == (i <= (int)cz_level_best(CZ_F32));
         char name[64];
         snprintf(name, sizeof name, "cpu, %s, fp32", cz_level_name((cz_level)i));
         named &= !backend || (strcmp(cz_backend_name(backend), name) == 0 &&

@@ -53,7 +53,12 @@ typedef enum cz_text_case {
 typedef enum cz_pooling { CZ_POOLING_CLS, CZ_POOLING_MEAN } cz_pooling;
 typedef enum cz_class_weights { CZ_WEIGHTS_NONE, CZ_WEIGHTS_BALANCED } cz_class_weights;
 typedef enum cz_sampler { CZ_SAMPLER_SHUFFLE, CZ_SAMPLER_BALANCED } cz_sampler;
-typedef enum cz_precision { CZ_PRECISION_AUTO, CZ_PRECISION_FP32, CZ_PRECISION_FP64 } cz_precision;
+typedef enum cz_precision {
+    CZ_PRECISION_AUTO,
+    CZ_PRECISION_FP32,
+    CZ_PRECISION_BF16,
+    CZ_PRECISION_FP64
+} cz_precision;
 typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
 typedef enum cz_objective { CZ_OBJECTIVE_ACCURACY, CZ_OBJECTIVE_LOSS } cz_objective;
 typedef enum cz_search_sampler {

@@ -6,6 +6,10 @@
  *
  * Gradients of what several cells share (weights, latents, label keys and values) are added
  * (+=); gradients of per-cell activations are set (=). Any N, B or S may be 0.
+ * Types: activations and their gradients are of the backend's type, which is all that "stored"
+ * means below: bf16, fp32 or fp64. What is "wide" is of cz_dtype_wide() of it: weights, biases and
+ * gains, statistics, logits, and the gradients of what several cells share. In bf16 an operation
+ * computes in fp32 and rounds where it stores.
  * Every operation is local to one exec, starts no thread and takes scratch only from
  * exec->scratch, which it leaves as it found it. Errors: CZ_ERR_BUG on shapes or types that
  * disagree (both are named), CZ_ERR_MEMORY when the scratch is too small. */
@@ -66,8 +70,8 @@ static inline size_t cz_mask_bytes(int elements) { return ((size_t)elements + 7)
  * Gimpel 2016. It has no way back yet: what uses it is not trained. */
 typedef enum cz_activation { CZ_LINEAR, CZ_RELU, CZ_GELU } cz_activation;
 
-/* y = drop(act(x w^T + bias)): y (N, C) out, x (N, K), w (C, K), bias (C) or absent.
- * `drop` is over B cells of N / B rows each (cells = B; ignored without drop). */
+/* y = drop(act(x w^T + bias)): y (N, C) out, stored or wide, x (N, K), w (C, K), bias (C) or
+ * absent. `drop` is over B cells of N / B rows each (cells = B; ignored without drop). */
 cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
                             cz_activation act, const cz_dropout *drop, int cells);
 
@@ -92,8 +96,8 @@ cz_status cz_attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs, cz
                                cz_tensor k, cz_tensor v, const int32_t *slot, const int32_t *length,
                                int H, const cz_dropout *drop);
 
-/* dq set; dk, dv added to with a slot array, set without one. Shapes as above; keys that did not
- * count have a probability, and so a gradient, of 0. */
+/* dq set; dk, dv added to, and wide, with a slot array, set without one. Shapes as above; keys that
+ * did not count have a probability, and so a gradient, of 0. */
 cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,
                                 cz_tensor dout, cz_tensor probs, cz_tensor q, cz_tensor k,
                                 cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop);
@@ -129,7 +133,7 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
  * which pays iff T D + L H T < L T + L D.
  *   y (B, D) set; probs (B, H, L, T) set; mean, rstd (B, L) set: kept for backward */
 typedef struct cz_pool_weights {
-    cz_tensor q;          /* (L, D) latents through the query projection */
+    cz_tensor q;          /* (L, D) latents through the query projection; stored, not wide */
     cz_tensor latents;    /* (L, D) */
     cz_tensor w_out;      /* (D, D) */
     cz_tensor b_out;      /* (D) */
@@ -147,7 +151,7 @@ cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs,
                                     const cz_dropout *drop_attention, /* (H, L, T) of a cell */
                                     const cz_dropout *drop_out);      /* (L, D) of a cell */
 
-/* dk, dv (B, T, D) set; every member of `gradients` (shapes as the weights) added to. */
+/* dk, dv (B, T, D) set; every member of `gradients` (shapes as the weights, all wide) added to. */
 cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_pool_weights *gradients, cz_tensor dy,
                                      cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,
@@ -157,17 +161,17 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
 
 /* Softmax cross-entropy of one head. code (B): the class, -1 unknown (no loss, no gradient).
  *   dlogits (B, C) set: (softmax - one-hot) * step->scale[head], times the class's
- *           step->class_weight[head] where there is one; may be logits; absent: not wanted
+ *           step->class_weight[head] where there is one; stored; absent: not wanted
  *   loss    (B) double, set: -log p of the true class, 0 where unknown
  *   best    (B) set: index of the largest logit (the first of equals)
- *   logits  (B, C) */
+ *   logits  (B, C), wide */
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
                            cz_tensor logits, const int32_t *code, int head);
 
 /* y[n] = x[index[n]], converted to y's type: y (N, C), x (M, C) fp32, index in 0 .. M-1. */
 cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index);
 
-/* x = 0; y = x. (N, C). */
+/* x = 0; y = x. (N, C), in these and the next two each stored or wide. */
 cz_status cz_zero(cz_exec *exec, cz_tensor x);
 cz_status cz_copy(cz_exec *exec, cz_tensor y, cz_tensor x);
 
@@ -186,14 +190,22 @@ cz_status cz_add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx
 cz_status cz_adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tensor g, double decay);
 
 /* Instruction levels of the CPU backend, each wanting the ones before it. */
-typedef enum cz_level { CZ_LEVEL_PORTABLE, CZ_LEVEL_AVX2, CZ_LEVEL_AVX512, CZ_LEVELS } cz_level;
+typedef enum cz_level {
+    CZ_LEVEL_PORTABLE,
+    CZ_LEVEL_AVX2,
+    CZ_LEVEL_AVX512,
+    CZ_LEVEL_AMX,
+    CZ_LEVELS
+} cz_level;
 
 const char *cz_level_name(cz_level level);
-cz_level cz_level_best(void); /* what this processor has */
 bool cz_level_parse(const char *name, cz_level *level);
+/* The highest that this processor has and a type has kernels for: fp32 portable, avx2, avx512;
+ * bf16 portable, amx; fp64 portable. */
+cz_level cz_level_best(cz_dtype dtype);
 
-/* The CPU backend for a type at a level, NULL if the processor or the build lacks it.
- * fp64 exists at the portable level only. Backends are constants; never free them. */
+/* The CPU backend for a type at a level, NULL if the processor or the build lacks it, or the type
+ * has no kernels there. Backends are constants; never free them. */
 const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level);
 
 /* "cpu, avx2, fp32": for logs and checkpoints. */

@@ -4,9 +4,22 @@
 
 #include <stddef.h>
 
-typedef enum cz_dtype { CZ_F32, CZ_F64 } cz_dtype;
+typedef enum cz_dtype { CZ_F32, CZ_F64, CZ_BF16 } cz_dtype;
 
-static inline size_t cz_dtype_size(cz_dtype dtype) { return dtype == CZ_F64 ? 8 : 4; }
+static inline size_t cz_dtype_size(cz_dtype dtype)
+{
+    return dtype == CZ_F64 ? 8 : dtype == CZ_F32 ? 4 : 2;
+}
+
+/* "bf16" */
+static inline const char *cz_dtype_name(cz_dtype dtype)
+{
+    return dtype == CZ_F64 ? "fp64" : dtype == CZ_F32 ? "fp32" : "bf16";
+}
+
+/* The type in which what is stored as `dtype` is summed: of weights, their gradients and moments,
+ * and of statistics, where activations are `dtype`. */
+static inline cz_dtype cz_dtype_wide(cz_dtype dtype) { return dtype == CZ_BF16 ? CZ_F32 : dtype; }
 
 /* Axes before the last are packed over rows `ld` elements apart: element (i, j, k) of a
  * rank 3 view is data[(i * dim[1] + j) * ld + k]. A NULL `data` means "absent". */

@@ -36,18 +36,24 @@ static cz_status shape(cz_cells *cells, cz_model **model, cz_bert_size *weights,
  * HDF5 1.10.8 and OpenBLAS 0.3.21 on Debian 12, and 5 to 7 more once all of them are in use. */
 static const double OWN_MIB = 30;
 
+/* What the job would run on. */
+typedef struct machine {
+    int ranks, threads; /* of a rank */
+    cz_dtype dtype;
+} machine;
+
 /* The most that a rank holds at once: while it reads, prepares features, or trains. */
 static void print_memory(const cz_config *config, const cz_cells *cells, const cz_model *model,
-                         const int count[CZ_SPLITS], int ranks, int threads)
+                         const int count[CZ_SPLITS], const machine *on)
 {
     const double mib = 1048576;
-    cz_dtype dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
+    int ranks = on->ranks, threads = on->threads;
     cz_cells_memory part = cz_cells_bytes(cells, config, ranks, threads);
     double columns = (double)part.columns / mib, features = (double)part.features / mib;
     double reading = (double)part.reading / mib, preparing = (double)part.preparing / mib;
-    double training =
-        (double)cz_train_bytes(config, model, cells->label.classes, count, ranks, threads, dtype) /
-        mib;
+    double training = (double)cz_train_bytes(config, model, cells->label.classes, count, ranks,
+                                             threads, on->dtype) /
+                      mib;
     double later = features + fmax(preparing, training);
     printf("memory           about %.0f MiB a rank at most, on %d rank%s x %d thread%s\n",
            OWN_MIB + columns + fmax(reading, later), ranks, ranks == 1 ? "" : "s", threads,
@@ -59,7 +65,7 @@ static void print_memory(const cz_config *config, const cz_cells *cells, const c
 }
 
 static void print_plan(const cz_config *config, const cz_cells *cells, const cz_model *model,
-                       int ranks, int threads)
+                       const machine *on)
 {
     int count[CZ_SPLITS];
     count_parts(count, cells, config);
@@ -82,7 +88,7 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     printf("steps            %d an epoch of batch %d, %d in %d epochs\n", steps,
            config->train.batch, steps * config->train.epochs, config->train.epochs);
     printf("arithmetic       %.2f GFLOP a step\n", flops / 1e9);
-    print_memory(config, cells, model, count, ranks, threads);
+    print_memory(config, cells, model, count, on);
 }
 
 /* What the steps above are done for, where there is more than one training. */
@@ -117,8 +123,8 @@ static void print_text_model(const cz_bert_size *size)
                (double)size->converted / mib);
 }
 
-static cz_status with_shape(const cz_config *config, const cz_comm *comm, int threads,
-                            bool describe)
+/* Its plan on a machine, or its layers where there is none. */
+static cz_status with_shape(const cz_config *config, const cz_comm *comm, const machine *on)
 {
     cz_cells cells = {0};
     cz_model *model = NULL;
@@ -126,9 +132,9 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, int th
     if (comm->rank == 0) {
         cz_bert_size weights = {0};
         status = shape(&cells, &model, &weights, config);
-        if (!status && describe) cz_model_describe(model, stdout);
-        else if (!status) print_plan(config, &cells, model, comm->size, threads);
-        if (!status && !describe) print_text_model(&weights);
+        if (!status && !on) cz_model_describe(model, stdout);
+        if (!status && on) print_plan(config, &cells, model, on);
+        if (!status && on) print_text_model(&weights);
     }
     cz_model_close(model);
     cz_cells_free(&cells);
@@ -137,14 +143,15 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, int th
 
 cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *comm)
 {
-    int threads;
-    CZ_TRY(choose_threads(&threads, config, comm));
-    CZ_TRY(with_shape(config, comm, threads, false));
+    machine on = {.ranks = comm->size};
+    CZ_TRY(choose_threads(&on.threads, config, comm));
+    CZ_TRY(choose_precision(&on.dtype, config, comm));
+    CZ_TRY(with_shape(config, comm, &on));
     if (comm->rank == 0) print_items(config, search);
     return CZ_OK;
 }
 
 cz_status cz_job_describe(const cz_config *config, const cz_comm *comm)
 {
-    return with_shape(config, comm, 1, true);
+    return with_shape(config, comm, NULL);
 }

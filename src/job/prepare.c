@@ -16,29 +16,53 @@ cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *c
     return CZ_OK;
 }
 
+/* The highest level that run.level allows: of all where it is auto. */
+static cz_status highest_allowed(cz_level *level, const cz_config *config)
+{
+    *level = CZ_LEVELS - 1;
+    if (!strcmp(config->run.level, "auto") || cz_level_parse(config->run.level, level))
+        return CZ_OK;
+    return cz_fail(CZ_ERR_CONFIG, "run.level: '%s' is no level", config->run.level);
+}
+
+/* The level that every rank's processor has for a type. */
+static cz_status common_level(cz_level *level, cz_dtype dtype, const cz_comm *comm)
+{
+    int common = (int)cz_level_best(dtype);
+    if (MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on an instruction level");
+    *level = (cz_level)common;
+    return CZ_OK;
+}
+
+cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm)
+{
+    static const cz_dtype asked[] = {
+        [CZ_PRECISION_FP32] = CZ_F32, [CZ_PRECISION_BF16] = CZ_BF16, [CZ_PRECISION_FP64] = CZ_F64};
+    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
+    CZ_TRY(highest_allowed(&allowed, config));
+    CZ_TRY(common_level(&best, CZ_BF16, comm));
+    bool multiplied = best >= CZ_LEVEL_AMX && allowed >= CZ_LEVEL_AMX;
+    if (config->run.precision == CZ_PRECISION_AUTO) *dtype = multiplied ? CZ_BF16 : CZ_F32;
+    else *dtype = asked[config->run.precision];
+    return CZ_OK;
+}
+
 /* The level that every rank's processor has, at most what run.level allows. */
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm)
 {
-    cz_level level = cz_level_best();
-    int common = dtype == CZ_F64 ? (int)CZ_LEVEL_PORTABLE : (int)level;
-    if (MPI_Allreduce(MPI_IN_PLACE, &common, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
-        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on an instruction level");
-    level = (cz_level)common;
-    if (strcmp(config->run.level, "auto")) {
-        cz_level wanted;
-        if (!cz_level_parse(config->run.level, &wanted))
-            return cz_fail(CZ_ERR_CONFIG, "run.level: '%s' is no level", config->run.level);
-        if (wanted > level)
-            return cz_fail(CZ_ERR_DEVICE, "run.level: %s is not to be had here, the best is %s%s",
-                           cz_level_name(wanted), cz_level_name(level),
-                           dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)"
-                                           : "");
-        level = wanted;
-    }
-    *backend = cz_backend_cpu(dtype, level);
-    return *backend ? CZ_OK
-                    : cz_fail(CZ_ERR_DEVICE, "this build has no %s kernels", cz_level_name(level));
+    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
+    CZ_TRY(highest_allowed(&allowed, config));
+    CZ_TRY(common_level(&best, dtype, comm));
+    if (strcmp(config->run.level, "auto") && allowed > best)
+        return cz_fail(CZ_ERR_DEVICE,
+                       "run.level: %s is not to be had here, the best for %s is %s%s",
+                       cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
+                       dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
+    if (allowed < best) best = allowed;
+    while (!(*backend = cz_backend_cpu(dtype, best))) best--; /* not every type has every level */
+    return CZ_OK;
 }
 
 cz_status build_model(cz_model **model, const cz_config *config, const cz_cells *cells,

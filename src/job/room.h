@@ -43,9 +43,10 @@ void run_folder_close(run_folder *folder);
 cz_status run_folder_describe(const run_folder *folder, const cz_job_options *options,
                               const cz_comm *comm, const char *backend, int threads);
 
-/* Threads a rank, the same everywhere, and the backend of a type for a configuration.
- * Collective. */
+/* Threads a rank, the same everywhere; the type of activations: bf16, where nothing else is asked
+ * for, if every rank's processor multiplies it; and the backend of a type. Collective. */
 cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm);
+cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm);
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm);
 

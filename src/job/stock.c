@@ -17,7 +17,7 @@ static cz_status fill(stock *s, const cz_config *config)
 {
     if (config->run.threads) s->threads = config->run.threads;
     CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads)));
-    s->dtype = config->run.precision == CZ_PRECISION_FP64 ? CZ_F64 : CZ_F32;
+    CZ_TRY(cz_comm_agree(s->comm, choose_precision(&s->dtype, config, s->comm)));
     CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, s->dtype, config, s->comm)));
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
     return load_labels(&s->text, config, &s->cells, s->comm, s->pool);

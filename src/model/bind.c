@@ -5,7 +5,7 @@ static cz_tensor view(const cz_workspace *ws, int index, const void *flat)
 {
     if (!flat || index < 0) return (cz_tensor){0};
     /* Weights are only read: the views of a flat array share one type with its gradient. */
-    return cz_params_view(&ws->model->params, index, (void *)flat, ws->dtype);
+    return cz_params_view(&ws->model->params, index, (void *)flat, cz_dtype_wide(ws->dtype));
 }
 
 static cz_linear_layer bind_linear(const cz_workspace *ws, linear_ids ids, const void *w, void *g)

@@ -16,7 +16,7 @@ static cz_status head_forward(cz_workspace *ws, const cell_block *b, int h)
                              CZ_LINEAR, NULL, b->cells);
 }
 
-/* The logits' gradient stands in the logits; adds to d.z. */
+/* Adds to d.z. */
 static cz_status head_backward(cz_workspace *ws, const cell_block *b, int h)
 {
     const cz_linear_layer *l = ws->head[h].layer;
@@ -27,7 +27,7 @@ static cz_status head_backward(cz_workspace *ws, const cell_block *b, int h)
     cz_tensor dh1 = cz_row_range(ws->d.h1, 0, b->cells), dh2 = cz_row_range(ws->d.h2, 0, b->cells);
     cz_tensor dz = cz_row_range(ws->d.dz, 0, b->cells), total = cz_row_range(ws->d.z, 0, b->cells);
     double p = cz_dropping(ws->training, &c->drop[0]) ? s->dropout : 0;
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, dh2, cz_row_range(c->logits, 0, b->cells), h2, l[2],
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dh2, cz_row_range(c->dlogits, 0, b->cells), h2, l[2],
                                     true, p));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, dh1, dh2, h1, l[1], true, p));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, dz, dh1, z, l[0], false, 0));
@@ -40,11 +40,12 @@ cz_status heads_pass(cz_workspace *ws, const cell_block *b, const cz_outcome *ou
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, cz_row_range(ws->d.z, 0, b->cells)));
     for (int h = 0; h < ws->model->spec.head_count; h++) {
         cz_tensor logits = cz_row_range(ws->head_cache[h].logits, 0, b->cells);
+        cz_tensor dlogits = cz_row_range(ws->head_cache[h].dlogits, 0, b->cells);
         CZ_TRY(head_forward(ws, b, h));
         if (outcome->logits[h].data)
             CZ_TRY(
                 cz_copy(&ws->exec, cz_row_range(outcome->logits[h], b->begin, b->cells), logits));
-        CZ_TRY(cz_cross_entropy(&ws->exec, ws->training ? logits : (cz_tensor){0},
+        CZ_TRY(cz_cross_entropy(&ws->exec, ws->training ? dlogits : (cz_tensor){0},
                                 outcome->loss[h] + b->begin, outcome->best[h] + b->begin, logits,
                                 b->batch->code[h] + b->begin, h));
         if (ws->training) CZ_TRY(head_backward(ws, b, h));

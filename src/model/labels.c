@@ -49,8 +49,9 @@ cz_status labels_backward(cz_workspace *ws)
 {
     int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, cz_row_range(ws->dlabel_kv, 0, M),
-                                    cz_row_range(ws->label_tokens, 0, M),
+    cz_tensor dkv = cz_row_range(ws->label_kv, 0, M); /* whose forward value has served */
+    CZ_TRY(cz_copy(&ws->exec, dkv, cz_row_range(ws->dlabel_kv, 0, M)));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, dkv, cz_row_range(ws->label_tokens, 0, M),
                                     cz_linear_part(ws->cross.in[0], F, 2 * F), false, 0));
     if (ws->dtext_positions.data)
         CZ_TRY(cz_add_positions_backward(&ws->exec, ws->dtext_positions, tokens3(ws, dtokens)));
@@ -62,13 +63,16 @@ cz_status queries_forward(cz_workspace *ws)
 {
     cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
-    return cz_linear_forward(&ws->exec, ws->query, ws->latents, q.w, q.b, CZ_LINEAR, NULL, 1);
+    CZ_TRY(cz_copy(&ws->exec, ws->latent_rows, ws->latents));
+    return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 
+/* Forward values take the gradients: first the queries', then, once dW has them, the latents'. */
 cz_status queries_backward(cz_workspace *ws)
 {
     cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
-    /* The forward value of the queries is no longer needed: its buffer takes the gradient. */
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->query, ws->dquery, ws->latents, q, false, 0));
-    return cz_add(&ws->exec, ws->dlatents, ws->query);
+    CZ_TRY(cz_copy(&ws->exec, ws->query, ws->dquery));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->latent_rows, ws->query, ws->latent_rows, q,
+                                    false, 0));
+    return cz_add(&ws->exec, ws->dlatents, ws->latent_rows);
 }

@@ -98,6 +98,7 @@ cz_status cz_model_train(cz_workspace *ws, const void *w, void *g, const cz_batc
 {
     bind_weights(ws, w, g);
     ws->exec.step = step;
-    CZ_TRY(cz_zero(&ws->exec, cz_vector(g, ws->dtype, (int)ws->model->params.total)));
+    CZ_TRY(
+        cz_zero(&ws->exec, cz_vector(g, cz_dtype_wide(ws->dtype), (int)ws->model->params.total)));
     return whole_batch(ws, batch, outcome);
 }

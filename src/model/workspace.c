@@ -18,9 +18,17 @@ static cz_tensor carve_matrix(cz_workspace *ws, int rows, int cols)
     return cz_matrix(data, ws->dtype, rows, cols);
 }
 
-static cz_tensor carve_vector(cz_workspace *ws, int n)
+/* What is summed in. */
+static cz_tensor carve_wide(cz_workspace *ws, int rows, int cols)
 {
-    return cz_vector(carve(ws, (size_t)n * cz_dtype_size(ws->dtype)), ws->dtype, n);
+    cz_dtype wide = cz_dtype_wide(ws->dtype);
+    return cz_matrix(carve(ws, (size_t)rows * (size_t)cols * cz_dtype_size(wide)), wide, rows,
+                     cols);
+}
+
+static cz_tensor carve_statistics(cz_workspace *ws, int n)
+{
+    return cz_vector(carve_wide(ws, 1, n).data, cz_dtype_wide(ws->dtype), n);
 }
 
 static cz_tensor carve_weights(cz_workspace *ws, int queries)
@@ -47,8 +55,8 @@ static cz_attention_cache carve_attention(cz_workspace *ws, int columns, unsigne
         .weights = carve_weights(ws, s->tokens),
         .mixed = carve_matrix(ws, N, F),
         .sum = carve_matrix(ws, N, F),
-        .mean = carve_vector(ws, N),
-        .rstd = carve_vector(ws, N),
+        .mean = carve_statistics(ws, N),
+        .rstd = carve_statistics(ws, N),
         .y = carve_matrix(ws, N, F),
         .drop_weights = carve_site(ws, weights_site, s->heads * s->tokens * s->tokens),
         .drop_out = carve_site(ws, out_site, s->tokens * F),
@@ -63,8 +71,8 @@ static cz_encoder_cache carve_layer(cz_workspace *ws, unsigned site)
         .attention = carve_attention(ws, 3 * F, site, site + 1),
         .hidden = carve_matrix(ws, N, s->feedforward),
         .sum = carve_matrix(ws, N, F),
-        .mean = carve_vector(ws, N),
-        .rstd = carve_vector(ws, N),
+        .mean = carve_statistics(ws, N),
+        .rstd = carve_statistics(ws, N),
         .y = carve_matrix(ws, N, F),
         .drop_hidden = carve_site(ws, site + 2, s->tokens * s->feedforward),
         .drop_out = carve_site(ws, site + 3, s->tokens * F),
@@ -78,7 +86,7 @@ static void carve_labels(cz_workspace *ws)
     ws->label_vectors = carve_matrix(ws, ws->slots, s->text_width);
     ws->label_tokens = carve_matrix(ws, M, F);
     ws->label_kv = carve_matrix(ws, M, 2 * F);
-    ws->dlabel_kv = carve_matrix(ws, M, 2 * F);
+    ws->dlabel_kv = carve_wide(ws, M, 2 * F);
     ws->dlabel_tokens = carve_matrix(ws, M, F);
     ws->slot_label = carve(ws, (size_t)ws->slots * sizeof *ws->slot_label);
     ws->slot = carve(ws, (size_t)ws->block * sizeof *ws->slot);
@@ -93,13 +101,14 @@ static void carve_pool(cz_workspace *ws)
     if (D != s->fusion_dim) c->input = carve_matrix(ws, N, D);
     c->kv = carve_matrix(ws, N, 2 * D);
     c->weights = carve_weights(ws, L);
-    c->mean = carve_matrix(ws, B, L);
-    c->rstd = carve_matrix(ws, B, L);
+    c->mean = carve_wide(ws, B, L);
+    c->rstd = carve_wide(ws, B, L);
     c->z = carve_matrix(ws, B, D);
     c->drop_weights = carve_site(ws, CZ_SITE_POOL_WEIGHTS, s->heads * L * s->tokens);
     c->drop_out = carve_site(ws, CZ_SITE_POOL_OUT, L * D);
     ws->query = carve_matrix(ws, L, D);
-    ws->dquery = carve_matrix(ws, L, D);
+    ws->dquery = carve_wide(ws, L, D);
+    ws->latent_rows = carve_matrix(ws, L, D);
 }
 
 static void carve_gradients(cz_workspace *ws)
@@ -142,6 +151,7 @@ static void carve_all(cz_workspace *ws)
         unsigned site = CZ_SITE_HEAD + 2 * (unsigned)h;
         *c = (head_cache){carve_matrix(ws, B, D),
                           carve_matrix(ws, B, D / 2),
+                          carve_wide(ws, B, s->head[h].classes),
                           carve_matrix(ws, B, s->head[h].classes),
                           {carve_site(ws, site, D), carve_site(ws, site + 1, D / 2)}};
     }

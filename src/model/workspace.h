@@ -1,4 +1,5 @@
-/* The buffers that a batch walks through, and the passes over each part of the model.
+/* The buffers that a batch walks through, and the passes over each part of the model; stored or
+ * wide as ops.h says, stored where nothing else is said.
  * Private to src/model. N = block cells x T tokens. */
 #ifndef CZ_MODEL_WORKSPACE_H
 #define CZ_MODEL_WORKSPACE_H
@@ -10,13 +11,14 @@ typedef struct pool_cache {
     cz_tensor input;      /* (N, D), only when D != F */
     cz_tensor kv;         /* (N, 2D) */
     cz_tensor weights;    /* (block, H, L, T) */
-    cz_tensor mean, rstd; /* (block, L) */
+    cz_tensor mean, rstd; /* (block, L), wide */
     cz_tensor z;          /* (block, D) */
     cz_dropout drop_weights, drop_out;
 } pool_cache;
 
 typedef struct head_cache {
-    cz_tensor h1, h2, logits; /* (block, D), (block, D/2), (block, classes) */
+    cz_tensor h1, h2;          /* (block, D), (block, D/2) */
+    cz_tensor logits, dlogits; /* (block, classes); logits are wide */
     cz_dropout drop[2];
 } head_cache;
 
@@ -55,9 +57,10 @@ struct cz_workspace {
 
     cz_tensor label_vectors;       /* (slots, text_width) */
     cz_tensor label_tokens;        /* (slots T, F) */
-    cz_tensor label_kv, dlabel_kv; /* (slots T, 2F) */
+    cz_tensor label_kv, dlabel_kv; /* (slots T, 2F), the gradient wide */
     cz_tensor dlabel_tokens;       /* (slots T, F) */
-    cz_tensor query, dquery;       /* (L, D) latents through the query projection */
+    cz_tensor latent_rows;         /* (L, D) latents as an activation */
+    cz_tensor query, dquery;       /* (L, D) them through the query projection; dquery wide */
 
     cz_tensor features; /* (block, width) */
     cz_tensor tokens;   /* (N, F) */

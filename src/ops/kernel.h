@@ -1,7 +1,7 @@
 /* What the CPU kernels share. Every kernel_*.c is compiled once for each variant (levels.mk),
  * an instruction level and a type:
  *   CZ_VARIANT       its name, the suffix of every function that leaves a file: K(add)
- *   CZ_REAL_BITS     32 or 64
+ *   CZ_STORED_BITS   of an activation in memory: 16 (bf16), 32 or 64
  *   CZ_VECTOR_BYTES  width of `vec`, LANES elements of `real`
  *   CZ_LEVEL         the cz_level
  * One source serves all of them through the helpers below; intrinsics only where the compiler's
@@ -14,9 +14,13 @@
 #ifndef CZ_VARIANT /* a tool that reads one file by itself sees the plainest variant */
 #define CZ_VARIANT portable_f32
 #define CZ_NAME "cpu, portable, fp32"
-#define CZ_REAL_BITS 32
+#define CZ_STORED_BITS 32
 #define CZ_VECTOR_BYTES 16
 #define CZ_LEVEL CZ_LEVEL_PORTABLE
+#endif
+
+#ifndef CZ_AMX /* products on AMX tiles */
+#define CZ_AMX 0
 #endif
 
 #include <stdbool.h>
@@ -24,14 +28,26 @@
 #include <stdint.h>
 #include <string.h>
 
-#if CZ_REAL_BITS == 64
+/* `real` is what is computed with and summed in; `stored` what activations are stored as. */
+#if CZ_STORED_BITS == 64
+#define CZ_REAL_BITS 64
 typedef double real;
 typedef int64_t real_int;
+typedef real stored;
 #define REAL_DTYPE CZ_F64
+#define STORED_DTYPE CZ_F64
 #else
+#define CZ_REAL_BITS 32
 typedef float real;
 typedef int32_t real_int;
 #define REAL_DTYPE CZ_F32
+#if CZ_STORED_BITS == 16
+typedef uint16_t stored;
+#define STORED_DTYPE CZ_BF16
+#else
+typedef real stored;
+#define STORED_DTYPE CZ_F32
+#endif
 #endif
 
 enum { LANES = CZ_VECTOR_BYTES * 8 / CZ_REAL_BITS };
@@ -55,8 +71,8 @@ typedef real vec __attribute__((vector_size(CZ_VECTOR_BYTES)));
 typedef real_int vec_int __attribute__((vector_size(CZ_VECTOR_BYTES)));
 typedef real vec_any __attribute__((vector_size(CZ_VECTOR_BYTES), aligned(4), may_alias));
 
-INLINE vec load(const real *p) { return *(const vec_any *)p; }
-INLINE void store(real *p, vec v) { *(vec_any *)p = v; }
+INLINE vec load_real(const real *p) { return *(const vec_any *)p; }
+INLINE void store_real(real *p, vec v) { *(vec_any *)p = v; }
 INLINE vec broadcast(real x) { return x - (vec){0}; } /* exact, -0 included */
 
 /* a where mask is -1, b where it is 0. */
@@ -71,12 +87,11 @@ INLINE vec vec_max(vec a, vec b) { return choose(a > b, a, b); } /* b if either 
 #endif
 
 #if CZ_VECTOR_BYTES == 64
-/* The first n < LANES elements; the others read as 0 and are not written. */
-INLINE vec load_part(const real *p, int n)
+INLINE vec load_part_real(const real *p, int n)
 {
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 }
-INLINE void store_part(real *p, vec v, int n)
+INLINE void store_part_real(real *p, vec v, int n)
 {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 }
@@ -95,8 +110,14 @@ INLINE __m256i first_lanes(int n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-INLINE vec load_part(const real *p, int n) { return (vec)_mm256_maskload_ps(p, first_lanes(n)); }
-INLINE void store_part(real *p, vec v, int n) { _mm256_maskstore_ps(p, first_lanes(n), (__m256)v); }
+INLINE vec load_part_real(const real *p, int n)
+{
+    return (vec)_mm256_maskload_ps(p, first_lanes(n));
+}
+INLINE void store_part_real(real *p, vec v, int n)
+{
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)v);
+}
 INLINE vec keep_lanes(vec v, unsigned bits)
 {
     __m256i place = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
@@ -120,13 +141,13 @@ INLINE real max_lanes(vec v)
 }
 
 #else
-INLINE vec load_part(const real *p, int n)
+INLINE vec load_part_real(const real *p, int n)
 {
     vec v = {0};
     for (int i = 0; i < n; i++) v[i] = p[i];
     return v;
 }
-INLINE void store_part(real *p, vec v, int n)
+INLINE void store_part_real(real *p, vec v, int n)
 {
     for (int i = 0; i < n; i++) p[i] = v[i];
 }
@@ -161,13 +182,46 @@ INLINE real max_lanes(vec v)
 }
 #endif
 
-/* The first n <= LANES. */
-INLINE vec load_most(const real *p, int n) { return n == LANES ? load(p) : load_part(p, n); }
-INLINE void store_most(real *p, vec v, int n)
-{
-    if (n == LANES) store(p, v);
-    else store_part(p, v, n);
-}
+#if CZ_STORED_BITS == 16
+#include "bf16.h"
+/* f_real or f_act, by what p points to. */
+#define BY_TYPE(f, p)                                                                              \
+    _Generic((p), real * : f##_real, const real * : f##_real, stored * : f##_stored, const stored * : f##_stored)
+INLINE real as_real(stored x) { return from_bf16(x); }
+#else
+#define BY_TYPE(f, p) f##_real
+INLINE real as_real(stored x) { return x; }
+#endif
+
+/* LANES elements, and the first n < LANES; the others read as 0 and are not written. */
+#define load(p) BY_TYPE(load, p)(p)
+#define store(p, v) BY_TYPE(store, p)(p, v)
+#define load_part(p, n) BY_TYPE(load_part, p)(p, n)
+#define store_part(p, v, n) BY_TYPE(store_part, p)(p, v, n)
+
+/* The next LANES elements, or as many as are left (> 0); the other lanes are 0. */
+#define EACH_TYPE(type, name)                                                                      \
+    INLINE vec load_next_##name(const type *p, int left)                                           \
+    {                                                                                              \
+        return left >= LANES ? load(p) : load_part(p, left);                                       \
+    }                                                                                              \
+    INLINE void store_next_##name(type *p, vec v, int left)                                        \
+    {                                                                                              \
+        if (left >= LANES) store(p, v);                                                            \
+        else store_part(p, v, left);                                                               \
+    }                                                                                              \
+    INLINE void add_next_##name(type *p, vec v, int left)                                          \
+    {                                                                                              \
+        store_next_##name(p, load_next_##name(p, left) + v, left);                                 \
+    }
+EACH_TYPE(real, real)
+#if CZ_STORED_BITS == 16
+EACH_TYPE(stored, stored)
+#endif
+#undef EACH_TYPE
+#define load_next(p, left) BY_TYPE(load_next, p)(p, left)
+#define store_next(p, v, left) BY_TYPE(store_next, p)(p, v, left)
+#define add_next(p, v, left) BY_TYPE(add_next, p)(p, v, left)
 
 /* Bits [at, at + count) of a mask, count <= 16; only the bytes that hold them are read. */
 INLINE unsigned mask_bits(const uint8_t *bits, size_t at, int count)
@@ -180,13 +234,21 @@ INLINE unsigned mask_bits(const uint8_t *bits, size_t at, int count)
     return word >> shift & ((1u << count) - 1);
 }
 
-INLINE real *tensor_row(cz_tensor t, int row)
+/* Row of a tensor of activations, and of one that is summed in. */
+INLINE stored *tensor_row(cz_tensor t, int row)
 {
-    return (real *)t.data + (size_t)row * (size_t)t.ld;
+    return (stored *)t.data + (size_t)row * (size_t)t.ld;
 }
+INLINE real *wide_row(cz_tensor t, int row) { return (real *)t.data + (size_t)row * (size_t)t.ld; }
+INLINE bool is_wide(cz_tensor t) { return STORED_DTYPE != REAL_DTYPE && t.dtype == REAL_DTYPE; }
+
 INLINE real *take(cz_exec *exec, size_t elements)
 {
     return cz_arena_take(exec->scratch, elements * sizeof(real));
+}
+INLINE stored *take_stored(cz_exec *exec, size_t elements)
+{
+    return cz_arena_take(exec->scratch, elements * sizeof(stored));
 }
 
 /* The dropout mask of one cell: bit e % 8 of byte e / 8 of cz_mask_bytes(elements) bytes is 1
@@ -196,25 +258,42 @@ void K(mask)(uint8_t *bits, const cz_step *step, unsigned site, double p, uint32
 
 /* Element (i, j) of a matrix at data[i * row + j * col]; one of row and col must be 1. */
 typedef struct view {
-    const real *data;
+    const void *data;
     ptrdiff_t row, col;
+    bool wide; /* elements are `real`, else `stored` */
 } view;
-INLINE view rows_of(const real *data, ptrdiff_t ld) { return (view){data, ld, 1}; }
-INLINE view transposed(const real *data, ptrdiff_t ld) { return (view){data, 1, ld}; }
-INLINE view view_of(cz_tensor t) { return (view){t.data, t.ld, 1}; }
-INLINE view transpose_of(cz_tensor t) { return (view){t.data, 1, t.ld}; }
+INLINE view rows_of(const stored *data, ptrdiff_t ld) { return (view){data, ld, 1, false}; }
+INLINE view transposed(const stored *data, ptrdiff_t ld) { return (view){data, 1, ld, false}; }
+INLINE view view_of(cz_tensor t) { return (view){t.data, t.ld, 1, is_wide(t)}; }
+INLINE view transpose_of(cz_tensor t) { return (view){t.data, 1, t.ld, is_wide(t)}; }
+
+/* Where the rows of a product go: set, or added to. What is added to should be wide. */
+typedef struct target {
+    void *data;
+    ptrdiff_t ld;
+    bool wide, add;
+} target;
+INLINE target set_stored(stored *data, ptrdiff_t ld) { return (target){data, ld, false, false}; }
+INLINE target set_real(real *data, ptrdiff_t ld) { return (target){data, ld, true, false}; }
+INLINE target add_real(real *data, ptrdiff_t ld) { return (target){data, ld, true, true}; }
+INLINE target set_tensor(cz_tensor t) { return (target){t.data, t.ld, is_wide(t), false}; }
+INLINE target add_tensor(cz_tensor t) { return (target){t.data, t.ld, is_wide(t), true}; }
 
 /* What happens to rows [row, row + rows) and columns [col, col + cols) of a product as soon as
- * they are complete: `c` points at element (row, col), rows ldc apart. */
-typedef void finish_block(const void *context, real *c, ptrdiff_t ldc, int row, int rows, int col,
-                          int cols);
+ * they are complete, instead of being stored: `c` points at element (row, col), rows ldc apart,
+ * and may be where the target has them. */
+typedef void finish_block(const void *context, const real *c, ptrdiff_t ldc, int row, int rows,
+                          int col, int cols);
 
-/* C (M, N) = A (M, K) B (K, N), or C += A B with `add`; finish may be NULL. The terms of every
- * element are added in the same order whatever M, N and its place in C are, so that a row of C
- * depends, bit for bit, on its row of A alone. K may be 0. Takes CZ_SCRATCH_GEMM elements.
- * kernel_gemm.c */
-cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, int N, int K,
-                  bool add, finish_block *finish, const void *context);
+/* C (M, N) = A (M, K) B (K, N), or C += A B. With `finish` it stores. The terms of every element
+ * are added in the same order whatever M, N and its place in C are, so that a row of C depends,
+ * bit for bit, on its row of A alone. K may be 0. Takes cz_gemm_scratch() elements.
+ * kernel_gemm.c, kernel_gemm_amx.c */
+cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
+                  finish_block *finish, const void *context);
+
+/* Stores a block where the target that `context` points to wants it. kernel_gemm_store.c */
+finish_block K(store_block);
 
 /* The entries of the table, each in the file that is named for it. */
 #define ENTRY(name) __typeof__(cz_##name) K(name)

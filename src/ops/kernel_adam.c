@@ -41,12 +41,11 @@ cz_status K(adam)(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tenso
     real *wi = w.data, *mi = m.data, *vi = v.data;
     const real *gi = g.data;
     for (int left = cz_cols(w); left > 0; left -= LANES) {
-        int n = left < LANES ? left : LANES;
-        vec wn = load_most(wi, n), mn = load_most(mi, n), vn = load_most(vi, n);
-        update(&wn, &mn, &vn, load_most(gi, n), r);
-        store_most(wi, wn, n);
-        store_most(mi, mn, n);
-        store_most(vi, vn, n);
+        vec wn = load_next(wi, left), mn = load_next(mi, left), vn = load_next(vi, left);
+        update(&wn, &mn, &vn, load_next(gi, left), r);
+        store_next(wi, wn, left);
+        store_next(mi, mn, left);
+        store_next(vi, vn, left);
         wi += LANES, mi += LANES, vi += LANES, gi += LANES;
     }
     return CZ_OK;

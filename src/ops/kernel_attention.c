@@ -55,7 +55,7 @@ static void shorten(head *h, int count)
 /* Rows of scores in h->weights become softmax(scale scores): into probs as they are, and dropped
  * where they were, by the bits from element `at` on. Scratch is read and written in whole vectors,
  * 0 beyond Tk: a load waits long for a narrower store. */
-static void softmax_rows(const head *h, real *probs, ptrdiff_t ldp, int rows, const uint8_t *bits,
+static void softmax_rows(const head *h, stored *probs, ptrdiff_t ldp, int rows, const uint8_t *bits,
                          size_t at)
 {
     int n = h->Tk;
@@ -77,12 +77,12 @@ static void softmax_rows(const head *h, real *probs, ptrdiff_t ldp, int rows, co
             store_next(probs + j, share, n - j);
             store(x + j, dropped(share, bits, at + (size_t)j, h->drop, n - j));
         }
-        for (int j = n; j < h->keys; j++) probs[j] = 0;
+        for (int j = n; j < h->keys; j += LANES) store_next(probs + j, (vec){0}, h->keys - j);
     }
 }
 
 /* h->weights = drop(probs), by the bits from element `at` on. */
-static void drop_rows(const head *h, const real *probs, ptrdiff_t ldp, int rows,
+static void drop_rows(const head *h, const stored *probs, ptrdiff_t ldp, int rows,
                       const uint8_t *bits, size_t at)
 {
     for (int i = 0; i < rows; i++, at += (size_t)h->Tk)
@@ -93,10 +93,11 @@ static void drop_rows(const head *h, const real *probs, ptrdiff_t ldp, int rows,
 }
 
 /* dscores = scale (a da - p sum(a da)), where a = drop(p), in the place of da. */
-static void softmax_backward(const head *h, const real *probs, ptrdiff_t ldp, int rows)
+static void softmax_backward(const head *h, const stored *probs, ptrdiff_t ldp, int rows)
 {
     for (int i = 0; i < rows; i++) {
-        const real *a = h->weights + i * h->ld, *p = probs + i * ldp;
+        const real *a = h->weights + i * h->ld;
+        const stored *p = probs + i * ldp;
         real *da = h->dweights + i * h->ld;
         vec sum = {0};
         for (int j = 0; j < h->Tk; j += LANES) sum += load(a + j) * load(da + j);
@@ -129,24 +130,32 @@ cz_status K(attention_forward)(cz_exec *exec, cz_tensor out, cz_tensor probs, cz
         for (int i = 0; i < H; i++) {
             const uint8_t *bits = cell_mask(drop, b, elements);
             int s = slot ? slot[b] : b, column = i * h.size;
-            const real *kh = tensor_row(k, s * h.keys) + column;
-            const real *vh = tensor_row(v, s * h.keys) + column;
+            const stored *kh = tensor_row(k, s * h.keys) + column;
+            const stored *vh = tensor_row(v, s * h.keys) + column;
             if (length) shorten(&h, length[s]);
-            transpose_small(h.flipped, h.ld, kh, k.ld, h.Tk, h.size);
+            K(transpose_small)(h.flipped, h.ld, kh, k.ld, h.Tk, h.size);
             for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
                 int rows = block_rows(&h, i0), row = (b * H + i) * h.Tq + i0;
-                const real *qh = tensor_row(q, b * h.Tq + i0) + column;
-                small_product(h.weights, h.ld, rows_of(qh, q.ld), h.flipped, h.ld, rows, h.ld,
-                              h.size, false);
+                const stored *qh = tensor_row(q, b * h.Tq + i0) + column;
+                stored *out_h = tensor_row(out, b * h.Tq + i0) + column;
+                K(small_product)
+                (set_real(h.weights, h.ld), rows_of(qh, q.ld), real_rows(h.flipped, h.ld), rows,
+                 h.ld, h.size);
                 softmax_rows(&h, tensor_row(probs, row), probs.ld, rows, bits,
                              (size_t)(i * h.Tq + i0) * (size_t)h.keys);
-                small_product(tensor_row(out, b * h.Tq + i0) + column, out.ld,
-                              rows_of(h.weights, h.ld), vh, v.ld, rows, h.size, h.Tk, false);
+                K(small_product)
+                (set_stored(out_h, out.ld), real_rows(h.weights, h.ld), rows_of(vh, v.ld), rows,
+                 h.size, h.Tk);
             }
         }
 done:
     exec->scratch->used = kept;
     return status;
+}
+
+INLINE target head_target(cz_tensor t, int row, int column)
+{
+    return (target){cz_at(t, row, column), t.ld, is_wide(t), false};
 }
 
 cz_status K(attention_backward)(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_tensor dv,
@@ -163,24 +172,24 @@ cz_status K(attention_backward)(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
         for (int i = 0; i < H; i++) {
             const uint8_t *bits = cell_mask(drop, b, elements);
             int keys = (slot ? slot[b] : b) * h.Tk, column = i * h.size;
-            real *dkh = tensor_row(dk, keys) + column, *dvh = tensor_row(dv, keys) + column;
-            transpose_small(h.flipped, h.ld, tensor_row(v, keys) + column, v.ld, h.Tk, h.size);
+            target dkh = head_target(dk, keys, column), dvh = head_target(dv, keys, column);
+            K(transpose_small)(h.flipped, h.ld, tensor_row(v, keys) + column, v.ld, h.Tk, h.size);
             for (int i0 = 0; i0 < h.Tq; i0 += CZ_QUERY_BLOCK) {
                 int rows = block_rows(&h, i0), row = b * h.Tq + i0;
-                bool add = slot || i0;
-                const real *p = tensor_row(probs, (b * H + i) * h.Tq + i0);
-                const real *dout_h = tensor_row(dout, row) + column;
-                const real *qh = tensor_row(q, row) + column;
+                dkh.add = dvh.add = slot || i0;
+                const stored *p = tensor_row(probs, (b * H + i) * h.Tq + i0);
+                view dout_h = rows_of(tensor_row(dout, row) + column, dout.ld);
+                view qh = rows_of(tensor_row(q, row) + column, q.ld);
+                view kh = rows_of(tensor_row(k, keys) + column, k.ld);
                 drop_rows(&h, p, probs.ld, rows, bits, (size_t)(i * h.Tq + i0) * (size_t)h.Tk);
-                small_product(dvh, dv.ld, transposed(h.weights, h.ld), dout_h, dout.ld, h.Tk,
-                              h.size, rows, add);
-                small_product(h.dweights, h.ld, rows_of(dout_h, dout.ld), h.flipped, h.ld, rows,
-                              h.ld, h.size, false);
+                K(small_product)(dvh, real_transposed(h.weights, h.ld), dout_h, h.Tk, h.size, rows);
+                K(small_product)
+                (set_real(h.dweights, h.ld), dout_h, real_rows(h.flipped, h.ld), rows, h.ld,
+                 h.size);
                 softmax_backward(&h, p, probs.ld, rows);
-                small_product(tensor_row(dq, row) + column, dq.ld, rows_of(h.dweights, h.ld),
-                              tensor_row(k, keys) + column, k.ld, rows, h.size, h.Tk, false);
-                small_product(dkh, dk.ld, transposed(h.dweights, h.ld), qh, q.ld, h.Tk, h.size,
-                              rows, add);
+                K(small_product)
+                (head_target(dq, row, column), real_rows(h.dweights, h.ld), kh, rows, h.size, h.Tk);
+                K(small_product)(dkh, real_transposed(h.dweights, h.ld), qh, h.Tk, h.size, rows);
             }
         }
 done:
@@ -195,10 +204,12 @@ cz_status K(attention_tally)(cz_exec *exec, int64_t *sum, cz_tensor probs)
     (void)exec;
     for (int part = 0; part < parts; part++)
         for (int i = 0; i < Tq; i++) {
-            const real *p = tensor_row(probs, part * Tq + i);
+            const stored *p = tensor_row(probs, part * Tq + i);
             int64_t *to = sum + (ptrdiff_t)i * Tk;
-            for (int j = 0; j < Tk; j++) /* what is not a number adds nothing */
-                if (p[j] > 0) to[j] += (int64_t)((double)p[j] * units + 0.5);
+            for (int j = 0; j < Tk; j++) { /* what is not a number adds nothing */
+                real share = as_real(p[j]);
+                if (share > 0) to[j] += (int64_t)((double)share * units + 0.5);
+            }
         }
     return CZ_OK;
 }

@@ -8,6 +8,8 @@
 #include "scratch.h"
 #include "transpose.h"
 
+#if !CZ_AMX
+
 /* Rows of a tile, and its columns in vectors: accumulators, one row of B and one element of A
  * fill the registers (32 with AVX-512, else 16). */
 #if CZ_VECTOR_BYTES == 64
@@ -104,40 +106,59 @@ static tile_kernel *const tiles[TILE_ROWS][2][2] = {
 };
 /* clang-format on */
 
-/* Packs K x cols of b from (k0, n0) into [k][width], zeros beyond cols. */
-static void pack_b_panel(real *to, view b, int k0, int n0, int K, int cols, int width)
+/* Element (i, j) of a view as a pointer to its own type: what packs it is written once for both. */
+INLINE const void *place(view v, int i, int j, bool wide)
 {
-    const real *from = b.data + k0 * b.row + n0 * b.col;
+    return (const char *)v.data +
+           (i * v.row + j * v.col) * (ptrdiff_t)(wide ? sizeof(real) : sizeof(stored));
+}
+INLINE vec load_view(const void *base, ptrdiff_t at, int left, bool wide)
+{
+    if (left <= 0) return (vec){0};
+    return wide ? load_next((const real *)base + at, left)
+                : load_next((const stored *)base + at, left);
+}
+
+/* to (LANES, LANES) = from^T of `rows` rows and `cols` columns at most, zeros beyond. */
+INLINE void transpose_view(real *to, ptrdiff_t ldt, int cols, const void *from, ptrdiff_t ldf,
+                           int rows, bool wide)
+{
+    vec in[LANES], out[LANES];
+    for (int i = 0; i < LANES; i++)
+        in[i] = i < rows ? load_view(from, i * ldf, cols, wide) : (vec){0};
+    transpose_tile(out, in);
+    for (int i = 0; i < LANES && i < cols; i++) store(to + i * ldt, out[i]);
+}
+
+/* Packs K x cols of b from (k0, n0) into [k][width], zeros beyond cols. */
+INLINE void pack_b_panel(real *to, view b, int k0, int n0, int K, int cols, int width, bool wide)
+{
+    const void *from = place(b, k0, n0, wide);
     if (b.col == 1) {
-        for (int k = 0; k < K; k++, from += b.row, to += width)
-            for (int v = 0; v < width; v += LANES) {
-                int left = cols - v;
-                store(to + v,
-                      left >= LANES ? load(from + v) : load_part(from + v, left > 0 ? left : 0));
-            }
+        for (int k = 0; k < K; k++, to += width)
+            for (int v = 0; v < width; v += LANES)
+                store(to + v, load_view(from, k * b.row + v, cols - v, wide));
         return;
     }
     for (int v = 0; v < width; v += LANES)
         for (int k = 0; k < K; k += LANES)
-            transpose(to + (ptrdiff_t)k * width + v, width, K - k, from + k + v * b.col, b.col,
-                      cols - v);
+            transpose_view(to + (ptrdiff_t)k * width + v, width, K - k,
+                           place(b, k0 + k, n0 + v, wide), b.col, cols - v, wide);
 }
 
 /* Packs rows x K of a from (m0, k0). */
-static void pack_a_panel(real *to, view a, int m0, int k0, int rows, int K)
+INLINE void pack_a_panel(real *to, view a, int m0, int k0, int rows, int K, bool wide)
 {
-    const real *from = a.data + m0 * a.row + k0 * a.col;
+    const void *from = place(a, m0, k0, wide);
     if (a.col == 1) {
         for (int k = 0; k < K; k += LANES)
-            for (int r = 0; r < rows; r++, to += LANES) {
-                const real *at = from + r * a.row + k;
-                store(to, K - k >= LANES ? load(at) : load_part(at, K - k));
-            }
+            for (int r = 0; r < rows; r++, to += LANES)
+                store(to, load_view(from, r * a.row + k, K - k, wide));
         return;
     }
-    for (int k = 0; k < K; k++, from += a.col, to += COLUMN)
+    for (int k = 0; k < K; k++, to += COLUMN)
         for (int v = 0; v < rows; v += LANES)
-            store(to + v, rows - v >= LANES ? load(from + v) : load_part(from + v, rows - v));
+            store(to + v, load_view(from, k * a.col + v, rows - v, wide));
 }
 
 enum { A_SIZE = BLOCK_M / TILE_ROWS * COLUMN * (BLOCK_K + LANES), B_SIZE = BLOCK_K * BLOCK_N };
@@ -148,11 +169,11 @@ INLINE int panels_of(int rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
 
 /* A product, and the block of it that is in work. */
 typedef struct product {
-    real *c;
+    real *c; /* where it is summed: the target itself, or memory of its shape */
     ptrdiff_t ldc;
     view a, b;
     int M, N, K;
-    bool add;
+    bool add; /* to what stands in c */
     finish_block *finish;
     const void *context;
     real *a_block, *b_block;
@@ -161,9 +182,11 @@ typedef struct product {
 static void pack_b(const product *p, int k0, int K, int n0, int N)
 {
     for (int n = 0; n < N; n += TILE_COLS) {
-        int cols = smaller(TILE_COLS, N - n);
-        pack_b_panel(p->b_block + (ptrdiff_t)n * K, p->b, k0, n0 + n, K, cols,
-                     cols > LANES ? TILE_COLS : LANES);
+        int cols = smaller(TILE_COLS, N - n), width = cols > LANES ? TILE_COLS : LANES;
+        real *to = p->b_block + (ptrdiff_t)n * K;
+        if (STORED_DTYPE != REAL_DTYPE && p->b.wide)
+            pack_b_panel(to, p->b, k0, n0 + n, K, cols, width, true);
+        else pack_b_panel(to, p->b, k0, n0 + n, K, cols, width, false);
     }
 }
 
@@ -176,7 +199,10 @@ static void multiply_rows(const product *p, int k0, int K, int n0, int N, int m0
     ptrdiff_t panel_size = (ptrdiff_t)(lay == BY_ROW ? TILE_ROWS : COLUMN) * (BLOCK_K + LANES);
     for (int i = 0; i < count; i++) {
         int rows = M / count + (i < M % count);
-        pack_a_panel(p->a_block + i * panel_size, p->a, m0 + done, k0, rows, K);
+        real *to = p->a_block + i * panel_size;
+        if (STORED_DTYPE != REAL_DTYPE && p->a.wide)
+            pack_a_panel(to, p->a, m0 + done, k0, rows, K, true);
+        else pack_a_panel(to, p->a, m0 + done, k0, rows, K, false);
         done += rows;
     }
     done = 0;
@@ -193,26 +219,40 @@ static void multiply_rows(const product *p, int k0, int K, int n0, int N, int m0
     }
 }
 
-cz_status K(gemm)(cz_exec *exec, real *c, ptrdiff_t ldc, view a, view b, int M, int N, int K,
-                  bool add, finish_block *finish, const void *context)
+static void multiply_blocks(const product *p)
+{
+    int k0 = 0;
+    do { /* once at least: K 0 sets C to 0 */
+        int k_block = smaller(BLOCK_K, p->K - k0);
+        for (int n0 = 0; n0 < p->N; n0 += BLOCK_N) {
+            int n_block = smaller(BLOCK_N, p->N - n0);
+            pack_b(p, k0, k_block, n0, n_block);
+            for (int m0 = 0; m0 < p->M; m0 += BLOCK_M)
+                multiply_rows(p, k0, k_block, n0, n_block, m0, smaller(BLOCK_M, p->M - m0));
+        }
+        k0 += BLOCK_K;
+    } while (k0 < p->K);
+}
+
+cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
+                  finish_block *finish, const void *context)
 {
     if (M == 0 || N == 0) return CZ_OK;
     size_t kept = exec->scratch->used;
-    product p = {c, ldc, a, b, M, N, K, add, finish, context, NULL, NULL};
+    bool apart = STORED_DTYPE != REAL_DTYPE && !c.wide;
+    product p = {c.data, c.ld, a, b, M, N, K, c.add, finish, context, NULL, NULL};
+    if (apart) {
+        p.c = take(exec, (size_t)M * (size_t)N);
+        p.ldc = N;
+        p.add = false;
+        if (!finish) p.finish = K(store_block), p.context = &c;
+    }
     p.a_block = take(exec, A_SIZE);
     p.b_block = take(exec, B_SIZE);
-    cz_status status = p.a_block && p.b_block ? CZ_OK : CZ_ERR_MEMORY;
-    int k0 = 0;
-    do { /* once at least: K 0 sets C to 0 */
-        int k_block = smaller(BLOCK_K, K - k0);
-        for (int n0 = 0; n0 < N && !status; n0 += BLOCK_N) {
-            int n_block = smaller(BLOCK_N, N - n0);
-            pack_b(&p, k0, k_block, n0, n_block);
-            for (int m0 = 0; m0 < M; m0 += BLOCK_M)
-                multiply_rows(&p, k0, k_block, n0, n_block, m0, smaller(BLOCK_M, M - m0));
-        }
-        k0 += BLOCK_K;
-    } while (k0 < K && !status);
+    cz_status status = p.c && p.a_block && p.b_block ? CZ_OK : CZ_ERR_MEMORY;
+    if (!status) multiply_blocks(&p);
     exec->scratch->used = kept;
     return status;
 }
+
+#endif

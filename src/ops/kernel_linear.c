@@ -4,6 +4,7 @@
 
 /* What follows x w^T. */
 typedef struct after {
+    cz_tensor y;
     const real *bias;
     cz_activation act;
     const cz_dropout *drop;
@@ -18,10 +19,11 @@ INLINE vec activated(vec v, cz_activation act)
     return act == CZ_GELU ? vec_gelu(v) : v;
 }
 
-INLINE void finish_rows(const after *f, real *y, ptrdiff_t ld, int row, int rows, int col, int cols,
-                        const bool bias, const cz_activation act, const bool drop)
+INLINE void finish_rows(const after *f, const real *x, ptrdiff_t ld, int row, int rows, int col,
+                        int cols, const bool bias, const cz_activation activation, const bool drop,
+                        const bool wide)
 {
-    for (int r = 0; r < rows; r++, y += ld) {
+    for (int r = 0; r < rows; r++, x += ld) {
         const uint8_t *bits = NULL;
         size_t at = 0;
         if (drop) {
@@ -30,40 +32,52 @@ INLINE void finish_rows(const after *f, real *y, ptrdiff_t ld, int row, int rows
             at = (size_t)((row + r) % f->cell_rows) * (size_t)f->C + (size_t)col;
         }
         for (int c = 0; c < cols; c += LANES) {
-            int n = cols - c < LANES ? cols - c : LANES;
-            vec v = load_most(y + c, n);
-            if (bias) v += load_most(f->bias + col + c, n);
-            v = activated(v, act);
-            if (drop) v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, n));
-            store_most(y + c, v, n);
+            vec v = load_next(x + c, cols - c);
+            if (bias) v += load_next(f->bias + col + c, cols - c);
+            v = activated(v, activation);
+            if (drop) {
+                int n = cols - c < LANES ? cols - c : LANES;
+                v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, n));
+            }
+            if (wide) store_next(wide_row(f->y, row + r) + col + c, v, cols - c);
+            else store_next(tensor_row(f->y, row + r) + col + c, v, cols - c);
         }
     }
 }
 
 /* One form for each combination, so that the loop over a row does not ask. */
-INLINE void finish_with(const after *f, real *y, ptrdiff_t ld, int row, int rows, int col, int cols,
-                        const cz_activation act)
+INLINE void finish_with(const after *f, const real *x, ptrdiff_t ld, int row, int rows, int col,
+                        int cols, const cz_activation act, const bool wide)
 {
-    if (f->bias && f->drop) finish_rows(f, y, ld, row, rows, col, cols, true, act, true);
-    else if (f->bias) finish_rows(f, y, ld, row, rows, col, cols, true, act, false);
-    else if (f->drop) finish_rows(f, y, ld, row, rows, col, cols, false, act, true);
-    else finish_rows(f, y, ld, row, rows, col, cols, false, act, false);
+    if (f->bias && f->drop) finish_rows(f, x, ld, row, rows, col, cols, true, act, true, wide);
+    else if (f->bias) finish_rows(f, x, ld, row, rows, col, cols, true, act, false, wide);
+    else if (f->drop) finish_rows(f, x, ld, row, rows, col, cols, false, act, true, wide);
+    else finish_rows(f, x, ld, row, rows, col, cols, false, act, false, wide);
 }
 
-static void finish_forward(const void *context, real *y, ptrdiff_t ld, int row, int rows, int col,
-                           int cols)
+static void finish_forward(const void *context, const real *x, ptrdiff_t ld, int row, int rows,
+                           int col, int cols)
 {
     const after *f = context;
-    if (f->act == CZ_LINEAR) finish_with(f, y, ld, row, rows, col, cols, CZ_LINEAR);
-    if (f->act == CZ_RELU) finish_with(f, y, ld, row, rows, col, cols, CZ_RELU);
-    if (f->act == CZ_GELU) finish_with(f, y, ld, row, rows, col, cols, CZ_GELU);
+    if (f->act == CZ_LINEAR) finish_with(f, x, ld, row, rows, col, cols, CZ_LINEAR, false);
+    if (f->act == CZ_RELU) finish_with(f, x, ld, row, rows, col, cols, CZ_RELU, false);
+    if (f->act == CZ_GELU) finish_with(f, x, ld, row, rows, col, cols, CZ_GELU, false);
+}
+
+static void finish_wide(const void *context, const real *x, ptrdiff_t ld, int row, int rows,
+                        int col, int cols)
+{
+    const after *f = context;
+    if (f->act == CZ_LINEAR) finish_with(f, x, ld, row, rows, col, cols, CZ_LINEAR, true);
+    if (f->act == CZ_RELU) finish_with(f, x, ld, row, rows, col, cols, CZ_RELU, true);
+    if (f->act == CZ_GELU) finish_with(f, x, ld, row, rows, col, cols, CZ_GELU, true);
 }
 
 cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
                             cz_activation act, const cz_dropout *drop, int cells)
 {
     int N = cz_rows(y), C = cz_cols(y), rows = drop && cells ? N / cells : 1;
-    after f = {.bias = bias.data, .act = act, .drop = drop, .cell_rows = rows, .C = C};
+    after f = {.y = y, .bias = bias.data, .act = act, .drop = drop, .cell_rows = rows, .C = C};
     if (drop) {
         f.cell_bytes = cz_mask_bytes(rows * C);
         f.scale = (real)cz_dropout_scale(drop->p);
@@ -72,25 +86,29 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
          rows * C);
     }
     bool plain = !f.bias && act == CZ_LINEAR && !drop;
-    return K(gemm)(exec, y.data, y.ld, view_of(x), transpose_of(w), N, C, cz_cols(x), false,
-                   plain ? NULL : finish_forward, &f);
+    return K(gemm)(exec, set_tensor(y), view_of(x), transpose_of(w), N, C, cz_cols(x),
+                   plain        ? NULL
+                   : is_wide(y) ? finish_wide
+                                : finish_forward,
+                   &f);
 }
 
 typedef struct gate {
-    cz_tensor x;
+    cz_tensor dx, x;
     real scale;
 } gate;
 
-static void finish_gate(const void *context, real *dx, ptrdiff_t ld, int row, int rows, int col,
-                        int cols)
+static void finish_gate(const void *context, const real *d, ptrdiff_t ld, int row, int rows,
+                        int col, int cols)
 {
     const gate *g = context;
-    for (int r = 0; r < rows; r++, dx += ld) {
-        const real *x = tensor_row(g->x, row + r) + col;
+    for (int r = 0; r < rows; r++, d += ld) {
+        const stored *x = tensor_row(g->x, row + r) + col;
+        stored *dx = tensor_row(g->dx, row + r) + col;
         for (int c = 0; c < cols; c += LANES) {
-            int n = cols - c < LANES ? cols - c : LANES;
-            vec d = load_most(dx + c, n) * broadcast(g->scale);
-            store_most(dx + c, choose(load_most(x + c, n) > 0, d, (vec){0}), n);
+            vec v = load_next(d + c, cols - c) * broadcast(g->scale);
+            v = choose(load_next(x + c, cols - c) > 0, v, (vec){0});
+            store_next(dx + c, v, cols - c);
         }
     }
 }
@@ -98,14 +116,14 @@ static void finish_gate(const void *context, real *dx, ptrdiff_t ld, int row, in
 cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
                                    cz_tensor gate_of, double p)
 {
-    gate g = {gate_of, (real)cz_dropout_scale(p)};
-    return K(gemm)(exec, dx.data, dx.ld, view_of(dy), view_of(w), cz_rows(dx), cz_cols(dx),
-                   cz_cols(dy), false, gate_of.data ? finish_gate : NULL, &g);
+    gate g = {dx, gate_of, (real)cz_dropout_scale(p)};
+    return K(gemm)(exec, set_tensor(dx), view_of(dy), view_of(w), cz_rows(dx), cz_cols(dx),
+                   cz_cols(dy), gate_of.data ? finish_gate : NULL, &g);
 }
 
 /* sum[c] += the column sums of dy, for at most WIDE vectors of columns. */
 enum { WIDE = 4 };
-static void add_columns(real *sum, const real *dy, ptrdiff_t ld, int N, int cols)
+static void add_columns(real *sum, const stored *dy, ptrdiff_t ld, int N, int cols)
 {
     vec total[WIDE];
     for (int v = 0; v < WIDE; v++) total[v] = (vec){0};
@@ -114,15 +132,10 @@ static void add_columns(real *sum, const real *dy, ptrdiff_t ld, int N, int cols
             UNROLL for (int v = 0; v < WIDE; v++) total[v] += load(dy + v * LANES);
     } else {
         for (int n = 0; n < N; n++, dy += ld)
-            for (int v = 0; v * LANES < cols; v++) {
-                int left = cols - v * LANES;
-                total[v] += load_most(dy + v * LANES, left < LANES ? left : LANES);
-            }
+            for (int v = 0; v * LANES < cols; v++)
+                total[v] += load_next(dy + v * LANES, cols - v * LANES);
     }
-    for (int v = 0; v * LANES < cols; v++) {
-        int left = cols - v * LANES, count = left < LANES ? left : LANES;
-        store_most(sum + v * LANES, load_most(sum + v * LANES, count) + total[v], count);
-    }
+    for (int v = 0; v * LANES < cols; v++) add_next(sum + v * LANES, total[v], cols - v * LANES);
 }
 
 cz_status K(linear_backward_weight)(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
@@ -132,9 +145,9 @@ cz_status K(linear_backward_weight)(cz_exec *exec, cz_tensor dw, cz_tensor dbias
     if (dbias.data) {
         for (int c = 0; c < C; c += WIDE * LANES) {
             int cols = C - c < WIDE * LANES ? C - c : WIDE * LANES;
-            add_columns((real *)dbias.data + c, (const real *)dy.data + c, dy.ld, N, cols);
+            add_columns((real *)dbias.data + c, tensor_row(dy, 0) + c, dy.ld, N, cols);
         }
     }
-    return K(gemm)(exec, dw.data, dw.ld, transpose_of(dy), view_of(x), C, cz_cols(x), N, true, NULL,
+    return K(gemm)(exec, add_tensor(dw), transpose_of(dy), view_of(x), C, cz_cols(x), N, NULL,
                    NULL);
 }

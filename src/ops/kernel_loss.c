@@ -25,10 +25,14 @@ static real exponentials(real *e, const real *x, int C, real top)
     return sum_lanes(sum);
 }
 
-static void scale_row(real *y, const real *x, int C, real factor)
+/* d = (e / sum - one-hot of `code`) scale; e is destroyed. */
+static void softmax_gradient(stored *d, real *e, int C, real sum, int code, real scale)
 {
-    for (int c = 0; c < C; c += LANES)
-        store_next(y + c, load_next(x + c, C - c) * broadcast(factor), C - c);
+    vec factor = broadcast(scale / sum);
+    real own = (e[code] / sum - 1) * scale;
+    for (int c = 0; c < C; c += LANES) store_next(e + c, load_next(e + c, C - c) * factor, C - c);
+    e[code] = own;
+    for (int c = 0; c < C; c += LANES) store_next(d + c, load_next(e + c, C - c), C - c);
 }
 
 /* What the gradient of a cell of class `code` is multiplied by. */
@@ -47,7 +51,7 @@ cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32
     if (!e) return CZ_ERR_MEMORY;
     cz_status status = CZ_OK;
     for (int b = 0; b < B; b++) {
-        const real *x = tensor_row(logits, b);
+        const real *x = wide_row(logits, b);
         if (code[b] >= C) {
             status =
                 cz_fail(CZ_ERR_BUG, "cz_cross_entropy: cell %d has class %d of %d", b, code[b], C);
@@ -58,14 +62,12 @@ cz_status K(cross_entropy)(cz_exec *exec, cz_tensor dlogits, double *loss, int32
         real sum = exponentials(e, x, C, x[best[b]]);
         loss[b] = code[b] < 0 ? 0 : log((double)sum) - ((double)x[code[b]] - top);
         if (!dlogits.data) continue;
-        real *d = tensor_row(dlogits, b);
+        stored *d = tensor_row(dlogits, b);
         if (code[b] < 0) {
             memset(d, 0, (size_t)C * sizeof *d);
             continue;
         }
-        real scale = cell_scale(exec->step, head, code[b]);
-        scale_row(d, e, C, scale / sum);
-        d[code[b]] = (e[code[b]] / sum - 1) * scale;
+        softmax_gradient(d, e, C, sum, code[b], cell_scale(exec->step, head, code[b]));
     }
     exec->scratch->used = kept;
     return status;

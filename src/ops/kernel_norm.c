@@ -19,7 +19,7 @@ INLINE const uint8_t *row_mask(const dropout_rows *d, int n, size_t *at)
 }
 
 /* s = residual + drop(x) in x's place; its mean and 1 / sqrt(variance + eps), in two passes. */
-static void sum_row(real *x, const real *residual, int C, const uint8_t *bits, size_t at,
+static void sum_row(stored *x, const stored *residual, int C, const uint8_t *bits, size_t at,
                     real scale, real eps, real *mean, real *rstd)
 {
     vec sum = {0}, squares = {0};
@@ -50,7 +50,7 @@ cz_status K(add_dropout_norm_forward)(cz_exec *exec, cz_tensor y, cz_tensor mean
     for (int n = 0; n < N; n++) {
         size_t at;
         const uint8_t *bits = row_mask(&d, n, &at);
-        real *yn = tensor_row(y, n), *xn = tensor_row(x, n);
+        stored *yn = tensor_row(y, n), *xn = tensor_row(x, n);
         sum_row(xn, tensor_row(residual, n), C, bits, at, d.scale, (real)eps, m + n, r + n);
         for (int c = 0; c < C; c += LANES) {
             vec hat = (load_next(xn + c, C - c) - broadcast(m[n])) * broadcast(r[n]);
@@ -75,8 +75,8 @@ cz_status K(add_dropout_norm_backward)(cz_exec *exec, cz_tensor dx, cz_tensor dr
     for (int n = 0; n < N; n++) {
         size_t at;
         const uint8_t *bits = row_mask(&d, n, &at);
-        const real *dyn = tensor_row(dy, n), *sn = tensor_row(s, n);
-        real *dxn = tensor_row(dx, n), *drn = tensor_row(dresidual, n);
+        const stored *dyn = tensor_row(dy, n), *sn = tensor_row(s, n);
+        stored *dxn = tensor_row(dx, n), *drn = tensor_row(dresidual, n);
         vec m = broadcast(((real *)mean.data)[n]), r = broadcast(((real *)rstd.data)[n]);
         vec sum = {0}, dot = {0};
         for (int c = 0; c < C; c += LANES) {

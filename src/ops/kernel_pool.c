@@ -9,14 +9,13 @@ static cz_status open_pool(pool *p, int B)
     p->ldl = round_up(p->L);
     size_t n = (size_t)(block < B ? block : B), weights = n * cell_weights(p);
     size_t z = p->form == CZ_POOL_FACTORED ? cell_rows(p) : n * cell_rows(p);
-    bool good = (p->weights = take(p->exec, weights)) && (p->u = take(p->exec, n * cell_u(p))) &&
-                (p->z = take(p->exec, z));
+    bool good = (p->scores = take(p->exec, weights)) &&
+                (p->u = take_stored(p->exec, n * cell_u(p))) &&
+                (p->weights = take_stored(p->exec, weights)) && (p->z = take(p->exec, z));
     for (int i = 0; i < 3; i++) good = good && (p->row[i] = take(p->exec, (size_t)p->D));
     p->soft = p->weights;
-    if (good && p->dw) {
-        good = (p->dweights = take(p->exec, weights)) != NULL;
-        if (p->drop_attention) good = good && (p->soft = take(p->exec, weights));
-    }
+    if (p->dw) good = good && (p->dz = take_stored(p->exec, z));
+    if (p->dw && p->drop_attention) good = good && (p->soft = take_stored(p->exec, weights));
     return good ? CZ_OK : CZ_ERR_MEMORY;
 }
 
@@ -29,22 +28,26 @@ static bool next_block(pool *p, int B)
     return p->cells > 0;
 }
 
-/* weights[i, t, h, l] = q_h[l] k_h[i, t], for all cells of the block at once. */
+/* Columns of head h of a matrix of weights (rows, D). */
+INLINE cz_tensor head_columns(const pool *p, cz_tensor t, int h)
+{
+    return cz_columns(t, h * p->size, p->size);
+}
+
+/* scores[i, t, h, l] = q_h[l] k_h[i, t], for all cells of the block at once. */
 static cz_status scores(pool *p)
 {
     int M = p->cells * p->T, ld = p->H * p->ldl;
-    for (int h = 0; h < p->H; h++) {
-        view k = rows_of(head_of(p, p->k, 0, h), p->k.ld);
-        view q = transposed((real *)p->w->q.data + h * p->size, p->w->q.ld);
-        CZ_TRY(K(gemm)(p->exec, p->weights + h * p->ldl, ld, k, q, M, p->L, p->size, false, NULL,
-                       NULL));
-    }
+    for (int h = 0; h < p->H; h++)
+        CZ_TRY(K(gemm)(p->exec, set_real(p->scores + h * p->ldl, ld),
+                       rows_of(head_of(p, p->k, 0, h), p->k.ld),
+                       transpose_of(head_columns(p, p->w->q, h)), M, p->L, p->size, NULL, NULL));
     return CZ_OK;
 }
 
-/* Softmax over t of T rows `step` apart, LANES latents at a time. Lanes beyond L hold whatever
- * was there; nothing reads them. */
-static void softmax_columns(real *x, ptrdiff_t step, int T, int L, real scale)
+/* Softmax over t of T rows `step` apart, LANES latents at a time; x is destroyed. Lanes beyond L
+ * hold whatever was there; nothing reads them. */
+static void softmax_columns(stored *soft, real *x, ptrdiff_t step, int T, int L, real scale)
 {
     for (int l = 0; l < L; l += LANES) {
         vec top = broadcast(-INFINITY), sum = {0};
@@ -55,15 +58,15 @@ static void softmax_columns(real *x, ptrdiff_t step, int T, int L, real scale)
             sum += e;
         }
         vec factor = broadcast(1) / sum;
-        for (int t = 0; t < T; t++) store(x + t * step + l, load(x + t * step + l) * factor);
+        for (int t = 0; t < T; t++) store(soft + t * step + l, load(x + t * step + l) * factor);
     }
 }
 
 /* A tile of the attention of head h of a cell: latents from l, tokens from t. */
 typedef struct tile {
-    real *columns, *soft; /* element (t, l); soft only in backward */
+    stored *columns, *soft; /* element (t, l); soft only in backward */
     ptrdiff_t step;
-    real *rows; /* element (l, t) of probs */
+    stored *rows; /* element (l, t) of probs */
     ptrdiff_t ld;
     const uint8_t *bits; /* of the cell, NULL without dropout */
     size_t at;           /* element (l, t) in it */
@@ -93,7 +96,7 @@ INLINE void drop_latents(const tile *a, vec v[LANES])
     for (int l = 0; l < a->latents; l++)
         v[l] = dropped(v[l], a->bits, a->at + (size_t)l * (size_t)a->T, a->scale, a->tokens);
 }
-INLINE void store_columns(const tile *a, real *to, const vec v[LANES])
+INLINE void store_columns(const tile *a, stored *to, const vec v[LANES])
 {
     for (int t = 0; t < a->tokens; t++) store(to + t * a->step, v[t]);
 }
@@ -139,9 +142,11 @@ static void attend(pool *p)
 {
     real scale = (real)(1 / sqrt((double)p->size));
     for (int i = 0; i < p->cells; i++)
-        for (int h = 0; h < p->H; h++)
-            softmax_columns(p->weights + (size_t)i * cell_weights(p) + h * p->ldl,
-                            (ptrdiff_t)p->H * p->ldl, p->T, p->L, scale);
+        for (int h = 0; h < p->H; h++) {
+            size_t at = (size_t)i * cell_weights(p) + (size_t)(h * p->ldl);
+            softmax_columns(p->weights + at, p->scores + at, (ptrdiff_t)p->H * p->ldl, p->T, p->L,
+                            scale);
+        }
     for_each_tile(p, keep_tile);
 }
 
@@ -185,9 +190,9 @@ cz_status K(resampler_pool_forward)(cz_exec *exec, cz_tensor y, cz_tensor probs,
     return status;
 }
 
-/* dscores = scale (a da - p sum over t of a da), where a = drop(p), in the place of da. */
-static void softmax_columns_backward(real *da, const real *a, const real *soft, ptrdiff_t step,
-                                     int T, int L, real scale)
+/* dscores = scale (a da - p sum over t of a da), where a = drop(p), in the place of a. */
+static void softmax_columns_backward(stored *a, real *da, const stored *soft, ptrdiff_t step, int T,
+                                     int L, real scale)
 {
     for (int l = 0; l < L; l += LANES) {
         vec sum = {0};
@@ -198,7 +203,7 @@ static void softmax_columns_backward(real *da, const real *a, const real *soft, 
         }
         for (int t = 0; t < T; t++) {
             vec d = load(da + t * step + l) - load(soft + t * step + l) * sum;
-            store(da + t * step + l, d * broadcast(scale));
+            store(a + t * step + l, d * broadcast(scale));
         }
     }
 }
@@ -211,17 +216,15 @@ static cz_status scores_backward(pool *p)
     for (int i = 0; i < p->cells; i++)
         for (int h = 0; h < p->H; h++) {
             size_t at = (size_t)i * cell_weights(p) + (size_t)(h * p->ldl);
-            softmax_columns_backward(p->dweights + at, p->weights + at, p->soft + at, ld, p->T,
-                                     p->L, scale);
+            softmax_columns_backward(p->weights + at, p->scores + at, p->soft + at, ld, p->T, p->L,
+                                     scale);
         }
     for (int h = 0; h < p->H; h++) {
-        const real *ds = p->dweights + h * p->ldl;
-        CZ_TRY(K(gemm)(p->exec, head_of(p, p->dk, 0, h), p->dk.ld, rows_of(ds, ld),
-                       rows_of((real *)p->w->q.data + h * p->size, p->w->q.ld), N, p->size, p->L,
-                       false, NULL, NULL));
-        CZ_TRY(K(gemm)(p->exec, (real *)p->dw->q.data + h * p->size, p->dw->q.ld,
-                       transposed(ds, ld), rows_of(head_of(p, p->k, 0, h), p->k.ld), p->L, p->size,
-                       N, true, NULL, NULL));
+        const stored *ds = p->weights + h * p->ldl;
+        CZ_TRY(K(gemm)(p->exec, set_stored(head_of(p, p->dk, 0, h), p->dk.ld), rows_of(ds, ld),
+                       view_of(head_columns(p, p->w->q, h)), N, p->size, p->L, NULL, NULL));
+        CZ_TRY(K(gemm)(p->exec, add_tensor(head_columns(p, p->dw->q, h)), transposed(ds, ld),
+                       rows_of(head_of(p, p->k, 0, h), p->k.ld), p->L, p->size, N, NULL, NULL));
     }
     return CZ_OK;
 }
@@ -263,7 +266,7 @@ cz_status K(resampler_pool_backward)(cz_exec *exec, cz_tensor dk, cz_tensor dv,
             status = K(pool_rows)(&p, i, &z);
             if (status) break;
             K(pool_norm_backward)(&p, i, z);
-            status = K(pool_back)(&p, i, z);
+            status = K(pool_back)(&p, i);
         }
         if (!status) status = K(pool_close)(&p);
         if (!status) status = scores_backward(&p);

@@ -14,6 +14,7 @@ typedef struct cell {
     const uint8_t *bits;
     real scale;
     int D;
+    stored *dz;        /* (L, D) */
     real *mean, *rstd; /* (L) */
     real *g;           /* gain dy / L */
     real *total;       /* sum over rows of (s - mean) rstd */
@@ -30,8 +31,9 @@ static cell open_cell(const pool *p, int i)
                   .bits = cell_mask(p->drop_out, b, p->L * p->D),
                   .scale = drop_scale(p->drop_out),
                   .D = p->D,
-                  .mean = tensor_row(p->mean, b),
-                  .rstd = tensor_row(p->rstd, b),
+                  .dz = p->dw ? dz_of(p, i) : NULL,
+                  .mean = wide_row(p->mean, b),
+                  .rstd = wide_row(p->rstd, b),
                   .g = p->row[0],
                   .total = p->row[1],
                   .dbias = p->row[2]};
@@ -48,7 +50,7 @@ INLINE vec residual_sum(const cell *w, const real *z, int l, int c)
 {
     int left = w->D - c;
     vec s = load_next(z + c, left) + load_next(w->bias + c, left);
-    return drop_row(w, s, l, c) + load_next(tensor_row(w->latents, l) + c, left);
+    return drop_row(w, s, l, c) + load_next(wide_row(w->latents, l) + c, left);
 }
 
 /* `rows` rows from l, the first at z. */
@@ -94,7 +96,7 @@ void K(pool_norm_forward)(pool *p, int i, real *z)
     for (; l + TOGETHER <= p->L; l += TOGETHER, z += TOGETHER * D) forward_rows(TOGETHER, &w, z, l);
     for (; l < p->L; l++, z += D) forward_rows(1, &w, z, l);
 
-    real *y = tensor_row(p->y, p->first + i);
+    stored *y = tensor_row(p->y, p->first + i);
     const real *gain = p->w->gain.data, *bias = p->w->bias.data;
     vec share = broadcast(1 / (real)p->L);
     for (int c = 0; c < D; c += LANES) {
@@ -132,9 +134,9 @@ INLINE void backward_rows(const int rows, const cell *w, real *z, int l)
         UNROLL for (int r = 0; r < rows; r++)
         {
             vec ds = (g - load_next(z + r * D + c, D - c) * dot[r]) * rstd[r];
-            add_next(tensor_row(w->dlatents, l + r) + c, ds, D - c);
+            add_next(wide_row(w->dlatents, l + r) + c, ds, D - c);
             ds = drop_row(w, ds, l + r, c);
-            store_next(z + r * D + c, ds, D - c);
+            store_next(w->dz + (l + r) * D + c, ds, D - c);
             dbias += ds;
         }
         add_next(w->dbias + c, dbias, D - c);
@@ -145,7 +147,8 @@ void K(pool_norm_backward)(pool *p, int i, real *z)
 {
     int D = p->D, l = 0;
     cell w = open_cell(p, i);
-    const real *dy = tensor_row(p->y, p->first + i), *gain = p->w->gain.data;
+    const stored *dy = tensor_row(p->y, p->first + i);
+    const real *gain = p->w->gain.data;
     vec share = broadcast(1 / (real)p->L), sum = {0};
     for (int c = 0; c < D; c += LANES) {
         vec g = load_next(gain + c, D - c) * load_next(dy + c, D - c) * share;

@@ -4,7 +4,7 @@
 extern const cz_backend K(backend);
 const cz_backend K(backend) = {
     .name = CZ_NAME,
-    .dtype = REAL_DTYPE,
+    .dtype = STORED_DTYPE,
     .level = CZ_LEVEL,
     .linear_forward = K(linear_forward),
     .linear_backward_input = K(linear_backward_input),

@@ -3,12 +3,30 @@
 
 #include <string.h>
 
-extern const cz_backend cz_backend_portable_f32, cz_backend_portable_f64;
 #ifdef CZ_X86_LEVELS
-extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32;
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
-static const char *const names[CZ_LEVELS] = {"portable", "avx2", "avx512"};
+extern const cz_backend cz_backend_portable_f32, cz_backend_portable_f64, cz_backend_portable_bf16;
+#ifdef CZ_X86_LEVELS
+extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32, cz_backend_amx_bf16;
+#endif
+
+/* By type and level; NULL where there are no such kernels. */
+static const cz_backend *const built[][CZ_LEVELS] = {
+#ifdef CZ_X86_LEVELS
+    [CZ_F32] = {&cz_backend_portable_f32, &cz_backend_avx2_f32, &cz_backend_avx512_f32},
+    [CZ_BF16] = {&cz_backend_portable_bf16, [CZ_LEVEL_AMX] = &cz_backend_amx_bf16},
+#else
+    [CZ_F32] = {&cz_backend_portable_f32},
+    [CZ_BF16] = {&cz_backend_portable_bf16},
+#endif
+    [CZ_F64] = {&cz_backend_portable_f64},
+};
+
+static const char *const names[CZ_LEVELS] = {"portable", "avx2", "avx512", "amx"};
 
 const char *cz_level_name(cz_level level) { return names[level]; }
 
@@ -22,29 +40,41 @@ bool cz_level_parse(const char *name, cz_level *level)
     return false;
 }
 
-cz_level cz_level_best(void)
-{
 #ifdef CZ_X86_LEVELS
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return CZ_LEVEL_PORTABLE;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return CZ_LEVEL_AVX512;
-    return CZ_LEVEL_AVX2;
-#else
-    return CZ_LEVEL_PORTABLE;
-#endif
+/* CPUID says so, and Linux lets this process keep tiles, for which it must be asked. */
+static bool has_amx(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, avx512_bf16 = 1u << 5;
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    if (~d & (amx_bf16 | amx_tile)) return false;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & avx512_bf16)) return false;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 }
+
+static cz_level highest_level(void)
+{
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return CZ_LEVEL_PORTABLE;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+        return CZ_LEVEL_AVX2;
+    return has_amx() ? CZ_LEVEL_AMX : CZ_LEVEL_AVX512;
+}
+#else
+static cz_level highest_level(void) { return CZ_LEVEL_PORTABLE; }
+#endif
 
 const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level)
 {
-    if (level > cz_level_best()) return NULL;
-    if (level == CZ_LEVEL_PORTABLE)
-        return dtype == CZ_F64 ? &cz_backend_portable_f64 : &cz_backend_portable_f32;
-#ifdef CZ_X86_LEVELS
-    if (dtype == CZ_F32)
-        return level == CZ_LEVEL_AVX2 ? &cz_backend_avx2_f32 : &cz_backend_avx512_f32;
-#endif
-    return NULL;
+    return level <= highest_level() ? built[dtype][level] : NULL;
+}
+
+cz_level cz_level_best(cz_dtype dtype)
+{
+    cz_level level = highest_level();
+    while (!built[dtype][level]) level--;
+    return level;
 }
 
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }

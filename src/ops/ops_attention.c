@@ -37,6 +37,7 @@ cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
     CZ_TRY(attention_fits(&to_q, dout, probs, k, v, "dout", slot, H, drop));
     cz_fit to_k = {"attention_backward", "k", k, exec->backend->dtype};
     CZ_TRY(cz_fit_tensor3(&to_q, "dq", dq, q.dim[0], q.dim[1], q.dim[2]));
+    if (slot) to_k = cz_fit_wide(to_k); /* added to */
     CZ_TRY(cz_fit_tensor3(&to_k, "dk", dk, k.dim[0], k.dim[1], k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dv", dv, k.dim[0], k.dim[1], k.dim[2]));
     return exec->backend->attention_backward(exec, dq, dk, dv, dout, probs, q, k, v, slot, H, drop);
@@ -56,14 +57,15 @@ cz_pool_form cz_pool_cheapest(int T, int L, int D, int H)
     return factored < plain ? CZ_POOL_FACTORED : CZ_POOL_PLAIN;
 }
 
+/* Without their queries, which are activations where their gradient is summed. */
 static cz_status weights_fit(const cz_fit *to_k, const cz_pool_weights *weights, int L, int D)
 {
-    CZ_TRY(cz_fit_matrix(to_k, "q", weights->q, L, D));
-    CZ_TRY(cz_fit_matrix(to_k, "latents", weights->latents, L, D));
-    CZ_TRY(cz_fit_matrix(to_k, "w_out", weights->w_out, D, D));
-    CZ_TRY(cz_fit_vector(to_k, "b_out", weights->b_out, D));
-    CZ_TRY(cz_fit_vector(to_k, "gain", weights->gain, D));
-    return cz_fit_vector(to_k, "bias", weights->bias, D);
+    cz_fit wide = cz_fit_wide(*to_k);
+    CZ_TRY(cz_fit_matrix(&wide, "latents", weights->latents, L, D));
+    CZ_TRY(cz_fit_matrix(&wide, "w_out", weights->w_out, D, D));
+    CZ_TRY(cz_fit_vector(&wide, "b_out", weights->b_out, D));
+    CZ_TRY(cz_fit_vector(&wide, "gain", weights->gain, D));
+    return cz_fit_vector(&wide, "bias", weights->bias, D);
 }
 
 static cz_status pool_fits(const cz_fit *to_k, cz_tensor v, cz_tensor y, const char *y_name,
@@ -74,12 +76,14 @@ static cz_status pool_fits(const cz_fit *to_k, cz_tensor v, cz_tensor y, const c
     CZ_TRY(cz_fit_self(to_k, 3));
     CZ_TRY(cz_fit_parts(to_k, H));
     int B = to_k->to.dim[0], T = to_k->to.dim[1], D = to_k->to.dim[2], L = cz_rows(weights->q);
+    CZ_TRY(cz_fit_matrix(to_k, "q", weights->q, L, D));
     CZ_TRY(weights_fit(to_k, weights, L, D));
     CZ_TRY(cz_fit_tensor3(to_k, "v", v, B, T, D));
     CZ_TRY(cz_fit_matrix(to_k, y_name, y, B, D));
     CZ_TRY(cz_fit_tensor4(to_k, "probs", probs, B, H, L, T));
-    CZ_TRY(cz_fit_matrix(to_k, "mean", mean, B, L));
-    CZ_TRY(cz_fit_matrix(to_k, "rstd", rstd, B, L));
+    cz_fit wide = cz_fit_wide(*to_k);
+    CZ_TRY(cz_fit_matrix(&wide, "mean", mean, B, L));
+    CZ_TRY(cz_fit_matrix(&wide, "rstd", rstd, B, L));
     CZ_TRY(cz_fit_dropout(to_k, attention, B, (double)H * L * T));
     return cz_fit_dropout(to_k, out, B, (double)L * D);
 }
@@ -111,6 +115,8 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
 {
     cz_fit to_k = {"resampler_pool_backward", "k", k, exec->backend->dtype};
     CZ_TRY(pool_fits(&to_k, v, dy, "dy", probs, mean, rstd, weights, H, drop_attention, drop_out));
+    cz_fit wide = cz_fit_wide(to_k);
+    CZ_TRY(cz_fit_matrix(&wide, "dq", gradients->q, cz_rows(weights->q), k.dim[2]));
     CZ_TRY(weights_fit(&to_k, gradients, cz_rows(weights->q), k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dk", dk, k.dim[0], k.dim[1], k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dv", dv, k.dim[0], k.dim[1], k.dim[2]));

@@ -19,13 +19,15 @@ cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
 {
     cz_fit to_x = {"linear_forward", "x", x, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_x, 0));
-    cz_fit to_y = {"linear_forward", "y", y, exec->backend->dtype};
+    cz_fit to_y = cz_fit_either((cz_fit){"linear_forward", "y", y, exec->backend->dtype}, y);
     CZ_TRY(cz_fit_self(&to_y, 0));
-    CZ_TRY(cz_fit_matrix(&to_x, "y", y, cz_rows(x), cz_cols(y)));
-    cz_fit to_w = {"linear_forward", "w", w, exec->backend->dtype};
-    CZ_TRY(cz_fit_matrix(&to_x, "w", w, cz_rows(w), cz_cols(x)));
+    cz_fit x_wide = cz_fit_wide(to_x), y_wide = cz_fit_wide(to_y);
+    cz_fit rows = cz_fit_either(to_x, y);
+    CZ_TRY(cz_fit_matrix(&rows, "y", y, cz_rows(x), cz_cols(y)));
+    cz_fit to_w = cz_fit_either((cz_fit){"linear_forward", "w", w, exec->backend->dtype}, y);
+    CZ_TRY(cz_fit_matrix(&x_wide, "w", w, cz_rows(w), cz_cols(x)));
     CZ_TRY(cz_fit_matrix(&to_w, "y", y, cz_rows(x), cz_rows(w)));
-    if (bias.data) CZ_TRY(cz_fit_vector(&to_y, "bias", bias, cz_cols(y)));
+    if (bias.data) CZ_TRY(cz_fit_vector(&y_wide, "bias", bias, cz_cols(y)));
     CZ_TRY(cells_fit(&to_y, drop, cells));
     return exec->backend->linear_forward(exec, y, x, w, bias, act, drop, cells);
 }
@@ -39,7 +41,8 @@ cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
     CZ_TRY(cz_fit_self(&to_dx, 0));
     CZ_TRY(cz_fit_matrix(&to_dy, "dx", dx, cz_rows(dy), cz_cols(dx)));
     cz_fit to_w = {"linear_backward_input", "w", w, exec->backend->dtype};
-    CZ_TRY(cz_fit_matrix(&to_dy, "w", w, cz_cols(dy), cz_cols(w)));
+    cz_fit dy_wide = cz_fit_wide(to_dy);
+    CZ_TRY(cz_fit_matrix(&dy_wide, "w", w, cz_cols(dy), cz_cols(w)));
     CZ_TRY(cz_fit_matrix(&to_w, "dx", dx, cz_rows(dy), cz_cols(w)));
     if (gate.data) {
         CZ_TRY(cz_fit_matrix(&to_dx, "gate", gate, cz_rows(dx), cz_cols(dx)));
@@ -59,9 +62,10 @@ cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias
     CZ_TRY(cz_fit_self(&to_dy, 0));
     cz_fit to_x = {"linear_backward_weight", "x", x, exec->backend->dtype};
     CZ_TRY(cz_fit_matrix(&to_dy, "x", x, cz_rows(dy), cz_cols(x)));
-    CZ_TRY(cz_fit_matrix(&to_dy, "dw", dw, cz_cols(dy), cz_cols(dw)));
-    CZ_TRY(cz_fit_matrix(&to_x, "dw", dw, cz_cols(dy), cz_cols(x)));
-    if (dbias.data) CZ_TRY(cz_fit_vector(&to_dy, "dbias", dbias, cz_cols(dy)));
+    cz_fit dy_wide = cz_fit_wide(to_dy), x_wide = cz_fit_wide(to_x);
+    CZ_TRY(cz_fit_matrix(&dy_wide, "dw", dw, cz_cols(dy), cz_cols(dw)));
+    CZ_TRY(cz_fit_matrix(&x_wide, "dw", dw, cz_cols(dy), cz_cols(x)));
+    if (dbias.data) CZ_TRY(cz_fit_vector(&dy_wide, "dbias", dbias, cz_cols(dy)));
     return exec->backend->linear_backward_weight(exec, dw, dbias, dy, x);
 }
 
@@ -74,10 +78,11 @@ cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean
     int N = cz_rows(x), C = cz_cols(x);
     CZ_TRY(cz_fit_matrix(&to_x, "y", y, N, C));
     CZ_TRY(cz_fit_matrix(&to_x, "residual", residual, N, C));
-    CZ_TRY(cz_fit_vector(&to_x, "mean", mean, N));
-    CZ_TRY(cz_fit_vector(&to_x, "rstd", rstd, N));
-    CZ_TRY(cz_fit_vector(&to_x, "gain", gain, C));
-    CZ_TRY(cz_fit_vector(&to_x, "bias", bias, C));
+    cz_fit wide = cz_fit_wide(to_x);
+    CZ_TRY(cz_fit_vector(&wide, "mean", mean, N));
+    CZ_TRY(cz_fit_vector(&wide, "rstd", rstd, N));
+    CZ_TRY(cz_fit_vector(&wide, "gain", gain, C));
+    CZ_TRY(cz_fit_vector(&wide, "bias", bias, C));
     CZ_TRY(cells_fit(&to_x, drop, cells));
     if (!(eps > 0)) return cz_fail(CZ_ERR_BUG, "cz_add_dropout_norm_forward: eps is %g", eps);
     return exec->backend->add_dropout_norm_forward(exec, y, mean, rstd, x, residual, gain, bias,
@@ -95,11 +100,12 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
     CZ_TRY(cz_fit_matrix(&to_dy, "dx", dx, N, C));
     CZ_TRY(cz_fit_matrix(&to_dy, "dresidual", dresidual, N, C));
     CZ_TRY(cz_fit_matrix(&to_dy, "s", s, N, C));
-    CZ_TRY(cz_fit_vector(&to_dy, "mean", mean, N));
-    CZ_TRY(cz_fit_vector(&to_dy, "rstd", rstd, N));
-    CZ_TRY(cz_fit_vector(&to_dy, "gain", gain, C));
-    CZ_TRY(cz_fit_vector(&to_dy, "dgain", dgain, C));
-    CZ_TRY(cz_fit_vector(&to_dy, "dbias", dbias, C));
+    cz_fit wide = cz_fit_wide(to_dy);
+    CZ_TRY(cz_fit_vector(&wide, "mean", mean, N));
+    CZ_TRY(cz_fit_vector(&wide, "rstd", rstd, N));
+    CZ_TRY(cz_fit_vector(&wide, "gain", gain, C));
+    CZ_TRY(cz_fit_vector(&wide, "dgain", dgain, C));
+    CZ_TRY(cz_fit_vector(&wide, "dbias", dbias, C));
     CZ_TRY(cells_fit(&to_dy, drop, cells));
     return exec->backend->add_dropout_norm_backward(exec, dx, dresidual, dgain, dbias, dy, s, mean,
                                                     rstd, gain, drop, cells);
@@ -116,10 +122,11 @@ static cz_status class_weight_fits(const cz_fit *to_logits, const cz_step *step,
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
                            cz_tensor logits, const int32_t *code, int head)
 {
-    cz_fit to_logits = {"cross_entropy", "logits", logits, exec->backend->dtype};
+    cz_fit narrow = {"cross_entropy", "logits", logits, exec->backend->dtype};
+    cz_fit to_logits = cz_fit_wide(narrow);
     CZ_TRY(cz_fit_self(&to_logits, 2));
     int B = cz_rows(logits), C = cz_cols(logits);
-    if (dlogits.data) CZ_TRY(cz_fit_matrix(&to_logits, "dlogits", dlogits, B, C));
+    if (dlogits.data) CZ_TRY(cz_fit_matrix(&narrow, "dlogits", dlogits, B, C));
     if (dlogits.data) CZ_TRY(class_weight_fits(&to_logits, exec->step, head));
     if (head < 0 || head >= CZ_MAX_HEADS || (B && (C < 1 || !loss || !best || !code)))
         return cz_fail(CZ_ERR_BUG, "cz_cross_entropy: head %d of %d, %d cells, %d classes", head,
@@ -139,32 +146,35 @@ cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t 
 
 cz_status cz_zero(cz_exec *exec, cz_tensor x)
 {
-    cz_fit to_x = {"zero", "x", x, exec->backend->dtype};
+    cz_fit to_x = cz_fit_either((cz_fit){"zero", "x", x, exec->backend->dtype}, x);
     CZ_TRY(cz_fit_self(&to_x, 0));
     return exec->backend->zero(exec, x);
 }
 
 cz_status cz_copy(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
-    cz_fit to_y = {"copy", "y", y, exec->backend->dtype};
+    cz_fit fit = {"copy", "y", y, exec->backend->dtype};
+    cz_fit to_y = cz_fit_either(fit, y), like_x = cz_fit_either(fit, x);
     CZ_TRY(cz_fit_self(&to_y, 0));
-    CZ_TRY(cz_fit_matrix(&to_y, "x", x, cz_rows(y), cz_cols(y)));
+    CZ_TRY(cz_fit_matrix(&like_x, "x", x, cz_rows(y), cz_cols(y)));
     return exec->backend->copy(exec, y, x);
 }
 
 cz_status cz_add(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
-    cz_fit to_y = {"add", "y", y, exec->backend->dtype};
+    cz_fit fit = {"add", "y", y, exec->backend->dtype};
+    cz_fit to_y = cz_fit_either(fit, y), like_x = cz_fit_either(fit, x);
     CZ_TRY(cz_fit_self(&to_y, 0));
-    CZ_TRY(cz_fit_matrix(&to_y, "x", x, cz_rows(y), cz_cols(y)));
+    CZ_TRY(cz_fit_matrix(&like_x, "x", x, cz_rows(y), cz_cols(y)));
     return exec->backend->add(exec, y, x);
 }
 
 cz_status cz_add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 {
-    cz_fit to_dx = {"add_reversed", "dx", dx, exec->backend->dtype};
+    cz_fit fit = {"add_reversed", "dx", dx, exec->backend->dtype};
+    cz_fit to_dx = cz_fit_either(fit, dx), like_dy = cz_fit_either(fit, dy);
     CZ_TRY(cz_fit_self(&to_dx, 0));
-    CZ_TRY(cz_fit_matrix(&to_dx, "dy", dy, cz_rows(dx), cz_cols(dx)));
+    CZ_TRY(cz_fit_matrix(&like_dy, "dy", dy, cz_rows(dx), cz_cols(dx)));
     return exec->backend->add_reversed(exec, dx, dy);
 }
 
@@ -172,7 +182,8 @@ cz_status cz_add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 {
     cz_fit to_x = {"add_positions", "x", x, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_x, 3));
-    CZ_TRY(cz_fit_matrix(&to_x, "code", code, x.dim[1], x.dim[2]));
+    cz_fit wide = cz_fit_wide(to_x);
+    CZ_TRY(cz_fit_matrix(&wide, "code", code, x.dim[1], x.dim[2]));
     return exec->backend->add_positions(exec, x, code);
 }
 
@@ -180,13 +191,14 @@ cz_status cz_add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx
 {
     cz_fit to_dx = {"add_positions_backward", "dx", dx, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_dx, 3));
-    CZ_TRY(cz_fit_matrix(&to_dx, "dcode", dcode, dx.dim[1], dx.dim[2]));
+    cz_fit wide = cz_fit_wide(to_dx);
+    CZ_TRY(cz_fit_matrix(&wide, "dcode", dcode, dx.dim[1], dx.dim[2]));
     return exec->backend->add_positions_backward(exec, dcode, dx);
 }
 
 cz_status cz_adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tensor g, double decay)
 {
-    cz_fit to_w = {"adam", "w", w, exec->backend->dtype};
+    cz_fit to_w = cz_fit_wide((cz_fit){"adam", "w", w, exec->backend->dtype});
     CZ_TRY(cz_fit_self(&to_w, 1));
     CZ_TRY(cz_fit_vector(&to_w, "m", m, cz_cols(w)));
     CZ_TRY(cz_fit_vector(&to_w, "v", v, cz_cols(w)));

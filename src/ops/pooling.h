@@ -18,12 +18,13 @@ typedef struct pool {
     int T, L, D, H, size; /* size: D / H, the columns of a head */
     int ldl;
     int first, cells; /* the block */
-    real *soft;       /* softmax; the same memory as `weights` without dropout */
-    real *weights;    /* after dropout */
-    real *dweights;   /* gradient of the weights, then of the scores */
-    real *u;          /* factored: [cell][t][h][d] U, then dU; plain: [cell][l][d] heads */
-    real *z;          /* the projection without its bias, then its gradient: (L, D) of the cell
-                       * in work, and of all cells of the block in the plain form */
+    real *scores;     /* before the softmax; in backward the gradient of the weights */
+    stored *soft;     /* softmax; the same memory as `weights` without dropout */
+    stored *weights;  /* after dropout; in the end the gradient of the scores */
+    stored *u;        /* factored: [cell][t][h][d] U, then dU; plain: [cell][l][d] heads */
+    real *z;          /* the projection without its bias: (L, D) of the cell in work, and of all
+                       * cells of the block in the plain form */
+    stored *dz;       /* its gradient, likewise */
     real *row[3];     /* (D) vectors */
 } pool;
 
@@ -36,21 +37,27 @@ INLINE size_t cell_u(const pool *p)
 }
 
 /* Row 0 of the tokens of cell i of the block, columns of head h. */
-INLINE real *head_of(const pool *p, cz_tensor tokens, int i, int h)
+INLINE stored *head_of(const pool *p, cz_tensor tokens, int i, int h)
 {
     return tensor_row(tokens, (p->first + i) * p->T) + h * p->size;
 }
 
 /* The output projection. In order: open for the block, rows for each of its cells `i`, which
- * points *z at its projection; and in backward, where *z has become the gradient, back for each
- * cell, close for the block: dweights and dv are set, dw_out is added to. */
+ * gives its projection; and in backward, where the cell's dz has been written, back for each
+ * cell, close for the block: the gradient of the weights and dv are set, dw_out is added to. */
 cz_status K(pool_open)(pool *p);
 cz_status K(pool_rows)(pool *p, int i, real **z);
-cz_status K(pool_back)(pool *p, int i, real *dz);
+cz_status K(pool_back)(pool *p, int i);
 cz_status K(pool_close)(pool *p);
 
+/* dz of cell `i` of the block. */
+INLINE stored *dz_of(const pool *p, int i)
+{
+    return p->form == CZ_POOL_FACTORED ? p->dz : p->dz + (size_t)i * cell_rows(p);
+}
+
 /* y, mean and rstd of cell `i` of the block from its projection z, which is destroyed; and back:
- * z becomes its gradient, those of latents, b_out, gain and bias are added to. */
+ * its dz is set, the gradients of latents, b_out, gain and bias are added to. */
 void K(pool_norm_forward)(pool *p, int i, real *z);
 void K(pool_norm_backward)(pool *p, int i, real *z);
 

@@ -5,10 +5,13 @@
 #define CZ_SCRATCH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     /* Largest packed blocks of A and B of any level, and what aligning both may add. */
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
+    CZ_AMX_PACKED = 1 << 18, /* elements of an operand that are packed at once on AMX, */
+    CZ_AMX_LINES = 32,       /* if so many lines of it are not more */
     CZ_QUERY_BLOCK = 32,     /* queries of a head that are in work at once */
     CZ_POOL_BLOCK = 1 << 18, /* elements that the cells in work at once may fill */
     CZ_POOL_CELLS = 16       /* and how many they are at most */
@@ -24,10 +27,10 @@ static inline size_t cz_attention_scratch(int keys, int size)
 }
 
 /* Of each cell in work: weights, their gradient and the softmax, (T, H, L); U, (T, H, D) of the
- * factored form, or heads and their projection, (L, D) each, of the plain one. */
+ * factored form, or heads, their projection and its gradient, (L, D) each, of the plain one. */
 static inline size_t cz_pool_cell_scratch(int T, int L, int D, int H)
 {
-    size_t rows = (size_t)T * (size_t)H, mixed = 2 * (size_t)L * cz_padded(D);
+    size_t rows = (size_t)T * (size_t)H, mixed = 3 * (size_t)L * cz_padded(D);
     size_t u = rows * cz_padded(D);
     return 3 * rows * cz_padded(L) + (u > mixed ? u : mixed);
 }
@@ -37,11 +40,21 @@ static inline int cz_pool_cells(int T, int L, int D, int H)
     return fit < 1 ? 1 : fit < CZ_POOL_CELLS ? (int)fit : CZ_POOL_CELLS;
 }
 
-/* With what the cell being normalised takes: its (L, D) rows and five vectors. */
+/* With what the cell being normalised takes: its (L, D) rows, their gradient and five vectors. */
 static inline size_t cz_pool_scratch(int T, int L, int D, int H)
 {
     return (size_t)cz_pool_cells(T, L, D, H) * cz_pool_cell_scratch(T, L, D, H) +
-           ((size_t)L + 5) * cz_padded(D) + 10 * 16;
+           (2 * (size_t)L + 5) * cz_padded(D) + 12 * 16;
+}
+
+/* Bytes of a product of bf16 that no side of is longer than `most`, whose result has at most
+ * `result` elements: on AMX both operands packed, else the result in fp32 and packed blocks. */
+static inline size_t cz_bf16_gemm_bytes(size_t most, size_t result)
+{
+    size_t lines = CZ_AMX_LINES * (most + CZ_AMX_LINES);
+    size_t packed = 2 * sizeof(uint16_t) * (lines > CZ_AMX_PACKED ? lines : CZ_AMX_PACKED);
+    size_t blocks = (result + CZ_SCRATCH_GEMM) * sizeof(float);
+    return (packed > blocks ? packed : blocks) + 128;
 }
 
 #endif

@@ -14,7 +14,7 @@ static text shape_text(cz_tensor t)
     int n = snprintf(s.at, sizeof s.at, "(");
     for (int i = 0; i < t.rank && i < 4; i++)
         n += snprintf(s.at + n, sizeof s.at - (size_t)n, i ? ", %d" : "%d", t.dim[i]);
-    n += snprintf(s.at + n, sizeof s.at - (size_t)n, ") %s", t.dtype == CZ_F64 ? "fp64" : "fp32");
+    n += snprintf(s.at + n, sizeof s.at - (size_t)n, ") %s", cz_dtype_name(t.dtype));
     if (t.rank > 0 && t.ld != cz_cols(t))
         n += snprintf(s.at + n, sizeof s.at - (size_t)n, ", rows %d apart", t.ld);
     if (!t.data) snprintf(s.at + n, sizeof s.at - (size_t)n, ", no data");
@@ -46,6 +46,17 @@ static cz_status fits(const cz_fit *fit, const char *name, cz_tensor t, cz_tenso
     return same ? CZ_OK : misfit(fit, name, t, wanted);
 }
 
+cz_fit cz_fit_wide(cz_fit fit)
+{
+    fit.dtype = cz_dtype_wide(fit.dtype);
+    return fit;
+}
+
+cz_fit cz_fit_either(cz_fit fit, cz_tensor t)
+{
+    return t.dtype == cz_dtype_wide(fit.dtype) ? cz_fit_wide(fit) : fit;
+}
+
 cz_status cz_fit_matrix(const cz_fit *fit, const char *name, cz_tensor t, int rows, int cols)
 {
     cz_tensor wanted = cz_matrix(NULL, fit->dtype, rows, cols);
@@ -75,7 +86,7 @@ cz_status cz_fit_self(const cz_fit *fit, int rank)
     if (!sound(fit->to) || fit->to.dtype != fit->dtype || (rank && fit->to.rank != rank))
         return cz_fail(CZ_ERR_BUG, "cz_%s: %s is %s but must be sound%s%.0d, %s", fit->op,
                        fit->name, shape_text(fit->to).at, rank ? ", of rank " : "", rank,
-                       fit->dtype == CZ_F64 ? "fp64" : "fp32");
+                       cz_dtype_name(fit->dtype));
     return CZ_OK;
 }
 

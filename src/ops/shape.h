@@ -12,6 +12,11 @@ typedef struct cz_fit {
     cz_dtype dtype;
 } cz_fit;
 
+/* The same for what is summed in, as weights, their gradients and statistics; and for `t` of
+ * either type. */
+cz_fit cz_fit_wide(cz_fit fit);
+cz_fit cz_fit_either(cz_fit fit, cz_tensor t);
+
 /* `t` as a matrix (its axes before the last as one), a vector, or of rank 3 and 4. */
 cz_status cz_fit_matrix(const cz_fit *fit, const char *name, cz_tensor t, int rows, int cols);
 cz_status cz_fit_vector(const cz_fit *fit, const char *name, cz_tensor t, int n);

@@ -59,7 +59,8 @@ INLINE void transpose_tile(vec out[LANES], const vec in[LANES])
 
 /* to (LANES, LANES) = from^T, where only the first `rows` of from have to be read, zeros for
  * the others, and only the first `cols` elements of each, which become rows of to. */
-INLINE void transpose(real *to, ptrdiff_t ldt, int cols, const real *from, ptrdiff_t ldf, int rows)
+INLINE void transpose(real *to, ptrdiff_t ldt, int cols, const stored *from, ptrdiff_t ldf,
+                      int rows)
 {
     vec in[LANES], out[LANES];
     if (rows >= LANES && cols >= LANES) {

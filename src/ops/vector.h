@@ -6,19 +6,6 @@
 
 #include <math.h>
 
-/* The next LANES elements, or as many as are left (> 0); the other lanes are 0. */
-INLINE vec load_next(const real *p, int left)
-{
-    return left >= LANES ? load(p) : load_part(p, left);
-}
-INLINE void store_next(real *p, vec v, int left)
-{
-    if (left >= LANES) store(p, v);
-    else store_part(p, v, left);
-}
-
-INLINE void add_next(real *p, vec v, int left) { store_next(p, load_next(p, left) + v, left); }
-
 /* `v` in its first `left` lanes (> 0), `other` in those beyond. */
 INLINE vec keep_next(vec v, vec other, int left)
 {

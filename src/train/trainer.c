@@ -124,7 +124,7 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
         t->heads = 1 + setup->cells->adversaries;
         t->threads = cz_pool_threads(setup->pool);
         t->workers = t->threads * setup->comm->size;
-        t->dtype = cz_backend_dtype(setup->backend);
+        t->dtype = cz_dtype_wide(cz_backend_dtype(setup->backend));
         t->progress.best_epoch = -1;
         t->step = (cz_step){.seed = (uint64_t)setup->config->run.seed,
                             .lambda = setup->config->train.adv_lambda};

@@ -39,7 +39,7 @@ typedef struct worker {
 struct cz_trainer {
     cz_trainer_setup setup;
     int heads, threads, workers;
-    cz_dtype dtype;
+    cz_dtype dtype; /* of weights, their gradients and moments, and of logits */
     cz_reducer *reducer;
     worker *worker; /* (threads) */
 

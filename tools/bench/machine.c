@@ -21,7 +21,7 @@ static cz_status measure(void *context, int thread)
 int main(int count, char **arguments)
 {
     int threads = count > 1 ? atoi(arguments[1]) : 1;
-    measurement m = {cz_backend_cpu(CZ_F32, cz_level_best()), NULL};
+    measurement m = {cz_backend_cpu(CZ_F32, cz_level_best(CZ_F32)), NULL};
     cz_pool *pool = NULL;
     cz_status status = CZ_ERR_MEMORY;
     double sum = 0;

@@ -1,0 +1,49 @@
+/* bf16 in memory, fp32 in registers: the upper half of an fp32, rounded to nearest, ties to even.
+ * Included by kernel.h in the variants that store activations so. */
+#ifndef CZ_BF16_H
+#define CZ_BF16_H
+
+INLINE real from_bf16(stored x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    real value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#if CZ_VECTOR_BYTES == 64
+INLINE vec widened(__m256i v) { return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16); }
+INLINE __m256i narrowed(vec v) { return (__m256i)_mm512_cvtneps_pbh((__m512)v); }
+INLINE vec load_stored(const stored *p) { return widened(_mm256_loadu_si256((const void *)p)); }
+INLINE void store_stored(stored *p, vec v) { _mm256_storeu_si256((void *)p, narrowed(v)); }
+INLINE vec load_part_stored(const stored *p, int n)
+{
+    return widened(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p));
+}
+INLINE void store_part_stored(stored *p, vec v, int n)
+{
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), narrowed(v));
+}
+#else
+INLINE stored to_bf16(real value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value) return (stored)(bits >> 16 | 64); /* stays NaN, quiet */
+    return (stored)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+INLINE vec load_part_stored(const stored *p, int n)
+{
+    vec v = {0};
+    for (int i = 0; i < n; i++) v[i] = from_bf16(p[i]);
+    return v;
+}
+INLINE void store_part_stored(stored *p, vec v, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = to_bf16(v[i]);
+}
+INLINE vec load_stored(const stored *p) { return load_part_stored(p, LANES); }
+INLINE void store_stored(stored *p, vec v) { store_part_stored(p, v, LANES); }
+#endif
+
+#endif
