@@ -100,8 +100,4 @@ typedef struct cz_profile {
 cz_status cz_profile_take(cz_profile *profile);
 void cz_profile_free(cz_profile *profile);
 
-/* The node of that name below `parent` among node[0 .. *count - 1], or a new and empty one behind
- * them, for which there is room. */
-int cz_profile_find(cz_profile_node *node, int *count, const char *name, int parent, int kind);
-
 #endif

@@ -173,7 +173,8 @@ void cz_profile_follow(int place)
     lane->at = lane->followed_at;
 }
 
-int cz_profile_find(cz_profile_node *all, int *count, const char *name, int parent, int kind)
+/* The sum of a name below `parent`, or a new and empty one, for which there is room. */
+static int find_sum(cz_profile_node *all, int *count, const char *name, int parent, int kind)
 {
     for (int i = 0; i < *count; i++)
         if (all[i].parent == parent && strcmp(all[i].name, name) == 0) return i;
@@ -190,7 +191,7 @@ static void add_lane(cz_profile *to, const cz_lane *lane)
     for (int i = 0; i < lane->nodes; i++) {
         const node *n = &lane->node[i];
         int parent = n->parent < 0 ? -1 : where[n->parent];
-        where[i] = cz_profile_find(to->node, &to->nodes, n->name, parent, n->kind);
+        where[i] = find_sum(to->node, &to->nodes, n->name, parent, n->kind);
         cz_profile_node *sum = &to->node[where[i]];
         sum->shared |= lane->thread > 0 && n->calls > 0;
         sum->calls += n->calls;

@@ -48,7 +48,7 @@ static cz_status list(const cz_config *config, const cz_job_options *options, co
     return close_folder(&folder, status, comm);
 }
 
-static cz_status run_phases(const cz_config *config, const cz_job_options *options,
+static cz_status run_job(const cz_config *config, const cz_job_options *options,
                             const cz_comm *comm)
 {
     if (config->experiments) return list(config, options, comm);
@@ -67,7 +67,7 @@ cz_status cz_job_run(const cz_config *config, const cz_job_options *options, con
         return cz_fail(CZ_ERR_USAGE,
                        "--resume PATH goes on from a state of one training: a list of "
                        "experiments takes --resume alone, or --experiment N too");
-    if (!options->profile) return run_phases(config, options, comm);
+    if (!options->profile) return run_job(config, options, comm);
     CZ_TRY(profile_open(config, options, comm));
-    return profile_close(config, comm, run_phases(config, options, comm));
+    return profile_close(config, comm, run_job(config, options, comm));
 }

@@ -4,7 +4,7 @@
 #include "room.h"
 
 /* Spans that profile.json has room for one by one, of all ranks together: some 25 MB. */
-enum { EVENTS = 250000, EVENTS_OF_A_THREAD = 500 };
+enum { EVENTS = 250000, EVENTS_OF_A_THREAD = 100 };
 
 cz_status profile_open(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
 {
@@ -18,7 +18,9 @@ cz_status profile_open(const cz_config *config, const cz_job_options *options, c
         return cz_fail(CZ_ERR_MPI, "the ranks could not agree on when the job began");
     int events = EVENTS / (comm->size * threads);
     if (events < EVENTS_OF_A_THREAD) events = EVENTS_OF_A_THREAD;
-    return cz_comm_agree(comm, cz_profile_open(origin, events));
+    cz_status status = cz_comm_agree(comm, cz_profile_open(origin, events));
+    if (status) cz_profile_close();
+    return status;
 }
 
 /* The log is open again for it; rank 0. */
@@ -32,8 +34,12 @@ static cz_status open_log(const char *folder)
 cz_status profile_close(const cz_config *config, const cz_comm *comm, cz_status status)
 {
     char folder[2 * CZ_PATH_MAX];
-    /* What an error ended is no measure; after one of MPI nothing collective may follow. */
-    if (status > CZ_STOPPED) return status;
+    /* After a failure of MPI the ranks may be anywhere; what any other ended is no measure. */
+    if (status == CZ_ERR_MPI) return status;
+    if (status > CZ_STOPPED) {
+        cz_profile_close();
+        return status;
+    }
     run_path(folder, config);
     cz_status told = cz_comm_agree(comm, comm->rank ? CZ_OK : open_log(folder));
     if (!told) told = cz_profile_report(folder, comm);

@@ -1,5 +1,6 @@
 /* Where the time of a job went: from the records of all ranks to a table and a trace. */
 #include "profile.h"
+#include "czhpc/log.h"
 #include "czhpc/report.h"
 
 #include <stdlib.h>
@@ -142,6 +143,10 @@ static void find_worst(gathered *g)
 static cz_status tell(gathered *g, const char *folder)
 {
     merge(g);
+    if (!g->rows.calls) {
+        cz_note("Profile      nothing was done");
+        return CZ_OK;
+    }
     take_means(&g->rows);
     find_worst(g);
     CZ_TRY(profile_print(&g->rows));

@@ -7,19 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The last of the events: no comma follows. */
 static void write_names(FILE *out, const profile_rows *all)
 {
-    for (int r = 0; r < all->ranks; r++) {
+    for (int r = 0; r < all->ranks; r++)
         fprintf(out,
                 "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":0,"
-                "\"args\":{\"name\":\"rank %d\"}},\n",
-                r, r);
-        for (int t = 0; t < all->threads; t++)
-            fprintf(out,
-                    "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,"
-                    "\"args\":{\"name\":\"thread %d\"}},\n",
-                    r, t, t);
-    }
+                "\"args\":{\"name\":\"rank %d\"}}%s\n",
+                r, r, r + 1 < all->ranks ? "," : "");
 }
 
 /* Microseconds; names hold no character that JSON escapes. */
@@ -33,8 +28,6 @@ static void write_events(FILE *out, const profile_rows *all)
                     "\"dur\":%.3f},\n",
                     all->row[e->node].node.name, r, e->thread, 1e-3 * (double)e->begin,
                     1e-3 * (double)e->ns);
-    fprintf(out, "{\"name\":\"job\",\"ph\":\"X\",\"pid\":0,\"tid\":0,\"ts\":0,\"dur\":%.3f}\n",
-            1e6 * all->wall);
 }
 
 static void write_table(FILE *out, const profile_rows *all)
@@ -61,8 +54,8 @@ static void write_json(FILE *out, const profile_rows *all)
             all->ranks, all->threads, all->wall, (long long)all->calls, (long long)all->events);
     write_table(out, all);
     fputs("],\n\"traceEvents\":[\n", out);
-    write_names(out, all);
     write_events(out, all);
+    write_names(out, all);
     fputs("]}\n", out);
 }
 
