@@ -34,7 +34,7 @@ typedef struct cz_usage {
     int override_count;
     bool search, train; /* --search-hparams, --train-model */
     bool profile;
-    int experiment;     /* of the list, -1: all */
+    int experiment; /* of the list, -1: all */
     bool resume;
     char resume_from[CZ_PATH_MAX]; /* a checkpoint file or folder; "" = auto, the run's own */
     const char *write_synthetic;   /* the file to write */

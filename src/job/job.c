@@ -49,7 +49,7 @@ static cz_status list(const cz_config *config, const cz_job_options *options, co
 }
 
 static cz_status run_job(const cz_config *config, const cz_job_options *options,
-                            const cz_comm *comm)
+                         const cz_comm *comm)
 {
     if (config->experiments) return list(config, options, comm);
     cz_status status = options->search ? search_and_train(config, options, comm)
