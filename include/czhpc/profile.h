@@ -96,7 +96,7 @@ typedef struct cz_profile {
     cz_profile_event *event;   /* (events) */
 } cz_profile;
 
-/* Copies it, while no other thread works. Free with cz_profile_free(). CZ_ERR_MEMORY. */
+/* Copies it, when all pools are closed. Free with cz_profile_free(). CZ_ERR_MEMORY. */
 cz_status cz_profile_take(cz_profile *profile);
 void cz_profile_free(cz_profile *profile);
 

@@ -95,7 +95,7 @@ cz_status cz_study_show(FILE *out, const char *folder, const cz_trials *trials, 
 
 /* Brings together what the ranks have recorded since cz_profile_open(), prints on rank 0 where the
  * time went and writes FOLDER/profile.json, a trace in Chrome's event format; folder NULL: none.
- * While no pool works. CZ_ERR_IO, CZ_ERR_MEMORY. Collective over `comm`, unlike all above. */
+ * When all pools are closed. CZ_ERR_IO, CZ_ERR_MEMORY. Collective over `comm`, unlike all above. */
 cz_status cz_profile_report(const char *folder, const cz_comm *comm);
 
 #endif

@@ -27,6 +27,12 @@ struct cz_pool {
     bool closing;
 };
 
+static void wait_for_all(cz_pool *pool)
+{
+    CZ_SPAN("wait for threads");
+    pthread_barrier_wait(&pool->end);
+}
+
 static void *serve(void *argument)
 {
     worker *self = argument;
@@ -41,7 +47,7 @@ static void *serve(void *argument)
         if (pool->closing) return NULL;
         cz_profile_follow(pool->place);
         pool->status[self->thread] = pool->work(pool->context, self->thread);
-        pthread_barrier_wait(&pool->end);
+        wait_for_all(pool);
     }
 }
 
@@ -104,12 +110,6 @@ void cz_pool_close(cz_pool *pool)
 }
 
 int cz_pool_threads(const cz_pool *pool) { return pool->threads; }
-
-static void wait_for_all(cz_pool *pool)
-{
-    CZ_SPAN("wait for threads");
-    pthread_barrier_wait(&pool->end);
-}
 
 cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
 {
