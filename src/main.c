@@ -103,6 +103,7 @@ static cz_status run_job(const cz_config *config, const cz_config *list, const c
                               .stop = &stop,
                               .search = usage->search,
                               .train = usage->train || !usage->search,
+                              .profile = usage->profile,
                               .list = usage->experiment < 0 ? NULL : list};
     snprintf(options.resume_from, sizeof options.resume_from, "%s", usage->resume_from);
     join_arguments(options.command, sizeof options.command, argc, argv);

@@ -1,7 +1,11 @@
 /* Time of one worker's share of a training step at the reference's size, by block of cells:
- *   bench_model [CELLS]
- * prints ms, GFLOP/s by the operations executed, and the share of the core's measured peak. */
+ *   bench_model [CELLS [BLOCK]]
+ * prints ms, GFLOP/s by the operations executed, and the share of the core's measured peak; with a
+ * BLOCK that one alone, and where its time goes. */
+#include "czhpc/comm.h"
 #include "czhpc/model.h"
+#include "czhpc/profile.h"
+#include "czhpc/report.h"
 #include "czhpc/rng.h"
 
 #include <mpi.h>
@@ -9,7 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LABELS = 16, WIDTH = 512, TEXT_WIDTH = 768, REPEATS = 7 };
+enum { LABELS = 16, WIDTH = 512, TEXT_WIDTH = 768, REPEATS = 7, EVENTS = 100 };
 
 static int by_size(const void *a, const void *b)
 {
@@ -25,15 +29,22 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static cz_status train(cz_workspace *ws, const float *w, float *g, const cz_batch *batch,
+                       const cz_outcome *out)
+{
+    CZ_STEP("step");
+    cz_step step = {.seed = 1, .lambda = 0.35, .scale = {1.0 / 128, 1.0 / 128}};
+    return cz_model_train(ws, w, g, batch, &step, out);
+}
+
 static double median_seconds(cz_workspace *ws, const float *w, float *g, const cz_batch *batch,
                              const cz_outcome *out, bool training)
 {
     double seconds[REPEATS];
-    cz_step step = {.seed = 1, .lambda = 0.35, .scale = {1.0 / 128, 1.0 / 128}};
     for (int i = -1; i < REPEATS; i++) {
         double started = seconds_now();
-        cz_status status = training ? cz_model_train(ws, w, g, batch, &step, out)
-                                    : cz_model_evaluate(ws, w, batch, out);
+        cz_status status =
+            training ? train(ws, w, g, batch, out) : cz_model_evaluate(ws, w, batch, out);
         if (status) return 0;
         if (i >= 0) seconds[i] = seconds_now() - started;
     }
@@ -91,6 +102,16 @@ static int bench(const cz_model *model, cz_dtype dtype, int cells, int block, bo
     return 0;
 }
 
+static int bench_profile(const cz_model *model, cz_dtype dtype, int cells, int block)
+{
+    cz_comm world;
+    if (block < 1 || cz_comm_world(&world) || cz_profile_open(cz_profile_clock(), EVENTS)) return 1;
+    int failed = bench(model, dtype, cells, block, true) || cz_profile_report(NULL, &world);
+    cz_profile_close();
+    cz_comm_free(&world);
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     int cells = argc > 1 ? atoi(argv[1]) : 64, failed = 0;
@@ -114,8 +135,10 @@ int main(int argc, char **argv)
     static const cz_dtype dtypes[] = {CZ_F32, CZ_BF16};
     for (int t = 0; t < 2; t++) {
         if (cz_level_best(dtypes[t]) == CZ_LEVEL_PORTABLE) continue;
-        for (int i = 0; i < 5; i++) failed |= bench(model, dtypes[t], cells, blocks[i], true);
-        failed |= bench(model, dtypes[t], cells, 32, false);
+        if (argc > 2) failed |= bench_profile(model, dtypes[t], cells, atoi(argv[2]));
+        for (int i = 0; i < 5 && argc < 3; i++)
+            failed |= bench(model, dtypes[t], cells, blocks[i], true);
+        if (argc < 3) failed |= bench(model, dtypes[t], cells, 32, false);
     }
     cz_model_close(model);
     MPI_Finalize();

@@ -46,6 +46,9 @@ static void check_good(void)
     check(!parse("a.yaml --train-model --search-hparams --resume") && usage.search && usage.train &&
               usage.resume,
           "and trains too where both are asked for");
+    check(!parse("a.yaml --profile --resume") && usage.profile && !parse("a.yaml") &&
+              !usage.profile,
+          "--profile tells where the time goes");
     check(!parse("a.yaml --experiment 12") && usage.experiment == 12,
           "--experiment has its number");
     static const char *const want[] = {"a=1", "run.results=out", "a=2=3", "run.name=n",
@@ -146,6 +149,7 @@ static void check_bad(void)
         {"a --dry-run --dry-run", "option --dry-run is given twice"},
         {"a --dry-run --describe", "option --describe cannot stand beside"},
         {"a --resume --dry-run", "--resume goes on with a run"},
+        {"a --profile --describe", "--profile is of a run"},
         {"a --experiment", "option --experiment needs a value"},
         {"a --experiment x", "needs a number from 0, found 'x'"},
         {"a --experiment=-1", "needs a number from 0, found '-1'"},

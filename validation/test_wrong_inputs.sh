@@ -37,6 +37,7 @@ expect 2 '--set' $small --set
 expect 2 "train.lr" $small --set train.lr
 expect 2 'configs/demo.yaml' $small configs/demo.yaml
 expect 2 '--pretrain-resampler' $small --pretrain-resampler
+expect 2 '--profile is of a run' $small --profile --dry-run
 
 kind=config
 expect 3 'no-such-file.yaml' no-such-file.yaml

@@ -15,6 +15,7 @@ typedef struct cz_job_options {
     const volatile sig_atomic_t *stop;
     bool search;           /* find hyperparameters first: search.* */
     bool train;            /* and train with the best */
+    bool profile;          /* tell where the time went */
     const cz_config *list; /* of which the configuration is one experiment; NULL: of none */
 } cz_job_options;
 

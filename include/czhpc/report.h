@@ -93,4 +93,9 @@ cz_status cz_figures_draw(const char *folder, const cz_cells *cells, const cz_re
 cz_status cz_study_show(FILE *out, const char *folder, const cz_trials *trials, const char *name,
                         int most);
 
+/* Brings together what the ranks have recorded since cz_profile_open(), prints on rank 0 where the
+ * time went and writes FOLDER/profile.json, a trace in Chrome's event format; folder NULL: none.
+ * When all pools are closed. CZ_ERR_IO, CZ_ERR_MEMORY. Collective over `comm`, unlike all above. */
+cz_status cz_profile_report(const char *folder, const cz_comm *comm);
+
 #endif

@@ -33,7 +33,8 @@ typedef struct cz_usage {
     cz_override overrides[CZ_OVERRIDES_MAX];
     int override_count;
     bool search, train; /* --search-hparams, --train-model */
-    int experiment;     /* of the list, -1: all */
+    bool profile;
+    int experiment; /* of the list, -1: all */
     bool resume;
     char resume_from[CZ_PATH_MAX]; /* a checkpoint file or folder; "" = auto, the run's own */
     const char *write_synthetic;   /* the file to write */

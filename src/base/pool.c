@@ -1,4 +1,5 @@
 #include "czhpc/pool.h"
+#include "czhpc/profile.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -20,10 +21,17 @@ struct cz_pool {
     pthread_barrier_t begin, end, inside;
     cz_work work;
     void *context;
+    int place; /* of the main thread, in the profile */
     int started;
     bool failed; /* not all threads could be started: the others end at once */
     bool closing;
 };
+
+static void wait_for_all(cz_pool *pool)
+{
+    CZ_SPAN("wait for threads");
+    pthread_barrier_wait(&pool->end);
+}
 
 static void *serve(void *argument)
 {
@@ -33,11 +41,13 @@ static void *serve(void *argument)
     bool failed = pool->failed;
     pthread_mutex_unlock(&pool->starting);
     if (failed) return NULL;
+    cz_profile_enter(self->thread);
     for (;;) {
         pthread_barrier_wait(&pool->begin);
         if (pool->closing) return NULL;
+        cz_profile_follow(pool->place);
         pool->status[self->thread] = pool->work(pool->context, self->thread);
-        pthread_barrier_wait(&pool->end);
+        wait_for_all(pool);
     }
 }
 
@@ -82,6 +92,7 @@ cz_status cz_pool_open(cz_pool **opened, int threads)
     cz_status status = pool->handle && pool->worker && pool->status ? CZ_OK : CZ_ERR_MEMORY;
     /* Those that have started cannot pass a barrier meant for all; so they wait here first. */
     pthread_mutex_lock(&pool->starting);
+    if (!status) status = cz_profile_reserve(threads);
     if (!status) status = start_threads(pool);
     pool->failed = status != CZ_OK;
     pthread_mutex_unlock(&pool->starting);
@@ -104,9 +115,10 @@ cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
 {
     pool->work = work;
     pool->context = context;
+    pool->place = cz_profile_place();
     if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
     cz_status worst = work(context, 0);
-    if (pool->threads > 1) pthread_barrier_wait(&pool->end);
+    if (pool->threads > 1) wait_for_all(pool);
     for (int t = 1; t < pool->threads; t++)
         if (pool->status[t] > worst) worst = pool->status[t];
     return worst;

@@ -1,6 +1,7 @@
 #include "reducer.h"
 #include "czhpc/log.h"
 #include "czhpc/mpi_error.h"
+#include "czhpc/profile.h"
 
 #include <limits.h>
 #include <stddef.h>
@@ -191,9 +192,16 @@ cz_status cz_reducer_publish(cz_reducer *r)
 /* Waits for this rank's threads. */
 static void wait_for_threads(cz_reducer *r, int thread)
 {
+    CZ_SPAN("wait for threads");
     double started = thread == 0 ? MPI_Wtime() : 0;
     cz_pool_barrier(r->pool);
     if (thread == 0) r->exposed += MPI_Wtime() - started;
+}
+
+static void exchange(cz_reducer *r, cz_status (*communicate)(cz_reducer *))
+{
+    CZ_SPAN("exchange");
+    r->failed = communicate(r);
 }
 
 /* Waits for this rank's threads, lets the main thread communicate, and gives its outcome to
@@ -202,7 +210,7 @@ static cz_status together(cz_reducer *r, int thread, cz_status (*communicate)(cz
 {
     double started = thread == 0 ? MPI_Wtime() : 0;
     cz_pool_barrier(r->pool);
-    if (thread == 0) r->failed = communicate(r);
+    if (thread == 0) exchange(r, communicate);
     cz_pool_barrier(r->pool);
     if (thread == 0) r->exposed += MPI_Wtime() - started;
     return r->failed;
@@ -210,6 +218,7 @@ static cz_status together(cz_reducer *r, int thread, cz_status (*communicate)(cz
 
 static cz_status sum_and_update(cz_reducer *r, int thread, cz_update update, void *context)
 {
+    CZ_SPAN("sum and update");
     size_t begin, end, chunk = CZ_TREE_CHUNK / cz_dtype_size(r->dtype);
     cz_tree tree = cz_reducer_tree(r, thread, r->dtype, r->leaves);
     cz_reducer_slice(r, thread, &begin, &end);
@@ -229,14 +238,19 @@ cz_status cz_reducer_step(cz_reducer *r, int thread, cz_update update, void *con
         wait_for_threads(r, thread);
         cz_mail_form_partials(r, thread);
     }
-    CZ_TRY(together(r, thread, r->window ? cz_window_sync : cz_mail_exchange_sums));
+    {
+        CZ_SPAN("wait for gradients");
+        CZ_TRY(together(r, thread, r->window ? cz_window_sync : cz_mail_exchange_sums));
+    }
 
     cz_reducer_sum_slots(r, thread, r->leaf_slot, r->leaves, sums);
     cz_status total = (cz_status)sums->status;
     bool failed = total > CZ_STOPPED;
     r->slot[thread].updated = failed ? CZ_OK : sum_and_update(r, thread, update, context);
-    CZ_TRY(together(r, thread, r->window ? cz_window_sync : cz_mail_exchange_weights));
-
+    {
+        CZ_SPAN("wait for weights");
+        CZ_TRY(together(r, thread, r->window ? cz_window_sync : cz_mail_exchange_weights));
+    }
     if (failed) return total;
     int worst = CZ_OK;
     for (int i = 0; i < r->outcomes; i++)

@@ -6,6 +6,7 @@
 #include "rules.h"
 #include "synthetic.h"
 
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
 #include <stdlib.h>
@@ -45,6 +46,7 @@ cz_status cz_column_fill(cz_column *column, const char *name, const int32_t *val
 cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm *comm,
                         cz_pool *pool)
 {
+    CZ_PHASE("cells");
     memset(cells, 0, sizeof *cells);
     if (config->data.source == CZ_SOURCE_H5AD) return cz_h5ad_cells(cells, config, comm, pool);
     cz_status status = cz_synthetic_cells(cells, config, comm, pool);

@@ -1,5 +1,7 @@
 #include "counts_private.h"
 
+#include "czhpc/profile.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +90,7 @@ static cz_status count_cells(int64_t *cells, const uint8_t *train, int rows, con
 static cz_status choose_genes(cz_counts_model *model, cz_csr *counts, const uint8_t *train,
                               int want, int64_t cells, const cz_comm *comm, cz_pool *pool)
 {
+    CZ_PHASE("variable genes");
     int genes = counts->genes;
     model->genes = genes;
     model->selected = genes < want ? genes : want;
@@ -164,6 +167,7 @@ cz_status cz_counts_fit(cz_counts_model *model, cz_csr *counts, const uint8_t *t
 cz_status cz_counts_project(float *x, int width, const cz_counts_model *model, cz_csr *counts,
                             cz_pool *pool)
 {
+    CZ_PHASE("project");
     int K = model->components, genes = counts->factor ? model->selected : model->genes;
     if (counts->genes != genes || width < K)
         return cz_fail(CZ_ERR_BUG, "%d genes and %d columns for a model of %d genes, %d components",

@@ -4,6 +4,8 @@
  * between kinds of processors. */
 #include "counts_private.h"
 
+#include "czhpc/profile.h"
+
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
@@ -164,6 +166,7 @@ done:
 
 cz_status svd_by_gram(cz_counts_model *model, const svd_input *input)
 {
+    CZ_PHASE("SVD");
     const cz_comm *comm = input->comm;
     gram job = {0};
     cz_status status = cz_comm_agree(comm, open_gram(&job, input));

@@ -5,6 +5,7 @@
  * all take its result: LAPACK's bits differ between kinds of processors. */
 #include "counts_private.h"
 
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
 #include <cblas.h>
@@ -148,6 +149,7 @@ done:
 
 cz_status svd_by_iteration(cz_counts_model *model, const svd_input *input)
 {
+    CZ_PHASE("SVD");
     const cz_comm *comm = input->comm;
     int genes = model->selected, K = model->components + model->components / 4 + EXTRA;
     if (K > genes) K = genes;

@@ -3,6 +3,7 @@
 
 #include "cells.h"
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "h5ad_shard.h"
 #include "rules.h"
 
@@ -165,6 +166,7 @@ static void say_padding(cz_cells *cells, int width)
 static cz_status features_from_counts(cz_cells *cells, h5ad_shard *mine, const h5ad_files *files,
                                       const cz_config *config, const cz_comm *comm, cz_pool *pool)
 {
+    CZ_PHASE("features");
     cz_counts_model model = {0};
     int first = cells->begin[comm->rank];
     uint8_t *train = cz_alloc((size_t)mine->rows, 1, "the training cells");

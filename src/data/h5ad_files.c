@@ -2,6 +2,8 @@
 
 #include "names.h"
 
+#include "czhpc/profile.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +85,7 @@ static cz_status join(h5ad_files *files)
 
 cz_status h5ad_files_open(h5ad_files *files, const cz_config *config, const cz_comm *comm)
 {
+    CZ_PHASE("read columns");
     *files = (h5ad_files){.counts = config->data.features == CZ_FEATURES_COUNTS};
     cz_status status = make_plans(files, config, comm);
     if (!status) status = join(files);

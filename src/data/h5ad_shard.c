@@ -1,5 +1,6 @@
 #include "h5ad_shard.h"
 
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
 #include <math.h>
@@ -121,6 +122,7 @@ static cz_status read_file(h5ad_shard *shard, int f, cz_cells *cells, const h5ad
 cz_status h5ad_shard_read(h5ad_shard *shard, cz_cells *cells, const h5ad_files *files,
                           const cz_comm *comm)
 {
+    CZ_PHASE("read matrix");
     uint8_t *mark = cz_alloc((size_t)files->genes.genes, 1, "the mitochondrial genes");
     cz_status status = cz_comm_agree(comm, mark ? CZ_OK : CZ_ERR_MEMORY);
     bool found = mark && gene_list_mitochondrial(mark, &files->genes) > 0;

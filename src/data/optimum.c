@@ -2,6 +2,8 @@
 #include "discriminant.h"
 #include "synthetic.h"
 
+#include "czhpc/profile.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +101,7 @@ static cz_status score_discriminant(cz_optimum *optimum, const cz_cells *cells,
 cz_status cz_cells_optimum(cz_optimum *optimum, const cz_cells *cells, const cz_config *config,
                            cz_split part, const cz_comm *comm, cz_pool *pool)
 {
+    CZ_PHASE("best possible scores");
     *optimum = (cz_optimum){NAN, NAN, NAN};
     uint8_t *wanted = choose(cells, part, cells->begin[comm->rank],
                              cells->begin[comm->rank + 1] - cells->begin[comm->rank]);

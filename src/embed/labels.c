@@ -4,6 +4,7 @@
 #include "text_model.h"
 
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
 #include <inttypes.h>
@@ -221,6 +222,7 @@ cz_status cz_embed_labels(cz_embedding *e, char *const *label, int count, const 
                           const char *cache, const cz_backend *backend, const cz_comm *comm,
                           cz_pool *pool)
 {
+    CZ_PHASE("label text");
     *e = (cz_embedding){0};
     cz_status status = config->text.model[0]
                            ? by_model(e, label, count, config, cache, backend, comm, pool)

@@ -2,6 +2,8 @@
  * the thread that comes next. */
 #include "text_model.h"
 
+#include "czhpc/profile.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,7 @@ cz_status text_encode(float *vectors, const text_plan *plan, const text_model *m
                       cz_pooling pooling, const cz_backend *backend, const cz_comm *comm,
                       cz_pool *pool)
 {
+    CZ_PHASE("encode text");
     int width = cz_bert_get_shape(model->bert)->width;
     encoder e = {.plan = plan,
                  .model = model,

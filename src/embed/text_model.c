@@ -2,6 +2,7 @@
 #include "text_model.h"
 
 #include "czhpc/mapped.h"
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 #include "czhpc/version.h"
 
@@ -60,6 +61,7 @@ static cz_status check_vocabulary(const text_model *model, const char *folder)
 
 cz_status text_model_open(text_model *model, const cz_config *config)
 {
+    CZ_PHASE("open text model");
     const char *folder = config->text.model;
     *model = (text_model){0};
     cz_status status = cz_tokenizer_open(&model->tokenizer, folder, config->text.casing);

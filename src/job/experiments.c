@@ -1,5 +1,6 @@
 /* A list of experiments: each a run in a folder of its own, by whichever group is free. */
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "czhpc/text.h"
 #include "room.h"
 
@@ -71,6 +72,7 @@ bool item_failed(cz_item_outcome *outcome, cz_status status)
 static cz_status run_item(worker *w, const cz_config *config, cz_queue *queue,
                           cz_item_outcome *outcome)
 {
+    CZ_PHASE("experiment");
     cz_run_scores scores;
     char folder[2 * CZ_PATH_MAX];
     run_place place = {queue, w->budget};

@@ -48,6 +48,16 @@ static cz_status list(const cz_config *config, const cz_job_options *options, co
     return close_folder(&folder, status, comm);
 }
 
+static cz_status run_job(const cz_config *config, const cz_job_options *options,
+                         const cz_comm *comm)
+{
+    if (config->experiments) return list(config, options, comm);
+    cz_status status = options->search ? search_and_train(config, options, comm)
+                                       : train_alone(config, options, comm);
+    if (status || !options->list) return status;
+    return cz_comm_agree(comm, comm->rank ? CZ_OK : experiments_table(options->list));
+}
+
 cz_status cz_job_run(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
 {
     if (config->experiments && options->search)
@@ -57,9 +67,7 @@ cz_status cz_job_run(const cz_config *config, const cz_job_options *options, con
         return cz_fail(CZ_ERR_USAGE,
                        "--resume PATH goes on from a state of one training: a list of "
                        "experiments takes --resume alone, or --experiment N too");
-    if (config->experiments) return list(config, options, comm);
-    cz_status status = options->search ? search_and_train(config, options, comm)
-                                       : train_alone(config, options, comm);
-    if (status || !options->list) return status;
-    return cz_comm_agree(comm, comm->rank ? CZ_OK : experiments_table(options->list));
+    if (!options->profile) return run_job(config, options, comm);
+    CZ_TRY(profile_open(config, options, comm));
+    return profile_close(config, comm, run_job(config, options, comm));
 }

@@ -1,5 +1,6 @@
 /* The predictions of all cells: those of validation and test are there; the training cells, most of
  * a large file, are evaluated in pieces, so that memory stays bounded. */
+#include "czhpc/profile.h"
 #include "czhpc/report.h"
 #include "room.h"
 
@@ -22,6 +23,7 @@ cz_status write_predictions(const char *path, cz_trainer *trainer, const cz_cell
                             const cz_evaluation *validation, const cz_evaluation *test,
                             const cz_comm *comm)
 {
+    CZ_PHASE("predictions");
     cz_predictions *out = NULL;
     int next[CZ_SPLITS] = {0}, count;
     int32_t *row = cz_alloc(CZ_PREDICTED_CELLS, sizeof *row, "the cells to predict");

@@ -127,6 +127,12 @@ cz_status run_experiments(const cz_config *config, const cz_job_options *options
 cz_status run_search(cz_config *best, const cz_config *config, const cz_job_options *options,
                      const run_folder *folder, const cz_comm *comm);
 
+/* Spans are recorded from here on; and what they tell, in the folder run.results/run.name and its
+ * log, where the job's status is no error: returns it, or how the telling failed. Collective over
+ * `comm`, the job's. */
+cz_status profile_open(const cz_config *config, const cz_job_options *options, const cz_comm *comm);
+cz_status profile_close(const cz_config *config, const cz_comm *comm, cz_status status);
+
 /* predictions.csv: all cells in their order, from the evaluations of validation and test and, piece
  * by piece, of the training cells. CZ_ERR_IO. Collective. */
 cz_status write_predictions(const char *path, cz_trainer *trainer, const cz_cells *cells,

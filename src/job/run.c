@@ -1,5 +1,6 @@
 /* One run in its folder: train, evaluate, report. */
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "czhpc/safetensors.h"
 #include "room.h"
 
@@ -24,6 +25,7 @@ typedef struct run {
 
 static cz_status load(run *r)
 {
+    CZ_PHASE("load");
     CZ_TRY(stock_fill(r->stock, r->config));
     cz_status status = build_model(&r->model, r->config, &r->stock->cells, r->stock->text.width);
     CZ_TRY(cz_comm_agree(r->comm, status));
@@ -70,6 +72,7 @@ static void tell_epoch(void *context, const cz_epoch_report *report)
 
 static cz_status train(run *r)
 {
+    CZ_PHASE("train");
     const char *adversary = r->stock->cells.adversaries ? r->stock->cells.adversary[0].name : NULL;
     CZ_TRY(cz_comm_agree(r->comm, cz_progress_open(&r->bar, adversary)));
     const volatile sig_atomic_t *stop =
@@ -104,6 +107,7 @@ static cz_status peak_memory(double *mib, const cz_comm *comm)
 static cz_status write_results(run *r, const cz_evaluation *test, const cz_attention *attention,
                                cz_summary *summary)
 {
+    CZ_PHASE("write results");
     char path[3 * CZ_PATH_MAX];
     const cz_params *params = cz_model_params(r->model);
     CZ_TRY(cz_result_tables_write(r->folder.path, summary->results, &r->stock->cells));
@@ -149,6 +153,7 @@ static cz_summary summarise(const run *r, const cz_results *results)
 /* From the evaluations to the files. */
 static cz_status report(run *r, const cz_evaluation *validation, const cz_evaluation *test)
 {
+    CZ_PHASE("report");
     char path[3 * CZ_PATH_MAX];
     cz_results results = {0};
     snprintf(path, sizeof path, "%s/predictions.csv", r->folder.path);

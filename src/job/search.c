@@ -1,5 +1,6 @@
 /* A search for hyperparameters: trials, the best of them again in full, the choice. */
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 #include "search_parts.h"
 
@@ -368,6 +369,7 @@ static void close_search(search *s)
 cz_status run_search(cz_config *best, const cz_config *config, const cz_job_options *options,
                      const run_folder *folder, const cz_comm *comm)
 {
+    CZ_PHASE("search");
     search s = {.config = config, .options = options, .folder = folder, .comm = comm};
     cz_status status = open_search(&s);
     if (!status) status = search_phases(&s);

@@ -1,6 +1,7 @@
 /* One trial of a search, by a group of ranks. */
 #include "czhpc/file.h"
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "search_parts.h"
 
 #include <errno.h>
@@ -145,6 +146,7 @@ static cz_status enter_folder(trial *t)
 
 static cz_status train(trial *t)
 {
+    CZ_PHASE("train");
     const stock *s = &t->worker->stock;
     bool found = false;
     cz_status status = build_model(&t->model, t->config, &t->cells, s->text.width);
@@ -225,6 +227,7 @@ static cz_status settle(trial *t, cz_status status, cz_item_outcome *outcome)
 cz_status search_work(void *context, cz_queue *queue, const cz_item *item, const cz_comm *group,
                       cz_item_outcome *outcome)
 {
+    CZ_PHASE("trial");
     search_worker *w = context;
     search_item told;
     char path[sizeof w->folder + 16];

@@ -21,6 +21,7 @@ typedef enum meaning {
     EXPERIMENT,
     SEARCH,
     TRAIN,
+    PROFILE,
     STUDY_NAME,
     TRIALS,
     NOT_YET
@@ -76,6 +77,8 @@ static const option options[] = {
      "train: the default; with --search-hparams, train with\nthe best then"},
     {"--experiment", TO_JOBS, VALUE, "N", EXPERIMENT, 0,
      "of a list of experiments run number N alone, from 0"},
+    {"--profile", TO_JOBS, NOTHING, NULL, PROFILE, 0,
+     "print where the time went; profile.json: a trace for\nchrome://tracing or Perfetto"},
     {"--dry-run", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_DRY_RUN,
      "read the data's shape; print parameters, steps and\nmemory a rank; stop"},
     {"--check-config", TO_JOBS, NOTHING, NULL, AN_ACTION, CZ_ACTION_CHECK_CONFIG,
@@ -261,6 +264,9 @@ static cz_status read_option(reader *r)
     case TRAIN:
         usage->train = true;
         return CZ_OK;
+    case PROFILE:
+        usage->profile = true;
+        return CZ_OK;
     case NOT_YET:
         break;
     }
@@ -303,6 +309,8 @@ static cz_status check_job(const cz_usage *usage)
                                      "takes --resume alone");
     if (usage->resume && usage->action != CZ_ACTION_TRAIN)
         return cz_fail(CZ_ERR_USAGE, "--resume goes on with a run, but another option stops early");
+    if (usage->profile && usage->action != CZ_ACTION_TRAIN)
+        return cz_fail(CZ_ERR_USAGE, "--profile is of a run, but another option stops early");
     return CZ_OK;
 }
 

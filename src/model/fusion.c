@@ -1,6 +1,8 @@
 /* Expression tokens, their cross-attention on label tokens, and the feed-forward network. */
 #include "workspace.h"
 
+#include "czhpc/profile.h"
+
 static cz_tensor feature_slices(const cz_workspace *ws, int rows)
 {
     return cz_matrix(ws->features.data, ws->dtype, rows,
@@ -9,6 +11,7 @@ static cz_tensor feature_slices(const cz_workspace *ws, int rows)
 
 cz_status tokens_forward(cz_workspace *ws, const cell_block *b)
 {
+    CZ_SPAN("tokens forward");
     int N = b->cells * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->tokens, 0, N);
     CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->features, 0, b->cells), b->batch->x,
@@ -21,6 +24,7 @@ cz_status tokens_forward(cz_workspace *ws, const cell_block *b)
 
 cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
 {
+    CZ_SPAN("tokens backward");
     int N = b->cells * ws->model->spec.tokens;
     if (ws->domics_positions.data)
         CZ_TRY(cz_add_positions_backward(&ws->exec, ws->domics_positions, tokens3(ws, dy)));
@@ -30,6 +34,7 @@ cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
 
 static cz_status cross_forward(cz_workspace *ws, const cell_block *b)
 {
+    CZ_SPAN("cross-attention forward");
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
     cz_attention_cache *c = &ws->cross_cache;
@@ -56,6 +61,7 @@ static cz_status cross_forward(cz_workspace *ws, const cell_block *b)
 static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor dtokens,
                                 cz_tensor dy)
 {
+    CZ_SPAN("cross-attention backward");
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
     cz_attention_cache *c = &ws->cross_cache;
@@ -88,6 +94,7 @@ cz_status fusion_forward(cz_workspace *ws, const cell_block *b)
     cz_tensor hidden = cz_row_range(ws->ffn_hidden, 0, N);
     for (int i = 0; i < b->cells; i++) ws->slot[i] = ws->slot_of[b->batch->label[b->begin + i]];
     CZ_TRY(cross_forward(ws, b));
+    CZ_SPAN("feed-forward forward");
     CZ_TRY(cz_linear_forward(&ws->exec, hidden, cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0].w,
                              ws->ffn[0].b, CZ_RELU, NULL, b->cells));
     return cz_linear_forward(&ws->exec, cz_row_range(ws->fused, 0, N), hidden, ws->ffn[1].w,
@@ -100,9 +107,13 @@ cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
     int F = ws->model->spec.fusion_dim, N = b->cells * ws->model->spec.tokens;
     cz_tensor dhidden = cz_columns(cz_row_range(ws->d.layer.hidden, 0, N), 0, F);
     cz_tensor dcross = cz_row_range(ws->d.layer.extra, 0, N);
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, dhidden, dy, cz_row_range(ws->ffn_hidden, 0, N),
-                                    ws->ffn[1], true, 0));
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, dcross, dhidden,
-                                    cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0], false, 0));
+    {
+        CZ_SPAN("feed-forward backward");
+        CZ_TRY(cz_linear_layer_backward(&ws->exec, dhidden, dy, cz_row_range(ws->ffn_hidden, 0, N),
+                                        ws->ffn[1], true, 0));
+        CZ_TRY(cz_linear_layer_backward(&ws->exec, dcross, dhidden,
+                                        cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0], false,
+                                        0));
+    }
     return cross_backward(ws, b, dy, dcross);
 }

@@ -2,8 +2,11 @@
  * reversal layer. Ganin et al. 2016. */
 #include "workspace.h"
 
+#include "czhpc/profile.h"
+
 static cz_status head_forward(cz_workspace *ws, const cell_block *b, int h)
 {
+    CZ_SPAN("heads forward");
     const cz_linear_layer *l = ws->head[h].layer;
     head_cache *c = &ws->head_cache[h];
     cz_tensor z = cz_row_range(ws->pool_cache.z, 0, b->cells);
@@ -19,6 +22,7 @@ static cz_status head_forward(cz_workspace *ws, const cell_block *b, int h)
 /* Adds to d.z. */
 static cz_status head_backward(cz_workspace *ws, const cell_block *b, int h)
 {
+    CZ_SPAN("heads backward");
     const cz_linear_layer *l = ws->head[h].layer;
     const cz_model_spec *s = &ws->model->spec;
     head_cache *c = &ws->head_cache[h];
@@ -37,6 +41,7 @@ static cz_status head_backward(cz_workspace *ws, const cell_block *b, int h)
 
 cz_status heads_pass(cz_workspace *ws, const cell_block *b, const cz_outcome *outcome)
 {
+    CZ_SPAN("heads");
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, cz_row_range(ws->d.z, 0, b->cells)));
     for (int h = 0; h < ws->model->spec.head_count; h++) {
         cz_tensor logits = cz_row_range(ws->head_cache[h].logits, 0, b->cells);

@@ -2,6 +2,8 @@
  * the queries of the latents. */
 #include "workspace.h"
 
+#include "czhpc/profile.h"
+
 /* Slots in order of first appearance. */
 cz_status labels_assign(cz_workspace *ws, const cz_batch *batch)
 {
@@ -31,6 +33,7 @@ static cz_tensor label_slices(const cz_workspace *ws)
 
 cz_status labels_forward(cz_workspace *ws)
 {
+    CZ_SPAN("labels forward");
     int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->label_tokens, 0, M);
     cz_linear_layer kv = cz_linear_part(ws->cross.in[0], F, 2 * F);
@@ -47,6 +50,7 @@ cz_status labels_forward(cz_workspace *ws)
 
 cz_status labels_backward(cz_workspace *ws)
 {
+    CZ_SPAN("labels backward");
     int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
     cz_tensor dkv = cz_row_range(ws->label_kv, 0, M); /* whose forward value has served */
@@ -61,6 +65,7 @@ cz_status labels_backward(cz_workspace *ws)
 
 cz_status queries_forward(cz_workspace *ws)
 {
+    CZ_SPAN("queries forward");
     cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
     CZ_TRY(cz_copy(&ws->exec, ws->latent_rows, ws->latents));
@@ -70,6 +75,7 @@ cz_status queries_forward(cz_workspace *ws)
 /* Forward values take the gradients: first the queries', then, once dW has them, the latents'. */
 cz_status queries_backward(cz_workspace *ws)
 {
+    CZ_SPAN("queries backward");
     cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     CZ_TRY(cz_copy(&ws->exec, ws->query, ws->dquery));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->latent_rows, ws->query, ws->latent_rows, q,

@@ -1,6 +1,8 @@
 /* A batch through the whole model, block by block. */
 #include "workspace.h"
 
+#include "czhpc/profile.h"
+
 /* The output of the last layer before the resampler. */
 static cz_tensor last_tokens(const cz_workspace *ws, int rows)
 {
@@ -88,6 +90,7 @@ static cz_status whole_batch(cz_workspace *ws, const cz_batch *batch, const cz_o
 cz_status cz_model_evaluate(cz_workspace *ws, const void *w, const cz_batch *batch,
                             const cz_outcome *outcome)
 {
+    CZ_SPAN("compute");
     bind_weights(ws, w, NULL);
     ws->exec.step = NULL;
     return whole_batch(ws, batch, outcome);
@@ -96,6 +99,7 @@ cz_status cz_model_evaluate(cz_workspace *ws, const void *w, const cz_batch *bat
 cz_status cz_model_train(cz_workspace *ws, const void *w, void *g, const cz_batch *batch,
                          const cz_step *step, const cz_outcome *outcome)
 {
+    CZ_SPAN("compute");
     bind_weights(ws, w, g);
     ws->exec.step = step;
     CZ_TRY(

@@ -1,6 +1,8 @@
 /* The Perceiver resampler: tokens to one latent vector a cell. */
 #include "workspace.h"
 
+#include "czhpc/profile.h"
+
 static cz_pool_weights pool_weights(const cz_workspace *ws)
 {
     return (cz_pool_weights){ws->query,      ws->latents,        ws->pool.out.w,
@@ -15,6 +17,7 @@ static cz_pool_weights pool_gradients(const cz_workspace *ws)
 
 cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
 {
+    CZ_SPAN("resampler forward");
     const cz_model_spec *s = &ws->model->spec;
     int D = s->latent_dim, N = b->cells * s->tokens;
     pool_cache *c = &ws->pool_cache;
@@ -40,6 +43,7 @@ cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
 /* dx (N, F) set from d.z. */
 cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx, cz_tensor x)
 {
+    CZ_SPAN("resampler backward");
     const cz_model_spec *s = &ws->model->spec;
     int D = s->latent_dim, N = b->cells * s->tokens;
     pool_cache *c = &ws->pool_cache;

@@ -1,5 +1,6 @@
 /* A post-norm transformer encoder layer, forward and backward. */
 #include "czhpc/layers.h"
+#include "czhpc/profile.h"
 
 /* The rows of the tokens whose output is wanted, of all rows t (cells tokens, C): a view. */
 static cz_tensor wanted_rows(cz_tensor t, const cz_sequences *s)
@@ -24,6 +25,7 @@ static cz_status self_attention_forward(cz_exec *exec, const cz_attention_layer 
                                         const cz_attention_cache *c, const cz_sequences *s,
                                         cz_tensor x)
 {
+    CZ_SPAN("self-attention forward");
     int F = cz_cols(x), T = s->tokens, Tq = s->first_only ? 1 : T;
     cz_tensor qkv = cz_row_range(c->qkv, 0, s->cells * T), query = wanted_rows(c->qkv, s);
     cz_tensor mixed = cz_row_range(c->mixed, 0, s->cells * Tq);
@@ -48,6 +50,7 @@ static cz_status self_attention_backward(cz_exec *exec, const cz_attention_layer
                                          const cz_sequences *s, cz_tensor dx, cz_tensor x,
                                          cz_tensor dy)
 {
+    CZ_SPAN("self-attention backward");
     int F = cz_cols(x), T = s->tokens, N = s->cells * T;
     cz_tensor qkv = cz_row_range(c->qkv, 0, N), dqkv = cz_row_range(d->qkv, 0, N);
     cz_tensor branch = cz_row_range(d->branch, 0, N), mixed = cz_row_range(d->mixed, 0, N);
@@ -72,6 +75,7 @@ static cz_status self_attention_backward(cz_exec *exec, const cz_attention_layer
 cz_status cz_encoder_layer_forward(cz_exec *exec, const cz_encoder_layer *layer,
                                    const cz_encoder_cache *c, const cz_sequences *s, cz_tensor x)
 {
+    CZ_SPAN("encoder forward");
     int rows = s->first_only ? s->cells : s->cells * s->tokens;
     CZ_TRY(self_attention_forward(exec, &layer->attention, &c->attention, s, x));
     cz_tensor middle = cz_row_range(c->attention.y, 0, rows);
@@ -90,6 +94,7 @@ cz_status cz_encoder_layer_backward(cz_exec *exec, const cz_encoder_layer *layer
                                     const cz_encoder_cache *c, const cz_encoder_scratch *d,
                                     const cz_sequences *s, cz_tensor x, cz_tensor dy)
 {
+    CZ_SPAN("encoder backward");
     int N = s->cells * s->tokens;
     cz_tensor middle = cz_row_range(c->attention.y, 0, N), hidden = cz_row_range(c->hidden, 0, N);
     cz_tensor dmiddle = cz_row_range(d->extra, 0, N), branch = cz_row_range(d->branch, 0, N);

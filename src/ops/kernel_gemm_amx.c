@@ -7,6 +7,7 @@
  * its borders. The terms of an element are added two by two in the order of k. */
 #include "kernel.h"
 
+#include "amx.h"
 #include "scratch.h"
 #include "transpose.h"
 
@@ -18,20 +19,6 @@ enum {
     TILE_SIZE = TILE * TILE_K,
     BLOCK = 2 * TILE, /* rows and columns that are summed at once */
 };
-
-/* What _tile_loadconfig reads. */
-typedef struct tile_shapes {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t line_bytes[16];
-    uint8_t lines[16];
-} tile_shapes;
-
-static void configure_tiles(void)
-{
-    tile_shapes shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) shapes.line_bytes[i] = 64, shapes.lines[i] = TILE;
-    _tile_loadconfig(&shapes);
-}
 
 INLINE int smaller(int a, int b) { return a < b ? a : b; }
 INLINE int tiles_of(int n, int size) { return (n + size - 1) / size; }

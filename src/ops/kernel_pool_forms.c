@@ -61,11 +61,9 @@ static cz_status plain_open(pool *p)
 {
     ptrdiff_t step = (ptrdiff_t)p->H * p->ldl;
     for (int i = 0; i < p->cells; i++)
-        for (int h = 0; h < p->H; h++)
-            K(small_product)
-            (set_stored(u_of(p, i) + h * p->size, p->D),
-             transposed(weights_of(p, i) + h * p->ldl, step),
-             rows_of(head_of(p, p->v, i, h), p->v.ld), p->L, p->size, p->T);
+        for (int h = 0; h < p->H; h++) K(small_product)
+    (set_stored(u_of(p, i) + h * p->size, p->D), transposed(weights_of(p, i) + h * p->ldl, step),
+     rows_of(head_of(p, p->v, i, h), p->v.ld), p->L, p->size, p->T);
     return K(gemm)(p->exec, set_real(p->z, p->D), rows_of(p->u, p->D), transpose_of(p->w->w_out),
                    p->cells * p->L, p->D, p->D, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "backend.h"
 #include "shape.h"
 
+#include "czhpc/profile.h"
+
 /* What both directions share; `out` is the output or its gradient. */
 static cz_status attention_fits(const cz_fit *to_q, cz_tensor out, cz_tensor probs, cz_tensor k,
                                 cz_tensor v, const char *out_name, const int32_t *slot, int H,
@@ -20,12 +22,19 @@ static cz_status attention_fits(const cz_fit *to_q, cz_tensor out, cz_tensor pro
     return cz_fit_dropout(to_q, drop, B, (double)H * Tq * Tk);
 }
 
+/* Of one product of queries with keys or values, all heads. */
+static double attention_flops(cz_tensor q, cz_tensor k)
+{
+    return 2.0 * cz_rows(q) * k.dim[1] * cz_cols(q);
+}
+
 cz_status cz_attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs, cz_tensor q,
                                cz_tensor k, cz_tensor v, const int32_t *slot, const int32_t *length,
                                int H, const cz_dropout *drop)
 {
     cz_fit to_q = {"attention_forward", "q", q, exec->backend->dtype};
     CZ_TRY(attention_fits(&to_q, out, probs, k, v, "out", slot, H, drop));
+    CZ_SPAN_FLOPS("attention_forward", 2 * attention_flops(q, k));
     return exec->backend->attention_forward(exec, out, probs, q, k, v, slot, length, H, drop);
 }
 
@@ -40,6 +49,7 @@ cz_status cz_attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, cz_te
     if (slot) to_k = cz_fit_wide(to_k); /* added to */
     CZ_TRY(cz_fit_tensor3(&to_k, "dk", dk, k.dim[0], k.dim[1], k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dv", dv, k.dim[0], k.dim[1], k.dim[2]));
+    CZ_SPAN_FLOPS("attention_backward", 4 * attention_flops(q, k));
     return exec->backend->attention_backward(exec, dq, dk, dv, dout, probs, q, k, v, slot, H, drop);
 }
 
@@ -48,6 +58,7 @@ cz_status cz_attention_tally(cz_exec *exec, int64_t *sum, cz_tensor probs)
     cz_fit to_probs = {"attention_tally", "probs", probs, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_probs, 4));
     if (!sum) return cz_fail(CZ_ERR_BUG, "cz_attention_tally: no sum");
+    CZ_SPAN("attention_tally");
     return exec->backend->attention_tally(exec, sum, probs);
 }
 
@@ -94,6 +105,16 @@ static cz_pool_form chosen(cz_pool_form form, cz_tensor k, const cz_pool_weights
     return cz_pool_cheapest(k.dim[1], cz_rows(weights->q), k.dim[2], H);
 }
 
+/* Of its matrix products; backward computes the output once more. */
+static double pool_flops(cz_tensor k, const cz_pool_weights *weights, int H, cz_pool_form form,
+                         bool backward)
+{
+    double N = cz_rows(k), BL = (double)k.dim[0] * cz_rows(weights->q), T = k.dim[1], D = k.dim[2];
+    double scores = 2 * BL * T * D;
+    double rest = form == CZ_POOL_FACTORED ? 2 * D * (N * D + BL * H * T) : 2 * BL * D * (T + D);
+    return backward ? 2 * scores + 3 * rest : scores + rest;
+}
+
 cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
                                     cz_tensor rstd, cz_tensor k, cz_tensor v,
                                     const cz_pool_weights *weights, int H, cz_pool_form form,
@@ -101,9 +122,10 @@ cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs,
 {
     cz_fit to_k = {"resampler_pool_forward", "k", k, exec->backend->dtype};
     CZ_TRY(pool_fits(&to_k, v, y, "y", probs, mean, rstd, weights, H, drop_attention, drop_out));
-    return exec->backend->resampler_pool_forward(exec, y, probs, mean, rstd, k, v, weights, H,
-                                                 chosen(form, k, weights, H), drop_attention,
-                                                 drop_out);
+    form = chosen(form, k, weights, H);
+    CZ_SPAN_FLOPS("resampler_pool_forward", pool_flops(k, weights, H, form, false));
+    return exec->backend->resampler_pool_forward(exec, y, probs, mean, rstd, k, v, weights, H, form,
+                                                 drop_attention, drop_out);
 }
 
 cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
@@ -120,7 +142,8 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
     CZ_TRY(weights_fit(&to_k, gradients, cz_rows(weights->q), k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dk", dk, k.dim[0], k.dim[1], k.dim[2]));
     CZ_TRY(cz_fit_tensor3(&to_k, "dv", dv, k.dim[0], k.dim[1], k.dim[2]));
+    form = chosen(form, k, weights, H);
+    CZ_SPAN_FLOPS("resampler_pool_backward", pool_flops(k, weights, H, form, true));
     return exec->backend->resampler_pool_backward(exec, dk, dv, gradients, dy, probs, mean, rstd, k,
-                                                  v, weights, H, chosen(form, k, weights, H),
-                                                  drop_attention, drop_out);
+                                                  v, weights, H, form, drop_attention, drop_out);
 }

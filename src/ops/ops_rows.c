@@ -2,6 +2,8 @@
 #include "backend.h"
 #include "shape.h"
 
+#include "czhpc/profile.h"
+
 /* The rows of fit->to are those of `cells` equal cells, as its dropout wants. */
 static cz_status cells_fit(const cz_fit *fit, const cz_dropout *drop, int cells)
 {
@@ -29,6 +31,7 @@ cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
     CZ_TRY(cz_fit_matrix(&to_w, "y", y, cz_rows(x), cz_rows(w)));
     if (bias.data) CZ_TRY(cz_fit_vector(&y_wide, "bias", bias, cz_cols(y)));
     CZ_TRY(cells_fit(&to_y, drop, cells));
+    CZ_SPAN_FLOPS("linear_forward", 2.0 * cz_rows(x) * cz_rows(w) * cz_cols(w));
     return exec->backend->linear_forward(exec, y, x, w, bias, act, drop, cells);
 }
 
@@ -52,6 +55,7 @@ cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
     if (dx.data && (dx.data == dy.data || dx.data == gate.data))
         return cz_fail(CZ_ERR_BUG, "cz_linear_backward_input: dx is %s",
                        dx.data == dy.data ? "dy" : "its gate");
+    CZ_SPAN_FLOPS("linear_backward_input", 2.0 * cz_rows(dy) * cz_rows(w) * cz_cols(w));
     return exec->backend->linear_backward_input(exec, dx, dy, w, gate, p);
 }
 
@@ -66,6 +70,7 @@ cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias
     CZ_TRY(cz_fit_matrix(&dy_wide, "dw", dw, cz_cols(dy), cz_cols(dw)));
     CZ_TRY(cz_fit_matrix(&x_wide, "dw", dw, cz_cols(dy), cz_cols(x)));
     if (dbias.data) CZ_TRY(cz_fit_vector(&dy_wide, "dbias", dbias, cz_cols(dy)));
+    CZ_SPAN_FLOPS("linear_backward_weight", 2.0 * cz_rows(dy) * cz_rows(dw) * cz_cols(dw));
     return exec->backend->linear_backward_weight(exec, dw, dbias, dy, x);
 }
 
@@ -85,6 +90,7 @@ cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean
     CZ_TRY(cz_fit_vector(&wide, "bias", bias, C));
     CZ_TRY(cells_fit(&to_x, drop, cells));
     if (!(eps > 0)) return cz_fail(CZ_ERR_BUG, "cz_add_dropout_norm_forward: eps is %g", eps);
+    CZ_SPAN("add_dropout_norm_forward");
     return exec->backend->add_dropout_norm_forward(exec, y, mean, rstd, x, residual, gain, bias,
                                                    eps, drop, cells);
 }
@@ -107,6 +113,7 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
     CZ_TRY(cz_fit_vector(&wide, "dgain", dgain, C));
     CZ_TRY(cz_fit_vector(&wide, "dbias", dbias, C));
     CZ_TRY(cells_fit(&to_dy, drop, cells));
+    CZ_SPAN("add_dropout_norm_backward");
     return exec->backend->add_dropout_norm_backward(exec, dx, dresidual, dgain, dbias, dy, s, mean,
                                                     rstd, gain, drop, cells);
 }
@@ -131,6 +138,7 @@ cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32
     if (head < 0 || head >= CZ_MAX_HEADS || (B && (C < 1 || !loss || !best || !code)))
         return cz_fail(CZ_ERR_BUG, "cz_cross_entropy: head %d of %d, %d cells, %d classes", head,
                        CZ_MAX_HEADS, B, C);
+    CZ_SPAN("cross_entropy");
     return exec->backend->cross_entropy(exec, dlogits, loss, best, logits, code, head);
 }
 
@@ -141,6 +149,7 @@ cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t 
     cz_fit rows = {"gather_rows", "y", y, CZ_F32};
     CZ_TRY(cz_fit_matrix(&rows, "x", x, cz_rows(x), cz_cols(y)));
     if (cz_rows(y) && !index) return cz_fail(CZ_ERR_BUG, "cz_gather_rows: no index");
+    CZ_SPAN("gather_rows");
     return exec->backend->gather_rows(exec, y, x, index);
 }
 
@@ -148,6 +157,7 @@ cz_status cz_zero(cz_exec *exec, cz_tensor x)
 {
     cz_fit to_x = cz_fit_either((cz_fit){"zero", "x", x, exec->backend->dtype}, x);
     CZ_TRY(cz_fit_self(&to_x, 0));
+    CZ_SPAN("zero");
     return exec->backend->zero(exec, x);
 }
 
@@ -157,6 +167,7 @@ cz_status cz_copy(cz_exec *exec, cz_tensor y, cz_tensor x)
     cz_fit to_y = cz_fit_either(fit, y), like_x = cz_fit_either(fit, x);
     CZ_TRY(cz_fit_self(&to_y, 0));
     CZ_TRY(cz_fit_matrix(&like_x, "x", x, cz_rows(y), cz_cols(y)));
+    CZ_SPAN("copy");
     return exec->backend->copy(exec, y, x);
 }
 
@@ -166,6 +177,7 @@ cz_status cz_add(cz_exec *exec, cz_tensor y, cz_tensor x)
     cz_fit to_y = cz_fit_either(fit, y), like_x = cz_fit_either(fit, x);
     CZ_TRY(cz_fit_self(&to_y, 0));
     CZ_TRY(cz_fit_matrix(&like_x, "x", x, cz_rows(y), cz_cols(y)));
+    CZ_SPAN("add");
     return exec->backend->add(exec, y, x);
 }
 
@@ -175,6 +187,7 @@ cz_status cz_add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
     cz_fit to_dx = cz_fit_either(fit, dx), like_dy = cz_fit_either(fit, dy);
     CZ_TRY(cz_fit_self(&to_dx, 0));
     CZ_TRY(cz_fit_matrix(&like_dy, "dy", dy, cz_rows(dx), cz_cols(dx)));
+    CZ_SPAN("add_reversed");
     return exec->backend->add_reversed(exec, dx, dy);
 }
 
@@ -184,6 +197,7 @@ cz_status cz_add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
     CZ_TRY(cz_fit_self(&to_x, 3));
     cz_fit wide = cz_fit_wide(to_x);
     CZ_TRY(cz_fit_matrix(&wide, "code", code, x.dim[1], x.dim[2]));
+    CZ_SPAN("add_positions");
     return exec->backend->add_positions(exec, x, code);
 }
 
@@ -193,6 +207,7 @@ cz_status cz_add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx
     CZ_TRY(cz_fit_self(&to_dx, 3));
     cz_fit wide = cz_fit_wide(to_dx);
     CZ_TRY(cz_fit_matrix(&wide, "dcode", dcode, dx.dim[1], dx.dim[2]));
+    CZ_SPAN("add_positions_backward");
     return exec->backend->add_positions_backward(exec, dcode, dx);
 }
 
@@ -203,5 +218,6 @@ cz_status cz_adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_tenso
     CZ_TRY(cz_fit_vector(&to_w, "m", m, cz_cols(w)));
     CZ_TRY(cz_fit_vector(&to_w, "v", v, cz_cols(w)));
     CZ_TRY(cz_fit_vector(&to_w, "g", g, cz_cols(w)));
+    CZ_SPAN("adam");
     return exec->backend->adam(exec, w, m, v, g, decay);
 }

@@ -2,6 +2,7 @@
 #include "figures.h"
 #include "czhpc/file.h"
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "czhpc/report.h"
 
 #include <time.h>
@@ -9,6 +10,7 @@
 cz_status cz_figures_draw(const char *folder, const cz_cells *cells, const cz_results *results,
                           const cz_attention *attention, bool *drawn)
 {
+    CZ_PHASE("figures");
     char figures[3 * CZ_PATH_MAX], metrics[3 * CZ_PATH_MAX];
     figure_list list = {.folder = figures};
     struct timespec start, end;

@@ -1,5 +1,6 @@
 /* Every figure of every head. */
 #include "czhpc/results.h"
+#include "czhpc/profile.h"
 #include "metrics.h"
 
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static cz_status score_labels(cz_results *results, const cz_evaluation *test, co
 cz_status cz_results_make(cz_results *results, const cz_evaluation *test,
                           const cz_evaluation *validation, const cz_cells *cells)
 {
+    CZ_PHASE("scores");
     *results = (cz_results){.heads = test->heads};
     cz_status status = CZ_OK;
     for (int h = 0; h < test->heads && !status; h++)

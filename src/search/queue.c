@@ -1,5 +1,6 @@
 /* The queue of work items: groups of ranks, and what each does until there is no more to do. */
 #include "czhpc/mpi_error.h"
+#include "czhpc/profile.h"
 #include "queue_parts.h"
 
 #include <math.h>
@@ -97,6 +98,7 @@ static cz_status ask_until_answered(cz_queue *q)
 /* Hands the last item's outcome in and takes the next item, if there is one. */
 static cz_status next_item(cz_queue *q, bool *there)
 {
+    CZ_PHASE("next item");
     if (q->leads) CZ_TRY(ask_until_answered(q));
     if (q->run.coordinator) CZ_TRY(cz_coordinator_meet(q));
     CZ_TRY(share(q, &q->run.reply, sizeof q->run.reply));
@@ -165,6 +167,7 @@ static cz_status settle(cz_queue *q)
 /* Rank 0 serves until all groups have left. */
 static cz_status finish(cz_queue *q)
 {
+    CZ_PHASE("wait for other groups");
     MPI_Request all_left;
     CZ_MPI(MPI_Ibarrier, q->mpi, &all_left);
     CZ_TRY(cz_queue_await(q, &all_left, 1));
@@ -229,6 +232,7 @@ static cz_status tell_epoch(cz_queue *q, int epoch, double value, cz_verdict *ve
 
 cz_status cz_queue_report(cz_queue *q, int epoch, double value, cz_verdict *verdict)
 {
+    CZ_PHASE("report to queue");
     *verdict = CZ_GO_ON;
     if (q->run.broken) return q->run.broken;
     cz_status status = tell_epoch(q, epoch, value, verdict);
@@ -238,5 +242,6 @@ cz_status cz_queue_report(cz_queue *q, int epoch, double value, cz_verdict *verd
 
 void cz_queue_serve(cz_queue *q)
 {
+    CZ_SPAN("serve queue");
     if (q->run.active && !q->run.broken) q->run.broken = cz_queue_attend(q);
 }

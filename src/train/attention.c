@@ -2,6 +2,8 @@
  * so that no division of the cells changes a bit. */
 #include "trainer.h"
 
+#include "czhpc/profile.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -16,6 +18,7 @@ static size_t map_size(const attention_job *job) { return job->pool + job->cross
 
 static cz_status attention_worker(void *context, int thread)
 {
+    CZ_SPAN("blocks");
     const attention_job *job = context;
     cz_trainer *t = job->trainer;
     worker *w = &t->worker[thread];
@@ -72,6 +75,7 @@ static cz_status take_means(cz_attention *a, const attention_job *job, int cells
 
 cz_status cz_trainer_attention(cz_trainer *t, cz_split part, cz_attention *a)
 {
+    CZ_PHASE("attention maps");
     const cz_model_spec *s = cz_model_get_spec(t->setup.model);
     size_t T = (size_t)s->tokens;
     *a = (cz_attention){0};

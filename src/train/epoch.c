@@ -1,4 +1,5 @@
 /* One epoch: its order, the cells of this rank, and its optimiser steps. */
+#include "czhpc/profile.h"
 #include "czhpc/schedule.h"
 #include "trainer.h"
 
@@ -39,6 +40,7 @@ static void address_masks(cz_trainer *t)
 /* Every rank knows the whole order; it fetches the cells that its workers will take. */
 cz_status epoch_prepare(cz_trainer *t)
 {
+    CZ_PHASE("fetch cells");
     const cz_config *config = t->setup.config;
     int rank = t->setup.comm->rank, batch = config->train.batch, count = 0;
     CZ_TRY(cz_comm_agree(t->setup.comm, draw_order(t)));
@@ -131,6 +133,7 @@ typedef struct step_job {
 
 static cz_status train_worker(void *context, int thread)
 {
+    CZ_STEP("step");
     const step_job *job = context;
     cz_trainer *t = job->trainer;
     worker *w = &t->worker[thread];

@@ -2,6 +2,8 @@
  * threads dividing whole blocks, so that every cell is computed in the same company. */
 #include "trainer.h"
 
+#include "czhpc/profile.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -43,6 +45,7 @@ cz_status evaluation_prepare(cz_trainer *t, cz_split part)
 {
     evaluation_set *set = &t->set[part];
     if (set->ready) return CZ_OK;
+    CZ_PHASE("fetch cells");
     list_split(set, t->setup.cells, part);
     CZ_TRY(divide(t, set));
     set->ready = true;
@@ -99,6 +102,7 @@ static cz_status evaluate_block(const evaluation_job *job, int thread, int begin
 
 static cz_status evaluate_worker(void *context, int thread)
 {
+    CZ_SPAN("blocks");
     const evaluation_job *job = context;
     cz_trainer *t = job->trainer;
     int n = job->mine->count, end = blocks_begin(n, thread + 1, t->threads);
@@ -168,6 +172,7 @@ static cz_status allocate_result(cz_evaluation *e, const cz_trainer *t, const ev
 static cz_status gather(cz_trainer *t, const evaluation_set *set, const evaluation_job *job,
                         cz_evaluation *e)
 {
+    CZ_SPAN("gather");
     const cz_comm *comm = t->setup.comm;
     for (int h = 0; h < t->heads; h++) {
         size_t classes = (size_t)cz_head_column(t->setup.cells, h)->classes;
@@ -197,6 +202,7 @@ static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabi
 
 cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, cz_evaluation *e)
 {
+    CZ_PHASE("evaluate");
     double started = MPI_Wtime();
     evaluation_set *set = &t->set[part];
     *e = (cz_evaluation){0};
@@ -208,6 +214,7 @@ cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, 
 
 cz_status cz_trainer_evaluate_rows(cz_trainer *t, const int32_t *row, int n, cz_evaluation *e)
 {
+    CZ_PHASE("evaluate");
     double started = MPI_Wtime();
     evaluation_set set = {.n = n, .row = cz_alloc((size_t)n, sizeof *row, "the cells to evaluate")};
     *e = (cz_evaluation){0};

@@ -1,5 +1,6 @@
 /* A training run's state on disk: checkpoints and the file of metrics. */
 #include "czhpc/log.h"
+#include "czhpc/profile.h"
 #include "trainer.h"
 
 #include <jansson.h>
@@ -31,6 +32,7 @@ static cz_checkpoint describe(cz_trainer *t)
 
 cz_status trainer_save(cz_trainer *t, bool best)
 {
+    CZ_PHASE("checkpoint");
     double started = MPI_Wtime();
     int64_t bytes = t->metrics ? cz_metrics_bytes(t->metrics) : 0;
     t->progress.metrics_bytes = bytes;
@@ -52,6 +54,7 @@ static cz_status load(cz_trainer *t, const char *path, cz_checkpoint *checkpoint
 
 cz_status cz_trainer_resume(cz_trainer *t, const char *path, bool *found)
 {
+    CZ_PHASE("resume");
     cz_checkpoint checkpoint;
     int there;
     CZ_TRY(load(t, path, &checkpoint, &there));
@@ -69,6 +72,7 @@ cz_status cz_trainer_resume(cz_trainer *t, const char *path, bool *found)
 
 cz_status cz_trainer_take_best(cz_trainer *t)
 {
+    CZ_PHASE("load best weights");
     char path[3 * CZ_PATH_MAX];
     cz_checkpoint checkpoint;
     int found;

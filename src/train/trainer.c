@@ -1,5 +1,6 @@
 /* A training run from its first weights to its last epoch. */
 #include "trainer.h"
+#include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
 #include <stdlib.h>
@@ -116,6 +117,7 @@ static cz_transport transport_of(const cz_config *config)
 
 cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
 {
+    CZ_PHASE("open trainer");
     cz_trainer *t = cz_alloc(1, sizeof *t, "the trainer");
     *opened = t;
     cz_status status = t ? CZ_OK : CZ_ERR_MEMORY;
@@ -212,6 +214,7 @@ static cz_status save_and_stop(cz_trainer *t)
 /* The steps of the epoch that are still to do. */
 static cz_status run_steps(cz_trainer *t)
 {
+    CZ_PHASE("epoch");
     const cz_config *config = t->setup.config;
     double started = MPI_Wtime();
     CZ_TRY(epoch_prepare(t));
