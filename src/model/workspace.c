@@ -18,6 +18,15 @@ static cz_tensor carve_matrix(cz_workspace *ws, int rows, int cols)
     return cz_matrix(data, ws->dtype, rows, cols);
 }
 
+/* Rows that do not all fall into the same few lines of a cache, as rows of 4096 bytes would. */
+static cz_tensor carve_spread(cz_workspace *ws, int rows, int cols)
+{
+    const int line = 64 / (int)cz_dtype_size(ws->dtype);
+    cz_tensor t = carve_matrix(ws, rows, cols + line);
+    t.dim[1] = cols;
+    return t;
+}
+
 /* What is summed in. */
 static cz_tensor carve_wide(cz_workspace *ws, int rows, int cols)
 {
@@ -69,7 +78,7 @@ static cz_encoder_cache carve_layer(cz_workspace *ws, unsigned site)
     int N = ws->block * s->tokens, F = s->fusion_dim;
     return (cz_encoder_cache){
         .attention = carve_attention(ws, 3 * F, site, site + 1),
-        .hidden = carve_matrix(ws, N, s->feedforward),
+        .hidden = carve_spread(ws, N, s->feedforward),
         .sum = carve_matrix(ws, N, F),
         .mean = carve_statistics(ws, N),
         .rstd = carve_statistics(ws, N),
@@ -121,7 +130,7 @@ static void carve_gradients(cz_workspace *ws)
         ws->d.layer.mixed = carve_matrix(ws, N, F);
         ws->d.layer.extra = carve_matrix(ws, N, F);
         ws->d.layer.qkv = carve_matrix(ws, N, 3 * F);
-        ws->d.layer.hidden = carve_matrix(ws, N, s->feedforward > F ? s->feedforward : F);
+        ws->d.layer.hidden = carve_spread(ws, N, s->feedforward > F ? s->feedforward : F);
     }
     ws->d.kv = carve_matrix(ws, N, 2 * D);
     if (D != F) ws->d.input = carve_matrix(ws, N, D);

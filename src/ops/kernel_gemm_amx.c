@@ -158,17 +158,17 @@ static tiles rows_at(const product *p, int m0, int rows)
     return packed(p->a_block, p->depth);
 }
 
-/* The columns [n0, n0 + cols) that are packed, by the rows [m0, m0 + rows). */
+/* The columns [n0, n0 + cols) that are packed, by the rows [m0, m0 + rows): a block of rows stays
+ * in the first level cache while all columns, in the second, pass by. */
 static void multiply_rows(const product *p, tiles b, int m0, int rows, int n0, int cols)
 {
     _Alignas(64) float sum[BLOCK * BLOCK];
     tiles a = rows_at(p, m0, rows);
-    for (int n = 0; n < cols; n += BLOCK) {
-        tiles a_row = a, b_column = b;
-        b_column.data += n / TILE * b.next;
-        for (int m = 0; m < rows; m += BLOCK, a_row.data += 2 * a.next) {
+    for (int m = 0; m < rows; m += BLOCK, a.data += 2 * a.next) {
+        tiles column = b;
+        for (int n = 0; n < cols; n += BLOCK, column.data += 2 * b.next) {
             int block_rows = smaller(BLOCK, rows - m), block_cols = smaller(BLOCK, cols - n);
-            multiply_block(sum, block_rows, block_cols, a_row, b_column, p->depth);
+            multiply_block(sum, block_rows, block_cols, a, column, p->depth);
             p->finish(p->context, sum, BLOCK, m0 + m, block_rows, n0 + n, block_cols);
         }
     }

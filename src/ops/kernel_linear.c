@@ -3,10 +3,10 @@
 #include "vector.h"
 
 /* What follows x w^T. */
+/* Handed on by value: what is stored might alias what a pointer shows. */
 typedef struct after {
     cz_tensor y;
     const real *bias;
-    cz_activation act;
     const cz_dropout *drop;
     size_t cell_bytes; /* of a cell's mask */
     int cell_rows, C;
@@ -19,65 +19,79 @@ INLINE vec activated(vec v, cz_activation act)
     return act == CZ_GELU ? vec_gelu(v) : v;
 }
 
-INLINE void finish_rows(const after *f, const real *x, ptrdiff_t ld, int row, int rows, int col,
-                        int cols, const bool bias, const cz_activation activation, const bool drop,
-                        const bool wide)
+/* What is known of a block before its rows are walked over: one form for each combination, so that
+ * the loop does not ask. */
+typedef struct form {
+    cz_activation activation;
+    bool bias, drop;
+    bool wide;  /* the output */
+    bool whole; /* no vector is cut off at the end of a row */
+} form;
+
+INLINE void finish_rows(const after f, const real *x, ptrdiff_t ld, int row, int rows, int col,
+                        int cols, const form is)
 {
     for (int r = 0; r < rows; r++, x += ld) {
         const uint8_t *bits = NULL;
         size_t at = 0;
-        if (drop) {
-            int cell = (row + r) / f->cell_rows;
-            bits = f->drop->bits + (size_t)cell * f->cell_bytes;
-            at = (size_t)((row + r) % f->cell_rows) * (size_t)f->C + (size_t)col;
+        if (is.drop) {
+            int cell = (row + r) / f.cell_rows;
+            bits = f.drop->bits + (size_t)cell * f.cell_bytes;
+            at = (size_t)((row + r) % f.cell_rows) * (size_t)f.C + (size_t)col;
         }
         for (int c = 0; c < cols; c += LANES) {
-            vec v = load_next(x + c, cols - c);
-            if (bias) v += load_next(f->bias + col + c, cols - c);
-            v = activated(v, activation);
-            if (drop) {
-                int n = cols - c < LANES ? cols - c : LANES;
-                v = keep_lanes(v * broadcast(f->scale), mask_bits(bits, at + (size_t)c, n));
-            }
-            if (wide) store_next(wide_row(f->y, row + r) + col + c, v, cols - c);
-            else store_next(tensor_row(f->y, row + r) + col + c, v, cols - c);
+            int left = is.whole ? LANES : cols - c;
+            vec v = load_next(x + c, left);
+            if (is.bias) v += load_next(f.bias + col + c, left);
+            v = activated(v, is.activation);
+            if (is.drop) v = dropped(v, bits, at + (size_t)c, f.scale, left);
+            if (is.wide) store_next(wide_row(f.y, row + r) + col + c, v, left);
+            else store_next(tensor_row(f.y, row + r) + col + c, v, left);
         }
     }
 }
 
-/* One form for each combination, so that the loop over a row does not ask. */
 INLINE void finish_with(const after *f, const real *x, ptrdiff_t ld, int row, int rows, int col,
-                        int cols, const cz_activation act, const bool wide)
+                        int cols, form is)
 {
-    if (f->bias && f->drop) finish_rows(f, x, ld, row, rows, col, cols, true, act, true, wide);
-    else if (f->bias) finish_rows(f, x, ld, row, rows, col, cols, true, act, false, wide);
-    else if (f->drop) finish_rows(f, x, ld, row, rows, col, cols, false, act, true, wide);
-    else finish_rows(f, x, ld, row, rows, col, cols, false, act, false, wide);
+#define FORM(b, d, w)                                                                              \
+    if (!!f->bias == b && !!f->drop == d && (cols % LANES == 0) == w)                              \
+    finish_rows(*f, x, ld, row, rows, col, cols, (form){is.activation, b, d, is.wide, w})
+    FORM(true, true, true);
+    FORM(true, true, false);
+    FORM(true, false, true);
+    FORM(true, false, false);
+    FORM(false, true, true);
+    FORM(false, true, false);
+    FORM(false, false, true);
+    FORM(false, false, false);
+#undef FORM
 }
 
-static void finish_forward(const void *context, const real *x, ptrdiff_t ld, int row, int rows,
-                           int col, int cols)
-{
-    const after *f = context;
-    if (f->act == CZ_LINEAR) finish_with(f, x, ld, row, rows, col, cols, CZ_LINEAR, false);
-    if (f->act == CZ_RELU) finish_with(f, x, ld, row, rows, col, cols, CZ_RELU, false);
-    if (f->act == CZ_GELU) finish_with(f, x, ld, row, rows, col, cols, CZ_GELU, false);
-}
+#define FINISH(name, activation, wide)                                                             \
+    static void name(const void *f, const real *x, ptrdiff_t ld, int row, int rows, int col,       \
+                     int cols)                                                                     \
+    {                                                                                              \
+        finish_with(f, x, ld, row, rows, col, cols, (form){activation, 0, 0, wide, 0});            \
+    }
+FINISH(finish_linear, CZ_LINEAR, false)
+FINISH(finish_relu, CZ_RELU, false)
+FINISH(finish_gelu, CZ_GELU, false)
+FINISH(finish_linear_wide, CZ_LINEAR, true)
+FINISH(finish_relu_wide, CZ_RELU, true)
+FINISH(finish_gelu_wide, CZ_GELU, true)
+#undef FINISH
 
-static void finish_wide(const void *context, const real *x, ptrdiff_t ld, int row, int rows,
-                        int col, int cols)
-{
-    const after *f = context;
-    if (f->act == CZ_LINEAR) finish_with(f, x, ld, row, rows, col, cols, CZ_LINEAR, true);
-    if (f->act == CZ_RELU) finish_with(f, x, ld, row, rows, col, cols, CZ_RELU, true);
-    if (f->act == CZ_GELU) finish_with(f, x, ld, row, rows, col, cols, CZ_GELU, true);
-}
+/* By activation, and whether the output is wide. */
+static finish_block *const finishes[][2] = {[CZ_LINEAR] = {finish_linear, finish_linear_wide},
+                                            [CZ_RELU] = {finish_relu, finish_relu_wide},
+                                            [CZ_GELU] = {finish_gelu, finish_gelu_wide}};
 
 cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
                             cz_activation act, const cz_dropout *drop, int cells)
 {
     int N = cz_rows(y), C = cz_cols(y), rows = drop && cells ? N / cells : 1;
-    after f = {.y = y, .bias = bias.data, .act = act, .drop = drop, .cell_rows = rows, .C = C};
+    after f = {.y = y, .bias = bias.data, .drop = drop, .cell_rows = rows, .C = C};
     if (drop) {
         f.cell_bytes = cz_mask_bytes(rows * C);
         f.scale = (real)cz_dropout_scale(drop->p);
@@ -87,10 +101,7 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
     }
     bool plain = !f.bias && act == CZ_LINEAR && !drop;
     return K(gemm)(exec, set_tensor(y), view_of(x), transpose_of(w), N, C, cz_cols(x),
-                   plain        ? NULL
-                   : is_wide(y) ? finish_wide
-                                : finish_forward,
-                   &f);
+                   plain ? NULL : finishes[act][is_wide(y)], &f);
 }
 
 typedef struct gate {
@@ -98,19 +109,26 @@ typedef struct gate {
     real scale;
 } gate;
 
+INLINE void finish_gated(const gate g, const real *d, ptrdiff_t ld, int row, int rows, int col,
+                         int cols, const bool whole)
+{
+    for (int r = 0; r < rows; r++, d += ld) {
+        const stored *x = tensor_row(g.x, row + r) + col;
+        stored *dx = tensor_row(g.dx, row + r) + col;
+        for (int c = 0; c < cols; c += LANES) {
+            int left = whole ? LANES : cols - c;
+            vec v = load_next(d + c, left) * broadcast(g.scale);
+            store_next(dx + c, choose(load_next(x + c, left) > 0, v, (vec){0}), left);
+        }
+    }
+}
+
 static void finish_gate(const void *context, const real *d, ptrdiff_t ld, int row, int rows,
                         int col, int cols)
 {
     const gate *g = context;
-    for (int r = 0; r < rows; r++, d += ld) {
-        const stored *x = tensor_row(g->x, row + r) + col;
-        stored *dx = tensor_row(g->dx, row + r) + col;
-        for (int c = 0; c < cols; c += LANES) {
-            vec v = load_next(d + c, cols - c) * broadcast(g->scale);
-            v = choose(load_next(x + c, cols - c) > 0, v, (vec){0});
-            store_next(dx + c, v, cols - c);
-        }
-    }
+    if (cols % LANES) finish_gated(*g, d, ld, row, rows, col, cols, false);
+    else finish_gated(*g, d, ld, row, rows, col, cols, true);
 }
 
 cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,

@@ -10,7 +10,7 @@
 enum {
     /* Largest packed blocks of A and B of any level, and what aligning both may add. */
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
-    CZ_AMX_PACKED = 1 << 18, /* elements of an operand that are packed at once on AMX, */
+    CZ_AMX_PACKED = 1 << 19, /* elements of an operand that are packed at once on AMX, */
     CZ_AMX_LINES = 32,       /* if so many lines of it are not more */
     CZ_QUERY_BLOCK = 32,     /* queries of a head that are in work at once */
     CZ_POOL_BLOCK = 1 << 18, /* elements that the cells in work at once may fill */
