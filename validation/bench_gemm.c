@@ -38,7 +38,7 @@ static void backward_weight(const job *j)
 {
     cz_linear_backward_weight(j->exec, cz_matrix(j->dw, CZ_F32, j->C, j->K), (cz_tensor){0},
                               cz_matrix(j->y, CZ_F32, j->N, j->C),
-                              cz_matrix(j->x, CZ_F32, j->N, j->K));
+                              cz_matrix(j->x, CZ_F32, j->N, j->K), true);
 }
 static void blas_forward(const job *j)
 {

@@ -29,7 +29,7 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static cz_status train(cz_workspace *ws, const float *w, float *g, const cz_batch *batch,
+static cz_status train(cz_workspace *ws, cz_weights w, float *g, const cz_batch *batch,
                        const cz_outcome *out)
 {
     CZ_STEP("step");
@@ -37,7 +37,7 @@ static cz_status train(cz_workspace *ws, const float *w, float *g, const cz_batc
     return cz_model_train(ws, w, g, batch, &step, out);
 }
 
-static double median_seconds(cz_workspace *ws, const float *w, float *g, const cz_batch *batch,
+static double median_seconds(cz_workspace *ws, cz_weights w, float *g, const cz_batch *batch,
                              const cz_outcome *out, bool training)
 {
     double seconds[REPEATS];
@@ -86,12 +86,16 @@ static int bench(const cz_model *model, cz_dtype dtype, int cells, int block, bo
         fprintf(stderr, "%s\n", cz_error_message());
         return 1;
     }
-    double seconds = median_seconds(ws, w, g, &batch, &out, training);
+    size_t packed_bytes = cz_model_packed_bytes(model, backend);
+    void *packed = packed_bytes ? aligned_alloc(64, packed_bytes) : NULL;
+    if (packed) cz_model_pack(model, backend, packed, w, 0, n);
+    double seconds = median_seconds(ws, (cz_weights){w, packed}, g, &batch, &out, training);
     double gflops = cz_model_flops(model, cells, LABELS, training) / seconds / 1e9;
     printf("%-8s %s, %d cells in blocks of %3d: %7.2f ms, %6.1f GFLOP/s, %4.1f %% of peak\n",
            training ? "train" : "evaluate", cz_backend_name(backend), cells, block, 1e3 * seconds,
            gflops, 100 * gflops / cz_peak_gflops(backend));
     cz_workspace_close(ws);
+    free(packed);
     free(w);
     free(g);
     free(x);

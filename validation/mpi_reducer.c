@@ -192,7 +192,7 @@ static bool zeros(const job *j)
 
 static bool open_job(job *j, cz_comm *comm, cz_pool *pool, cz_transport transport)
 {
-    cz_status status = cz_reducer_open(&j->reducer, comm, pool, j->n, j->dtype, transport);
+    cz_status status = cz_reducer_open(&j->reducer, comm, pool, j->n, j->dtype, transport, NULL);
     if (status) printf("FAIL opening: %s\n", cz_error_message());
     return status == CZ_OK;
 }
@@ -298,7 +298,7 @@ static void check_arguments(cz_comm *comm, cz_pool *pool)
 {
     cz_reducer *reducer;
     size_t n = comm->rank == comm->size - 1 ? 100 : 101;
-    cz_status status = cz_reducer_open(&reducer, comm, pool, n, CZ_F32, CZ_TRANSPORT_AUTO);
+    cz_status status = cz_reducer_open(&reducer, comm, pool, n, CZ_F32, CZ_TRANSPORT_AUTO, NULL);
     bool ok = comm->size == 1 ? status == CZ_OK : status == CZ_ERR_BUG && !reducer;
     ok = ok && (comm->rank == 0 || !cz_error_message()[0]);
     verdict(comm, ok, "another size on one rank is refused by all", "auto", 1, n);
@@ -317,7 +317,7 @@ static void check_too_large(cz_comm *comm, cz_pool *pool)
     for (int i = 0; i < 2; i++) {
         cz_reducer *reducer;
         size_t n = (size_t)1 << 38;
-        cz_status status = cz_reducer_open(&reducer, comm, pool, n, CZ_F64, transport[i]);
+        cz_status status = cz_reducer_open(&reducer, comm, pool, n, CZ_F64, transport[i], NULL);
         bool ok = status == expected[i] && !reducer;
         ok = ok && (comm->rank == 0) == (cz_error_message()[0] != 0);
         verdict(comm, ok, "too many weights are refused by all", i ? "auto" : "window", 1, n);
@@ -338,10 +338,10 @@ static void check_pool(cz_comm *comm, int threads)
         }
         check_sums(comm, pool, transport, CZ_F32, 9999, 1, 2);
         check_sums(comm, pool, transport, CZ_F32, 40, 0, 200);
-        check_failures_ride(comm, pool, transport);
+        check_failures_ride(comm, pool, transport, NULL);
         check_publish(comm, pool, transport, 1);
         check_publish(comm, pool, transport, 12345);
-        if (threads <= 2) check_large(comm, pool, transport);
+        if (threads <= 2) check_large(comm, pool, transport, NULL);
     }
     if (threads == 1) {
         check_arguments(comm, pool);

@@ -356,7 +356,8 @@ static void check_resume(const struct variant *v)
     cz_config config = config_of(v);
     snprintf(whole_name, sizeof whole_name, "whole, %s", v->what);
     snprintf(broken, sizeof broken, "broken, %s", v->what);
-    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, whole_name, &never, false, NULL};
+    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, whole_name, &never,
+              false,   NULL};
     result whole = train_as(&p);
     p.name = broken;
     p.stop = &stop_now;
@@ -389,7 +390,8 @@ static void check_divergence(void)
 {
     cz_config config = small_config();
     config.train.lr = 1e30;
-    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, "diverged", &never, false, NULL};
+    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, "diverged", &never,
+              false,   NULL};
     result r = train_as(&p);
     verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "train.lr"),
             "a huge learning rate ends as divergence on every rank: %s", cz_error_message());

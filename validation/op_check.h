@@ -94,7 +94,7 @@ static inline void op_write(cz_tensor t, size_t i, double x)
 
 static inline cz_tensor op_tensor(const op_argument *a, cz_dtype dtype, int pad)
 {
-    cz_tensor t = {NULL, dtype, a->rank, {1, 1, 1, 1}, a->dim[a->rank - 1] + pad};
+    cz_tensor t = {NULL, dtype, a->rank, {1, 1, 1, 1}, a->dim[a->rank - 1] + pad, NULL};
     for (int i = 0; i < a->rank; i++) t.dim[i] = a->dim[i];
     size_t rows = (size_t)cz_rows(t), cols = (size_t)cz_cols(t), ld = (size_t)t.ld;
     t.data = malloc((rows * ld + 1) * cz_dtype_size(dtype));

@@ -52,7 +52,7 @@ static bool layer_run(const cz_backend *backend, layer *l)
     cz_tensor none = {0};
     return !cz_linear_forward(&exec, l->y, l->x, l->w, none, CZ_LINEAR, NULL, 0) &&
            !cz_linear_backward_input(&exec, l->dx, l->dy, l->w, none, 0) &&
-           !cz_linear_backward_weight(&exec, l->dw, none, l->dy, l->x);
+           !cz_linear_backward_weight(&exec, l->dw, none, l->dy, l->x, true);
 }
 
 /* The definition, in double. */
@@ -126,7 +126,7 @@ static void check_place(const cz_backend *backend)
 
         cz_tensor part = cz_columns(cz_row_range(dw, c, outs), k, ins);
         cz_linear_backward_weight(&exec, part, none, cz_columns(l.dy, c, outs),
-                                  cz_columns(l.x, k, ins));
+                                  cz_columns(l.x, k, ins), true);
         weight &= same_bits(part, cz_columns(cz_row_range(l.dw, c, outs), k, ins));
         fill(dw, 10);
         drop_tensor(y), drop_tensor(dx);

@@ -193,7 +193,7 @@ static void check_backward(const cz_backend *backend, double tolerance)
         for (int n = 0; n < N; n++)
             for (int c = 0; c < C; c++) put(sums, 0, c, get(sums, 0, c) + get(dy, n, c));
         ran &= !cz_linear_backward_input(&exec, dx, dy, w, gate, p) &&
-               !cz_linear_backward_weight(&exec, dw, as_vector(dbias), dy, gate);
+               !cz_linear_backward_weight(&exec, dw, as_vector(dbias), dy, gate, true);
         worst_x = fmax(worst_x, distance(dx, want));
         worst_b = fmax(worst_b, distance(dbias, sums));
         drop_tensor(dy), drop_tensor(w), drop_tensor(gate), drop_tensor(dx), drop_tensor(dw);
@@ -262,9 +262,9 @@ static void check_differences(void)
     }
     network_loss(&exec, &net);
     cz_linear_backward_input(&exec, dh, net.cotangent, net.at[3], net.h, net.s.drop.p);
-    cz_linear_backward_weight(&exec, d[3], as_vector(d[4]), net.cotangent, net.h);
+    cz_linear_backward_weight(&exec, d[3], as_vector(d[4]), net.cotangent, net.h, true);
     cz_linear_backward_input(&exec, d[0], dh, net.at[1], none, 0);
-    cz_linear_backward_weight(&exec, d[1], as_vector(d[2]), dh, net.at[0]);
+    cz_linear_backward_weight(&exec, d[1], as_vector(d[2]), dh, net.at[0], true);
     for (int i = 0; i < TENSORS; i++) {
         double gap = difference_gap(&exec, &net, net.at[i], d[i]);
         check(gap < TOL_FINITE_DIFFERENCE, "finite differences in %s: distance %.1e", name[i], gap);
@@ -387,9 +387,9 @@ static void check_refusals(void)
                   "linear_backward_input", "dx", "dy");
     check_refused("gate", cz_linear_backward_input(&exec, x, y, w, y, 0), "linear_backward_input",
                   "(4, 5)", "(4, 3)");
-    check_refused("dw", cz_linear_backward_weight(&exec, bad, none, y, x), "linear_backward_weight",
-                  "(5, 2)", "(4, 3)");
-    check_refused("dbias", cz_linear_backward_weight(&exec, w, vector, y, x),
+    check_refused("dw", cz_linear_backward_weight(&exec, bad, none, y, x, true),
+                  "linear_backward_weight", "(5, 2)", "(4, 3)");
+    check_refused("dbias", cz_linear_backward_weight(&exec, w, vector, y, x, true),
                   "linear_backward_weight", "(4) fp32", "(4, 5)");
     check_refused("add", cz_add(&exec, y, x), "cz_add", "(4, 3)", "(4, 5)");
     check_refused("add reversed", cz_add_reversed(&exec, y, x), "add_reversed", "(4, 3)", "(4, 5)");

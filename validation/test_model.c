@@ -109,7 +109,7 @@ static double total_loss(fixture *f, cz_workspace *ws)
 {
     cz_batch batch = batch_of(f, 0, CELLS);
     cz_outcome out = outcome_of(f);
-    if (cz_model_train(ws, f->w, f->g, &batch, &f->step, &out)) return NAN;
+    if (cz_model_train(ws, (cz_weights){f->w, NULL}, f->g, &batch, &f->step, &out)) return NAN;
     double total = 0;
     for (int h = 0; h < f->heads; h++)
         for (int i = 0; i < CELLS; i++) total += f->step.scale[h] * f->loss[h][i];
@@ -206,16 +206,18 @@ static void check_company(void)
     cz_batch all = batch_of(&f, 0, CELLS);
     cz_outcome out = outcome_of(&f);
     double together[CELLS];
-    cz_status status = cz_model_evaluate(ws, f.w, &all, &out);
+    cz_status status = cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &all, &out);
     memcpy(together, f.loss[0], sizeof together);
     bool same = !status;
     for (int i = 0; i < CELLS; i++) {
         cz_batch one = batch_of(&f, i, 1);
-        same &= !cz_model_evaluate(ws, f.w, &one, &out) && f.loss[0][0] == together[i];
+        same &= !cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &one, &out) &&
+                f.loss[0][0] == together[i];
     }
     check(same, "a cell's loss has the same bits alone and among others");
     cz_batch none = batch_of(&f, 0, 0);
-    check(cz_model_evaluate(ws, f.w, &none, &out) == CZ_OK, "an empty batch is fine");
+    check(cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &none, &out) == CZ_OK,
+          "an empty batch is fine");
     cz_workspace_close(ws);
     fixture_close(&f);
 }

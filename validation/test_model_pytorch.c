@@ -304,7 +304,8 @@ static cz_status train(trial *t, int step)
 {
     cz_batch batch = prepare(t, step);
     memset(t->g, 0, cz_model_params(t->c->model)->total * cz_dtype_size(t->dtype));
-    return cz_model_train(t->workspace, t->w, t->g, &batch, &t->c->step, &t->outcome);
+    return cz_model_train(t->workspace, (cz_weights){t->w, NULL}, t->g, &batch, &t->c->step,
+                          &t->outcome);
 }
 
 static cz_status adam(trial *t)
@@ -378,7 +379,7 @@ static void test_attention(test_case *c, trial *t)
     out.resampler_attention = sum;
     out.fusion_attention = s->text ? sum + L * T : NULL;
     cz_batch batch = prepare(t, 0);
-    cz_status status = cz_model_evaluate(t->workspace, t->w, &batch, &out);
+    cz_status status = cz_model_evaluate(t->workspace, (cz_weights){t->w, NULL}, &batch, &out);
     for (size_t i = 0; i < (L + T) * T; i++)
         mean[i] = ldexp((double)sum[i], -CZ_TALLY_BITS) / parts;
     hid_t group = H5Gopen2(c->group, "evaluated", H5P_DEFAULT);
@@ -403,7 +404,7 @@ static void test_pass(test_case *c, cz_pool_form form, int block)
     open_trial(&t, c, cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), block);
     cz_workspace_set_pool(t.workspace, form);
     cz_batch batch = prepare(&t, 0);
-    cz_status status = cz_model_evaluate(t.workspace, t.w, &batch, &t.outcome);
+    cz_status status = cz_model_evaluate(t.workspace, (cz_weights){t.w, NULL}, &batch, &t.outcome);
     double forward = outcome_distance(&t, "evaluated");
     test_attention(c, &t);
     if (!status) status = train(&t, 0);

@@ -68,10 +68,20 @@ typedef enum cz_transport {
  * (whole multiples of 64 bytes): it sums the gradients of its slice and updates it. */
 typedef struct cz_reducer cz_reducer;
 
+/* What else is made of the weights as soon as they are updated: memory that all workers who share
+ * the weights share too. pack() brings what elements [begin, end) complete into it; border() gives
+ * the last element up to `at` at which slices may end, so that no two workers pack one thing. */
+typedef struct cz_packer {
+    size_t bytes; /* 0: nothing is packed */
+    size_t (*border)(const void *context, size_t at);
+    void (*pack)(const void *context, void *packed, const void *weights, size_t begin, size_t end);
+    const void *context; /* alive as long as the reducer */
+} cz_packer;
+
 /* `n` elements of `dtype`, the same threads on every rank. All arrays start as zeros.
  * Collective, main thread. */
 cz_status cz_reducer_open(cz_reducer **reducer, const cz_comm *comm, cz_pool *pool, size_t n,
-                          cz_dtype dtype, cz_transport transport);
+                          cz_dtype dtype, cz_transport transport, const cz_packer *packer);
 void cz_reducer_close(cz_reducer *reducer); /* collective */
 
 const char *cz_reducer_transport(const cz_reducer *reducer); /* "window" or "messages" */
@@ -87,7 +97,10 @@ void *cz_reducer_gradient(cz_reducer *reducer, int thread);
 void cz_reducer_slice(const cz_reducer *reducer, int thread, size_t *begin, size_t *end);
 void cz_reducer_rank_slice(const cz_reducer *reducer, size_t *begin, size_t *end);
 
-/* Makes the weight slices that each rank has written visible to all. Collective, main. */
+/* What the packer has made of the weights, 64-byte aligned; NULL if there is none. */
+const void *cz_reducer_packed(const cz_reducer *reducer);
+
+/* Makes the weight slices that each rank has written visible to all, packed. Collective, main. */
 cz_status cz_reducer_publish(cz_reducer *reducer);
 
 /* Small numbers that ride along with a step's gradients. */

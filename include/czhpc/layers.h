@@ -9,6 +9,7 @@
 /* Weights as a flat array or a file holds them, and their gradients: absent when not training. */
 typedef struct cz_linear_layer {
     cz_tensor w, b, dw, db; /* (outputs, inputs), (outputs) */
+    bool add;               /* gradients are added to, else set */
 } cz_linear_layer;
 
 typedef struct cz_norm_layer {
@@ -80,7 +81,7 @@ cz_tensor cz_tokens(cz_tensor t, int T);
 /* Rows [begin, begin + count) of a layer: a part of a packed projection. */
 cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count);
 
-/* dW and db added to, and dx = dy W set (gated by the activation that x is, see
+/* dW and db as layer.add says, and dx = dy W set (gated by the activation that x is, see
  * cz_linear_backward_input); an absent dx is not wanted. */
 cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
                                    cz_linear_layer l, bool gated, double p);

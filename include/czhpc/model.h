@@ -54,6 +54,22 @@ double cz_model_flops(const cz_model *model, int cells, int slots, bool training
 /* The layers, their shapes, parameters and FLOPs a cell, one line each, for --describe. */
 void cz_model_describe(const cz_model *model, FILE *out);
 
+/* A flat array of the table of parameters, and what cz_model_pack() made of it for the backend in
+ * use; NULL: linear layers pack what they multiply by, every time. */
+typedef struct cz_weights {
+    const void *flat, *packed;
+} cz_weights;
+
+/* Bytes of the packed matrices of a model, 0 where the backend keeps none. Local. */
+size_t cz_model_packed_bytes(const cz_model *model, const cz_backend *backend);
+
+/* Packs the matrices, in units of CZ_PACK_ROWS rows, of which elements [begin, end) of `flat` hold
+ * the last element. Several workers may pack, each a range; cz_model_border() gives the last place
+ * up to `at` that parts no unit. Local. */
+void cz_model_pack(const cz_model *model, const cz_backend *backend, void *packed, const void *flat,
+                   size_t begin, size_t end);
+size_t cz_model_border(const cz_model *model, size_t at);
+
 /* A range of cells. */
 typedef struct cz_batch {
     int cells;
@@ -93,15 +109,15 @@ int cz_workspace_labels(const cz_workspace *workspace);
 /* Which resampler form to use; CZ_POOL_AUTO unless a test says otherwise. */
 void cz_workspace_set_pool(cz_workspace *workspace, cz_pool_form form);
 
-/* Losses of a batch without dropout. `w` is a flat array of the table. Local. */
-cz_status cz_model_evaluate(cz_workspace *workspace, const void *w, const cz_batch *batch,
+/* Losses of a batch without dropout. Local. */
+cz_status cz_model_evaluate(cz_workspace *workspace, cz_weights w, const cz_batch *batch,
                             const cz_outcome *outcome);
 
 /* Losses with dropout, and their gradient in the flat array `g` (set):
  * d/dw of sum over heads and known cells of loss * step->scale[head] (and the class's weight,
  * where the step has them: cz_outcome's losses are without), the gradient of adversaries reversed
  * and scaled by step->lambda where it enters the latent. Local. */
-cz_status cz_model_train(cz_workspace *workspace, const void *w, void *g, const cz_batch *batch,
+cz_status cz_model_train(cz_workspace *workspace, cz_weights w, void *g, const cz_batch *batch,
                          const cz_step *step, const cz_outcome *outcome);
 
 #endif

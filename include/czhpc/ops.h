@@ -81,9 +81,11 @@ cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
 cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
                                    cz_tensor gate, double p);
 
-/* dw += dy^T x, dbias += column sums of dy: dw (C, K), dbias (C) or absent. */
+/* dw += dy^T x, dbias += column sums of dy; both are set instead without `add`, which spares the
+ * first block of a batch reading what it would only add zeros to: dw (C, K), dbias (C) or absent.
+ */
 cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
-                                    cz_tensor x);
+                                    cz_tensor x, bool add);
 
 /* Multi-head attention without its projections. Vaswani et al. 2017, eq. 1.
  *   out   (B, Tq, F) set          q (B, Tq, F); head h owns columns h F/H .. (h+1) F/H
@@ -211,6 +213,15 @@ const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level);
 /* "cpu, avx2, fp32": for logs and checkpoints. */
 const char *cz_backend_name(const cz_backend *backend);
 cz_dtype cz_backend_dtype(const cz_backend *backend);
+
+/* Copies of a matrix of weights w (C, K), wide, as this backend's products want it: bytes of the
+ * memory that they take, 0 where there are none; and its rows [row, row + rows) brought into them,
+ * row a multiple of CZ_PACK_ROWS, rows too unless they are the last. Where cz_tensor.packed of w
+ * shows them, cz_linear_forward() and cz_linear_backward_input() do not read w itself. The memory
+ * is the caller's, aligned to 64 bytes. */
+enum { CZ_PACK_ROWS = 32 };
+size_t cz_packed_bytes(const cz_backend *backend, int C, int K);
+void cz_pack(const cz_backend *backend, void *packed, cz_tensor w, int row, int rows);
 
 /* GFLOP/s of one core of this backend in a loop of multiply-adds on registers: the peak that a
  * fraction is of. Takes about 0.1 s. */

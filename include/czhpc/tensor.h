@@ -29,23 +29,24 @@ typedef struct cz_tensor {
     int rank;
     int dim[4];
     int ld;
+    const void *packed; /* of a whole matrix of weights: what cz_pack() made of it, or NULL */
 } cz_tensor;
 
 static inline cz_tensor cz_vector(void *data, cz_dtype dtype, int n)
 {
-    return (cz_tensor){data, dtype, 1, {n, 1, 1, 1}, n};
+    return (cz_tensor){data, dtype, 1, {n, 1, 1, 1}, n, NULL};
 }
 static inline cz_tensor cz_matrix(void *data, cz_dtype dtype, int rows, int cols)
 {
-    return (cz_tensor){data, dtype, 2, {rows, cols, 1, 1}, cols};
+    return (cz_tensor){data, dtype, 2, {rows, cols, 1, 1}, cols, NULL};
 }
 static inline cz_tensor cz_tensor3(void *data, cz_dtype dtype, int a, int b, int c)
 {
-    return (cz_tensor){data, dtype, 3, {a, b, c, 1}, c};
+    return (cz_tensor){data, dtype, 3, {a, b, c, 1}, c, NULL};
 }
 static inline cz_tensor cz_tensor4(void *data, cz_dtype dtype, int a, int b, int c, int d)
 {
-    return (cz_tensor){data, dtype, 4, {a, b, c, d}, d};
+    return (cz_tensor){data, dtype, 4, {a, b, c, d}, d, NULL};
 }
 
 /* Product of the axes before the last, and the last. */
@@ -60,7 +61,7 @@ static inline int cz_cols(cz_tensor t) { return t.dim[t.rank - 1]; }
 /* The same rows as a matrix, whatever the rank was. */
 static inline cz_tensor cz_flat(cz_tensor t)
 {
-    return (cz_tensor){t.data, t.dtype, 2, {cz_rows(t), cz_cols(t), 1, 1}, t.ld};
+    return (cz_tensor){t.data, t.dtype, 2, {cz_rows(t), cz_cols(t), 1, 1}, t.ld, NULL};
 }
 
 static inline void *cz_at(cz_tensor t, int row, int col)
@@ -73,6 +74,7 @@ static inline cz_tensor cz_columns(cz_tensor t, int begin, int count)
 {
     t.data = t.data ? cz_at(t, 0, begin) : NULL;
     t.dim[t.rank - 1] = count;
+    t.packed = NULL;
     return t;
 }
 static inline cz_tensor cz_row_range(cz_tensor t, int begin, int count)

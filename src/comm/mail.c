@@ -26,7 +26,7 @@ size_t cz_mail_own_bytes(const cz_reducer *r)
     size_t messages = 2 * size * (partials + 1);
     size_t tables = size * sizeof(int) + (2 * leaves + 2 * threads + size) * sizeof(void *) +
                     messages * (2 * sizeof(MPI_Request) + sizeof(MPI_Status));
-    return arrays + slots + tables + (size_t)20 * 64; /* alignment of each */
+    return arrays + slots + tables + r->packer.bytes + (size_t)21 * 64; /* alignment of each */
 }
 
 static cz_status take_tables(cz_reducer *r)
@@ -49,6 +49,8 @@ static cz_status take_arrays(cz_reducer *r)
     r->moment2 = cz_arena_take(&r->memory, r->stride);
     r->gradient = cz_arena_take(&r->memory, threads * r->stride);
     r->slot = cz_arena_take(&r->memory, threads * sizeof *r->slot);
+    r->packed = cz_arena_take(&r->memory, r->packer.bytes);
+    if (!r->packed) return CZ_ERR_MEMORY;
     if (!r->weights || !r->moment1 || !r->moment2 || !r->gradient || !r->slot) return CZ_ERR_MEMORY;
     return CZ_OK;
 }

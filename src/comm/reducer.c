@@ -11,14 +11,21 @@
 
 _Static_assert(offsetof(cz_slot, sums.sum) == 0, "a slot is a leaf of a tree of doubles");
 
+/* Where a slice that would end at an element does. */
+static size_t slice_border(const cz_reducer *r, size_t at)
+{
+    if (at >= r->n) return r->n;
+    return r->packer.bytes ? r->packer.border(r->packer.context, at) : at;
+}
+
 void cz_reducer_range(const cz_reducer *r, int first, int last, size_t *begin, size_t *end)
 {
     size_t lines = r->stride / 64, workers = (size_t)r->workers;
     size_t line = 64 / cz_dtype_size(r->dtype);
     size_t from = lines * (size_t)first / workers * line;
     size_t to = lines * (size_t)last / workers * line;
-    *begin = from < r->n ? from : r->n;
-    *end = to < r->n ? to : r->n;
+    *begin = slice_border(r, from);
+    *end = slice_border(r, to);
 }
 
 void cz_reducer_slice(const cz_reducer *r, int thread, size_t *begin, size_t *end)
@@ -40,6 +47,7 @@ void *cz_reducer_gradient(cz_reducer *r, int thread)
 {
     return r->gradient + (size_t)thread * r->stride;
 }
+const void *cz_reducer_packed(const cz_reducer *r) { return r->packer.bytes ? r->packed : NULL; }
 const char *cz_reducer_transport(const cz_reducer *r) { return r->window ? "window" : "messages"; }
 double cz_reducer_exposed_seconds(const cz_reducer *r) { return r->exposed; }
 
@@ -128,6 +136,8 @@ static cz_status touch(void *context, int thread)
     memset(r->moment1 + at, 0, bytes);
     memset(r->moment2 + at, 0, bytes);
     memset(cz_reducer_gradient(r, thread), 0, r->stride);
+    size_t share = r->packer.bytes / (size_t)r->workers;
+    memset(r->packed + share * (size_t)(r->comm->rank * r->threads + thread), 0, share);
     memset(&r->slot[thread], 0, sizeof r->slot[thread]);
     return CZ_OK;
 }
@@ -158,12 +168,13 @@ static cz_status open_arrays(cz_reducer *r, cz_transport transport)
 }
 
 cz_status cz_reducer_open(cz_reducer **opened, const cz_comm *comm, cz_pool *pool, size_t n,
-                          cz_dtype dtype, cz_transport transport)
+                          cz_dtype dtype, cz_transport transport, const cz_packer *packer)
 {
     cz_reducer *r = *opened = cz_alloc(1, sizeof *r, "the reducer");
     CZ_TRY(cz_comm_agree(comm, r ? CZ_OK : CZ_ERR_MEMORY));
     *r = (cz_reducer){.comm = comm, .pool = pool, .n = n, .dtype = dtype, .shared = MPI_WIN_NULL};
     r->mail.comm = MPI_COMM_NULL;
+    if (packer) r->packer = *packer;
     r->threads = cz_pool_threads(pool);
     r->workers = comm->size * r->threads;
     r->stride = (n * cz_dtype_size(dtype) + 63) & ~(size_t)63;
@@ -184,9 +195,37 @@ void cz_reducer_close(cz_reducer *r)
     free(r);
 }
 
+/* What elements [begin, end), at the end of their slice or of a part of it, complete. */
+static void pack(cz_reducer *r, size_t begin, size_t end)
+{
+    if (r->packer.bytes && begin < end)
+        r->packer.pack(r->packer.context, r->packed, r->weights, begin, end);
+}
+
+static cz_status pack_slice(void *context, int thread)
+{
+    size_t begin, end;
+    cz_reducer_slice(context, thread, &begin, &end);
+    pack(context, begin, end);
+    return CZ_OK;
+}
+
+/* This thread's share of a rank that has a copy of all weights for itself. */
+static cz_status pack_share(void *context, int thread)
+{
+    cz_reducer *r = context;
+    size_t share = (r->n + (size_t)r->threads - 1) / (size_t)r->threads,
+           at = share * (size_t)thread;
+    pack(r, at, at + share < r->n ? at + share : r->n);
+    return CZ_OK;
+}
+
 cz_status cz_reducer_publish(cz_reducer *r)
 {
-    return r->window ? cz_window_sync(r) : cz_mail_exchange_weights(r);
+    if (r->window) cz_pool_run(r->pool, pack_slice, r);
+    CZ_TRY(r->window ? cz_window_sync(r) : cz_mail_exchange_weights(r));
+    if (!r->window) cz_pool_run(r->pool, pack_share, r);
+    return CZ_OK;
 }
 
 /* Waits for this rank's threads. */
@@ -226,6 +265,7 @@ static cz_status sum_and_update(cz_reducer *r, int thread, cz_update update, voi
         size_t stop = end - at < chunk ? end : at + chunk;
         const void *sum = cz_tree_sum(&tree, r->leaf, at - r->leaf_begin, stop - at, NULL);
         CZ_TRY(update(context, thread, at, stop, sum));
+        if (r->window) pack(r, at, stop);
     }
     return CZ_OK;
 }
@@ -252,6 +292,10 @@ cz_status cz_reducer_step(cz_reducer *r, int thread, cz_update update, void *con
         CZ_TRY(together(r, thread, r->window ? cz_window_sync : cz_mail_exchange_weights));
     }
     if (failed) return total;
+    if (!r->window && r->packer.bytes) {
+        pack_share(r, thread);
+        wait_for_threads(r, thread);
+    }
     int worst = CZ_OK;
     for (int i = 0; i < r->outcomes; i++)
         if (*r->outcome[i] > worst) worst = *r->outcome[i];

@@ -36,11 +36,13 @@ struct cz_reducer {
     int threads, workers;
     size_t n, stride; /* bytes from one array to the next, a multiple of 64 */
     cz_dtype dtype;
+    cz_packer packer;
     bool window;
     double exposed;   /* seconds */
     cz_status failed; /* the main thread's last communication */
 
     char *weights, *moment1, *moment2;
+    char *packed;
     char *gradient; /* (threads, stride), of this rank's workers */
     cz_slot *slot;  /* (threads), likewise */
 

@@ -4,10 +4,10 @@
 
 static size_t slot_bytes(const cz_reducer *r) { return (size_t)r->workers * sizeof(cz_slot); }
 
-/* Slots, the three arrays, a gradient for each worker, and what alignment takes. */
+/* Slots, the three arrays, a gradient for each worker, what is packed, and what alignment takes. */
 size_t cz_window_bytes(const cz_reducer *r)
 {
-    return slot_bytes(r) + (3 + (size_t)r->workers) * r->stride + 64;
+    return slot_bytes(r) + (3 + (size_t)r->workers) * r->stride + r->packer.bytes + 64;
 }
 
 size_t cz_window_own_bytes(const cz_reducer *r)
@@ -44,6 +44,7 @@ cz_status cz_window_open(cz_reducer *r)
     char *gradients = arrays + 3 * r->stride;
     r->gradient = gradients + (size_t)first * r->stride;
     r->slot = slots + first;
+    r->packed = gradients + (size_t)r->workers * r->stride;
 
     size_t pointers = (size_t)r->workers * sizeof(void *);
     r->leaves = r->outcomes = r->workers;

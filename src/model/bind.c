@@ -8,10 +8,15 @@ static cz_tensor view(const cz_workspace *ws, int index, const void *flat)
     return cz_params_view(&ws->model->params, index, (void *)flat, cz_dtype_wide(ws->dtype));
 }
 
-static cz_linear_layer bind_linear(const cz_workspace *ws, linear_ids ids, const void *w, void *g)
+static cz_linear_layer bind_linear(const cz_workspace *ws, linear_ids ids, cz_weights w, void *g)
 {
-    return (cz_linear_layer){view(ws, ids.w, w), view(ws, ids.b, w), view(ws, ids.w, g),
-                             view(ws, ids.b, g)};
+    if (ids.w < 0) return (cz_linear_layer){0};
+    cz_linear_layer all = {view(ws, ids.w, w.flat), view(ws, ids.b, w.flat), view(ws, ids.w, g),
+                           view(ws, ids.b, g), ws->added};
+    cz_linear_layer layer = cz_linear_part(all, ids.row, ids.rows);
+    if (w.packed && ids.matrix >= 0)
+        layer.w.packed = (const char *)w.packed + ws->packed_at[ids.matrix];
+    return layer;
 }
 
 static cz_norm_layer bind_norm(const cz_workspace *ws, norm_ids ids, const void *w, void *g)
@@ -20,28 +25,31 @@ static cz_norm_layer bind_norm(const cz_workspace *ws, norm_ids ids, const void 
                            view(ws, ids.bias, g), CZ_NORM_EPS};
 }
 
-static cz_attention_layer bind_attention(const cz_workspace *ws, attention_ids ids, const void *w,
+static cz_attention_layer bind_attention(const cz_workspace *ws, attention_ids ids, cz_weights w,
                                          void *g)
 {
     return (cz_attention_layer){.heads = ws->model->spec.heads,
                                 .in = {bind_linear(ws, ids.in, w, g)},
                                 .out = bind_linear(ws, ids.out, w, g),
-                                .norm = bind_norm(ws, ids.norm, w, g)};
+                                .norm = bind_norm(ws, ids.norm, w.flat, g)};
 }
 
-void bind_weights(cz_workspace *ws, const void *w, void *g)
+void bind_weights(cz_workspace *ws, cz_weights w, void *g, bool added)
 {
     const cz_model *m = ws->model;
     const cz_model_spec *s = &m->spec;
     ws->training = g != NULL;
+    ws->added = added;
     ws->omics = bind_linear(ws, m->omics, w, g);
-    ws->omics_positions = view(ws, m->omics_positions, w);
+    ws->omics_positions = view(ws, m->omics_positions, w.flat);
     ws->domics_positions = view(ws, m->omics_positions, g);
-    ws->text_positions = view(ws, m->text_positions, w);
+    ws->text_positions = view(ws, m->text_positions, w.flat);
     ws->dtext_positions = view(ws, m->text_positions, g);
     if (s->text) {
         ws->text = bind_linear(ws, m->text, w, g);
         ws->cross = bind_attention(ws, m->cross, w, g);
+        ws->cross_query = bind_linear(ws, m->cross.query, w, g);
+        ws->cross_rest = bind_linear(ws, m->cross.rest, w, g);
         for (int i = 0; i < 2; i++) ws->ffn[i] = bind_linear(ws, m->ffn[i], w, g);
         for (int l = 0; l < s->layers; l++) {
             const layer_ids *ids = &m->layer[l];
@@ -49,13 +57,15 @@ void bind_weights(cz_workspace *ws, const void *w, void *g)
                                               .up = bind_linear(ws, ids->up, w, g),
                                               .down = bind_linear(ws, ids->down, w, g),
                                               .activation = CZ_RELU,
-                                              .norm = bind_norm(ws, ids->norm, w, g)};
+                                              .norm = bind_norm(ws, ids->norm, w.flat, g)};
         }
     }
-    ws->latents = view(ws, m->latents, w);
+    ws->latents = view(ws, m->latents, w.flat);
     ws->dlatents = view(ws, m->latents, g);
     ws->input = bind_linear(ws, m->input, w, g);
     ws->pool = bind_attention(ws, m->pool, w, g);
+    ws->pool_query = bind_linear(ws, m->pool.query, w, g);
+    ws->pool_rest = bind_linear(ws, m->pool.rest, w, g);
     for (int h = 0; h < s->head_count; h++)
         for (int i = 0; i < 3; i++)
             ws->head[h].layer[i] = bind_linear(ws, m->head[h].layer[i], w, g);

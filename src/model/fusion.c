@@ -38,7 +38,7 @@ static cz_status cross_forward(cz_workspace *ws, const cell_block *b)
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
     cz_attention_cache *c = &ws->cross_cache;
-    cz_linear_layer q = cz_linear_part(ws->cross.in[0], 0, F);
+    const cz_linear_layer q = ws->cross_query;
     cz_tensor tokens = cz_row_range(ws->tokens, 0, N), query = cz_row_range(c->qkv, 0, N);
     cz_tensor mixed = cz_row_range(c->mixed, 0, N), sum = cz_row_range(c->sum, 0, N);
     cz_tensor weights = c->weights, kv = cz_row_range(ws->label_kv, 0, M);
@@ -84,7 +84,7 @@ static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor
                                  tokens3(ws, cz_columns(kv, F, F)), ws->slot, s->heads,
                                  cz_dropping(ws->training, &c->drop_weights)));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, branch, dquery, cz_row_range(ws->tokens, 0, N),
-                                    cz_linear_part(ws->cross.in[0], 0, F), false, 0));
+                                    ws->cross_query, false, 0));
     return cz_add(&ws->exec, dtokens, branch);
 }
 

@@ -4,6 +4,13 @@
 
 #include "czhpc/profile.h"
 
+/* A layer whose gradient is not formed block by block: it is set. */
+static cz_linear_layer once(cz_linear_layer layer)
+{
+    layer.add = false;
+    return layer;
+}
+
 /* Slots in order of first appearance. */
 cz_status labels_assign(cz_workspace *ws, const cz_batch *batch)
 {
@@ -34,9 +41,9 @@ static cz_tensor label_slices(const cz_workspace *ws)
 cz_status labels_forward(cz_workspace *ws)
 {
     CZ_SPAN("labels forward");
-    int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
+    int M = ws->used * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->label_tokens, 0, M);
-    cz_linear_layer kv = cz_linear_part(ws->cross.in[0], F, 2 * F);
+    const cz_linear_layer kv = ws->cross_rest;
     CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->label_vectors, 0, ws->used), ws->text_vectors,
                           ws->slot_label));
     CZ_TRY(cz_linear_forward(&ws->exec, tokens, label_slices(ws), ws->text.w, ws->text.b, CZ_LINEAR,
@@ -51,22 +58,22 @@ cz_status labels_forward(cz_workspace *ws)
 cz_status labels_backward(cz_workspace *ws)
 {
     CZ_SPAN("labels backward");
-    int F = ws->model->spec.fusion_dim, M = ws->used * ws->model->spec.tokens;
+    int M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
     cz_tensor dkv = cz_row_range(ws->label_kv, 0, M); /* whose forward value has served */
     CZ_TRY(cz_copy(&ws->exec, dkv, cz_row_range(ws->dlabel_kv, 0, M)));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, dkv, cz_row_range(ws->label_tokens, 0, M),
-                                    cz_linear_part(ws->cross.in[0], F, 2 * F), false, 0));
+                                    once(ws->cross_rest), false, 0));
     if (ws->dtext_positions.data)
         CZ_TRY(cz_add_positions_backward(&ws->exec, ws->dtext_positions, tokens3(ws, dtokens)));
-    return cz_linear_layer_backward(&ws->exec, (cz_tensor){0}, dtokens, label_slices(ws), ws->text,
-                                    false, 0);
+    return cz_linear_layer_backward(&ws->exec, (cz_tensor){0}, dtokens, label_slices(ws),
+                                    once(ws->text), false, 0);
 }
 
 cz_status queries_forward(cz_workspace *ws)
 {
     CZ_SPAN("queries forward");
-    cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
+    const cz_linear_layer q = ws->pool_query;
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
     CZ_TRY(cz_copy(&ws->exec, ws->latent_rows, ws->latents));
     return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
@@ -76,9 +83,8 @@ cz_status queries_forward(cz_workspace *ws)
 cz_status queries_backward(cz_workspace *ws)
 {
     CZ_SPAN("queries backward");
-    cz_linear_layer q = cz_linear_part(ws->pool.in[0], 0, ws->model->spec.latent_dim);
     CZ_TRY(cz_copy(&ws->exec, ws->query, ws->dquery));
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->latent_rows, ws->query, ws->latent_rows, q,
-                                    false, 0));
+    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->latent_rows, ws->query, ws->latent_rows,
+                                    once(ws->pool_query), false, 0));
     return cz_add(&ws->exec, ws->dlatents, ws->latent_rows);
 }

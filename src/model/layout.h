@@ -7,8 +7,12 @@
 /* Of every LayerNorm, PyTorch's. */
 #define CZ_NORM_EPS 1e-5
 
+/* Rows [row, row + rows) of a weight and its bias. */
 typedef struct linear_ids {
     int w, b;
+    int row, rows;
+    int matrix; /* its place among the model's packed matrices, -1: never multiplied by as a whole
+                 */
 } linear_ids;
 
 typedef struct norm_ids {
@@ -17,7 +21,9 @@ typedef struct norm_ids {
 
 /* Multi-head attention as PyTorch keeps it, and the LayerNorm that follows it here. */
 typedef struct attention_ids {
-    linear_ids in, out; /* in: query, key and value projections, one under the other */
+    linear_ids in;          /* query, key and value projections, one under the other; */
+    linear_ids query, rest; /* the first of them, the other two: where inputs differ */
+    linear_ids out;
     norm_ids norm;
 } attention_ids;
 
@@ -42,6 +48,12 @@ struct cz_model {
     linear_ids input; /* only when latent_dim != fusion_dim; else -1 */
     attention_ids pool;
     head_ids head[CZ_MAX_HEADS];
+
+    linear_ids *matrix; /* (matrices) that linear layers multiply by: cz_model_pack() */
+    int matrices;
 };
+
+/* Bytes from the first packed matrix to each, into `at` if not NULL, and to the end. packing.c */
+size_t packed_places(const cz_model *m, const cz_backend *backend, size_t *at);
 
 #endif

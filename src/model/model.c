@@ -4,10 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cz_status add_linear(cz_params *p, linear_ids *ids, int in, int out, const char *name)
+/* A matrix that a linear layer multiplies by. */
+static cz_status add_matrix(cz_model *m, linear_ids *ids)
 {
+    linear_ids *more = realloc(m->matrix, (size_t)(m->matrices + 1) * sizeof *more);
+    if (!more) return cz_fail(CZ_ERR_MEMORY, "no memory for the model");
+    m->matrix = more;
+    ids->matrix = m->matrices;
+    more[m->matrices++] = *ids;
+    return CZ_OK;
+}
+
+static cz_status add_linear(cz_model *m, linear_ids *ids, int in, int out, const char *name)
+{
+    cz_params *p = &m->params;
+    *ids = (linear_ids){.rows = out};
     CZ_TRY(cz_params_add(p, &ids->w, out, in, CZ_INIT_FAN_IN, in, "%s.weight", name));
-    return cz_params_add(p, &ids->b, out, 0, CZ_INIT_FAN_IN, in, "%s.bias", name);
+    CZ_TRY(cz_params_add(p, &ids->b, out, 0, CZ_INIT_FAN_IN, in, "%s.bias", name));
+    return add_matrix(m, ids);
 }
 
 static cz_status add_norm(cz_params *p, norm_ids *ids, int size, const char *name)
@@ -16,14 +30,22 @@ static cz_status add_norm(cz_params *p, norm_ids *ids, int size, const char *nam
     return cz_params_add(p, &ids->bias, size, 0, CZ_INIT_CONSTANT, 0, "%s.bias", name);
 }
 
+/* Its matrices are the caller's to add. */
 static cz_status add_attention(cz_params *p, attention_ids *ids, int size, const char *name)
 {
+    ids->in = (linear_ids){.rows = 3 * size, .matrix = -1};
+    ids->out = (linear_ids){.rows = size, .matrix = -1};
     CZ_TRY(
         cz_params_add(p, &ids->in.w, 3 * size, size, CZ_INIT_XAVIER, 0, "%s.in_proj_weight", name));
     CZ_TRY(cz_params_add(p, &ids->in.b, 3 * size, 0, CZ_INIT_CONSTANT, 0, "%s.in_proj_bias", name));
     CZ_TRY(cz_params_add(p, &ids->out.w, size, size, CZ_INIT_FAN_IN, size, "%s.out_proj.weight",
                          name));
-    return cz_params_add(p, &ids->out.b, size, 0, CZ_INIT_CONSTANT, 0, "%s.out_proj.bias", name);
+    CZ_TRY(cz_params_add(p, &ids->out.b, size, 0, CZ_INIT_CONSTANT, 0, "%s.out_proj.bias", name));
+    ids->query = ids->rest = ids->in;
+    ids->query.rows = size;
+    ids->rest.row = size;
+    ids->rest.rows = 2 * size;
+    return CZ_OK;
 }
 
 static cz_status add_tokens(cz_model *m)
@@ -32,10 +54,10 @@ static cz_status add_tokens(cz_model *m)
     cz_params *p = &m->params;
     bool learned = s->positions == CZ_POSITIONS_LEARNED;
     m->omics_positions = m->text_positions = -1;
-    CZ_TRY(add_linear(p, &m->omics, s->width / s->tokens, s->fusion_dim, "omics_token_proj"));
+    CZ_TRY(add_linear(m, &m->omics, s->width / s->tokens, s->fusion_dim, "omics_token_proj"));
     if (s->text)
         CZ_TRY(
-            add_linear(p, &m->text, s->text_width / s->tokens, s->fusion_dim, "text_token_proj"));
+            add_linear(m, &m->text, s->text_width / s->tokens, s->fusion_dim, "text_token_proj"));
     if (learned)
         CZ_TRY(cz_params_add(p, &m->omics_positions, s->tokens, s->fusion_dim, CZ_INIT_FAN_IN,
                              s->fusion_dim, "omics_positions"));
@@ -52,10 +74,12 @@ static cz_status add_layer(cz_model *m, layer_ids *ids, const char *name)
     char part[80];
     snprintf(part, sizeof part, "%s.self_attn", name);
     CZ_TRY(add_attention(p, &ids->attention, s->fusion_dim, part));
+    CZ_TRY(add_matrix(m, &ids->attention.in));
+    CZ_TRY(add_matrix(m, &ids->attention.out));
     snprintf(part, sizeof part, "%s.linear1", name);
-    CZ_TRY(add_linear(p, &ids->up, s->fusion_dim, s->feedforward, part));
+    CZ_TRY(add_linear(m, &ids->up, s->fusion_dim, s->feedforward, part));
     snprintf(part, sizeof part, "%s.linear2", name);
-    CZ_TRY(add_linear(p, &ids->down, s->feedforward, s->fusion_dim, part));
+    CZ_TRY(add_linear(m, &ids->down, s->feedforward, s->fusion_dim, part));
     snprintf(part, sizeof part, "%s.norm1", name);
     CZ_TRY(add_norm(p, &ids->attention.norm, s->fusion_dim, part));
     snprintf(part, sizeof part, "%s.norm2", name);
@@ -67,9 +91,12 @@ static cz_status add_fusion(cz_model *m)
     const cz_model_spec *s = &m->spec;
     cz_params *p = &m->params;
     CZ_TRY(add_attention(p, &m->cross, s->fusion_dim, "cross_attn.attention"));
+    CZ_TRY(add_matrix(m, &m->cross.query));
+    CZ_TRY(add_matrix(m, &m->cross.rest));
+    CZ_TRY(add_matrix(m, &m->cross.out));
     CZ_TRY(add_norm(p, &m->cross.norm, s->fusion_dim, "cross_attn.norm"));
-    CZ_TRY(add_linear(p, &m->ffn[0], s->fusion_dim, s->fusion_dim, "ffn.0"));
-    CZ_TRY(add_linear(p, &m->ffn[1], s->fusion_dim, s->fusion_dim, "ffn.2"));
+    CZ_TRY(add_linear(m, &m->ffn[0], s->fusion_dim, s->fusion_dim, "ffn.0"));
+    CZ_TRY(add_linear(m, &m->ffn[1], s->fusion_dim, s->fusion_dim, "ffn.2"));
     for (int l = 0; l < s->layers; l++) {
         char name[64] = "transformer_encoder";
         if (s->layers > 1) snprintf(name, sizeof name, "transformer_encoder.%d", l);
@@ -84,10 +111,12 @@ static cz_status add_resampler(cz_model *m)
     cz_params *p = &m->params;
     CZ_TRY(cz_params_add(p, &m->latents, s->latents, s->latent_dim, CZ_INIT_NORMAL, 1,
                          "resampler.latents"));
-    m->input = (linear_ids){-1, -1};
+    m->input = (linear_ids){.w = -1, .b = -1, .matrix = -1};
     if (s->latent_dim != s->fusion_dim)
-        CZ_TRY(add_linear(p, &m->input, s->fusion_dim, s->latent_dim, "resampler.input_proj"));
+        CZ_TRY(add_linear(m, &m->input, s->fusion_dim, s->latent_dim, "resampler.input_proj"));
     CZ_TRY(add_attention(p, &m->pool, s->latent_dim, "resampler.cross_attn.attention"));
+    CZ_TRY(add_matrix(m, &m->pool.query));
+    CZ_TRY(add_matrix(m, &m->pool.rest));
     return add_norm(p, &m->pool.norm, s->latent_dim, "resampler.cross_attn.norm");
 }
 
@@ -110,7 +139,7 @@ static cz_status add_heads(cz_model *m)
             char name[64];
             if (heads_of_role(s, adversary) == 1) snprintf(name, sizeof name, "%s.%d", role, 3 * i);
             else snprintf(name, sizeof name, "%s.%d.%d", role, seen[adversary], 3 * i);
-            CZ_TRY(add_linear(&m->params, &m->head[h].layer[i], width[i], width[i + 1], name));
+            CZ_TRY(add_linear(m, &m->head[h].layer[i], width[i], width[i + 1], name));
         }
         seen[adversary]++;
     }
@@ -172,6 +201,7 @@ void cz_model_close(cz_model *m)
 {
     if (!m) return;
     cz_params_free(&m->params);
+    free(m->matrix);
     free(m->layer);
     free(m);
 }

@@ -3,6 +3,8 @@
 
 #include "czhpc/profile.h"
 
+#include <string.h>
+
 /* The output of the last layer before the resampler. */
 static cz_tensor last_tokens(const cz_workspace *ws, int rows)
 {
@@ -67,42 +69,69 @@ static cz_status block_backward(cz_workspace *ws, const cell_block *b)
     return tokens_backward(ws, b, dy);
 }
 
-static cz_status whole_batch(cz_workspace *ws, const cz_batch *batch, const cz_outcome *outcome)
+/* Whether a linear layer sets the gradient of a parameter. */
+static bool set_by_layer(const cz_model *m, int param)
 {
+    for (int i = 0; i < m->matrices; i++)
+        if (m->matrix[i].w == param || m->matrix[i].b == param) return true;
+    return false;
+}
+
+/* Zeros the gradients that operations add to, and what lies between parameters. */
+static void zero_sums(const cz_workspace *ws, char *g, bool all)
+{
+    const cz_params *params = &ws->model->params;
+    size_t element = cz_dtype_size(cz_dtype_wide(ws->dtype));
+    for (int i = 0; i < params->count; i++) {
+        size_t from = params->entry[i].offset, size = cz_param_size(&params->entry[i]);
+        size_t next = i + 1 < params->count ? params->entry[i + 1].offset : params->total;
+        if (!all && set_by_layer(ws->model, i)) from += size;
+        memset(g + from * element, 0, (next - from) * element);
+    }
+}
+
+static cz_status each_block(cz_workspace *ws, cz_weights w, void *g, const cz_batch *batch,
+                            const cz_outcome *outcome)
+{
+    for (int begin = 0; begin < batch->cells; begin += ws->block) {
+        int left = batch->cells - begin;
+        cell_block b = {begin, left < ws->block ? left : ws->block, batch};
+        if (begin == ws->block) bind_weights(ws, w, g, true);
+        CZ_TRY(block_forward(ws, &b, outcome));
+        if (ws->training) CZ_TRY(block_backward(ws, &b));
+    }
+    return CZ_OK;
+}
+
+static cz_status whole_batch(cz_workspace *ws, cz_weights w, void *g, const cz_batch *batch,
+                             const cz_outcome *outcome)
+{
+    CZ_SPAN("compute");
     bool text = ws->model->spec.text;
+    bind_weights(ws, w, g, false);
+    if (g) zero_sums(ws, g, batch->cells == 0);
     if (batch->cells == 0) return CZ_OK;
     if (text) {
         CZ_TRY(labels_assign(ws, batch));
         CZ_TRY(labels_forward(ws));
     }
     CZ_TRY(queries_forward(ws));
-    for (int begin = 0; begin < batch->cells; begin += ws->block) {
-        int left = batch->cells - begin;
-        cell_block b = {begin, left < ws->block ? left : ws->block, batch};
-        CZ_TRY(block_forward(ws, &b, outcome));
-        if (ws->training) CZ_TRY(block_backward(ws, &b));
-    }
+    CZ_TRY(each_block(ws, w, g, batch, outcome));
     if (!ws->training) return CZ_OK;
     if (text) CZ_TRY(labels_backward(ws));
     return queries_backward(ws);
 }
 
-cz_status cz_model_evaluate(cz_workspace *ws, const void *w, const cz_batch *batch,
+cz_status cz_model_evaluate(cz_workspace *ws, cz_weights w, const cz_batch *batch,
                             const cz_outcome *outcome)
 {
-    CZ_SPAN("compute");
-    bind_weights(ws, w, NULL);
     ws->exec.step = NULL;
-    return whole_batch(ws, batch, outcome);
+    return whole_batch(ws, w, NULL, batch, outcome);
 }
 
-cz_status cz_model_train(cz_workspace *ws, const void *w, void *g, const cz_batch *batch,
+cz_status cz_model_train(cz_workspace *ws, cz_weights w, void *g, const cz_batch *batch,
                          const cz_step *step, const cz_outcome *outcome)
 {
-    CZ_SPAN("compute");
-    bind_weights(ws, w, g);
     ws->exec.step = step;
-    CZ_TRY(
-        cz_zero(&ws->exec, cz_vector(g, cz_dtype_wide(ws->dtype), (int)ws->model->params.total)));
-    return whole_batch(ws, batch, outcome);
+    return whole_batch(ws, w, g, batch, outcome);
 }

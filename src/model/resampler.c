@@ -22,7 +22,7 @@ cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
     int D = s->latent_dim, N = b->cells * s->tokens;
     pool_cache *c = &ws->pool_cache;
     cz_tensor kv = cz_row_range(c->kv, 0, N), weights = c->weights;
-    cz_linear_layer in = cz_linear_part(ws->pool.in[0], D, 2 * D);
+    const cz_linear_layer in = ws->pool_rest;
     cz_pool_weights w = pool_weights(ws);
     weights.dim[0] = b->cells;
 
@@ -49,7 +49,7 @@ cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx
     pool_cache *c = &ws->pool_cache;
     cz_tensor kv = cz_row_range(c->kv, 0, N), dkv = cz_row_range(ws->d.kv, 0, N);
     cz_tensor weights = c->weights;
-    cz_linear_layer in = cz_linear_part(ws->pool.in[0], D, 2 * D);
+    const cz_linear_layer in = ws->pool_rest;
     cz_pool_weights w = pool_weights(ws), g = pool_gradients(ws);
     weights.dim[0] = b->cells;
 

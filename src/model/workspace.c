@@ -217,7 +217,9 @@ cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const 
     ws->exec = (cz_exec){.backend = backend, .scratch = &ws->scratch};
     ws->layer = cz_alloc((size_t)s->layers, sizeof *ws->layer, "a workspace");
     ws->layer_cache = cz_alloc((size_t)s->layers, sizeof *ws->layer_cache, "a workspace");
-    cz_status status = ws->layer && ws->layer_cache ? CZ_OK : CZ_ERR_MEMORY;
+    ws->packed_at = cz_alloc((size_t)model->matrices, sizeof *ws->packed_at, "a workspace");
+    cz_status status = ws->layer && ws->layer_cache && ws->packed_at ? CZ_OK : CZ_ERR_MEMORY;
+    if (!status) packed_places(model, backend, ws->packed_at);
     if (!status && s->text && (!text.data || cz_cols(text) != s->text_width))
         status = cz_fail(CZ_ERR_BUG,
                          "workspace: label vectors are (%d, %d), the model wants %d "
@@ -245,6 +247,7 @@ void cz_workspace_close(cz_workspace *ws)
     cz_arena_free(&ws->scratch);
     free(ws->layer);
     free(ws->layer_cache);
+    free(ws->packed_at);
     free(ws);
 }
 

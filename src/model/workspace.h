@@ -39,10 +39,13 @@ struct cz_workspace {
     cz_pool_form form;
     int block, slots;
     bool training;
+    bool added;        /* gradients of linear layers are added to those of a block before */
+    size_t *packed_at; /* (model's matrices) bytes from the first packed one */
 
     cz_linear_layer omics, text, ffn[2], input;
     cz_tensor omics_positions, text_positions, domics_positions, dtext_positions;
     cz_attention_layer cross, pool;
+    cz_linear_layer cross_query, cross_rest, pool_query, pool_rest; /* of their projections */
     cz_encoder_layer *layer;
     cz_tensor latents, dlatents;
     struct head {
@@ -78,8 +81,8 @@ typedef struct cell_block {
     const cz_batch *batch;
 } cell_block;
 
-/* Binds the views to flat arrays; g NULL: evaluating. */
-void bind_weights(cz_workspace *ws, const void *w, void *g);
+/* Binds the views to flat arrays; g NULL: evaluating; `added`: linear layers add to it. */
+void bind_weights(cz_workspace *ws, cz_weights w, void *g, bool added);
 /* Points the dropout sites at the cells of a block. */
 void bind_masks(cz_workspace *ws, const uint32_t *cell);
 

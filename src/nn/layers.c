@@ -2,7 +2,7 @@
 
 cz_tensor cz_tokens(cz_tensor t, int T)
 {
-    return (cz_tensor){t.data, t.dtype, 3, {cz_rows(t) / T, T, cz_cols(t), 1}, t.ld};
+    return (cz_tensor){t.data, t.dtype, 3, {cz_rows(t) / T, T, cz_cols(t), 1}, t.ld, NULL};
 }
 
 cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count)
@@ -19,7 +19,7 @@ cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count)
 cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
                                    cz_linear_layer l, bool gated, double p)
 {
-    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x));
+    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
     if (!dx.data) return CZ_OK;
     return cz_linear_backward_input(exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p);
 }

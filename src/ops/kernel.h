@@ -260,12 +260,20 @@ void K(mask)(uint8_t *bits, const cz_step *step, unsigned site, double p, uint32
 typedef struct view {
     const void *data;
     ptrdiff_t row, col;
-    bool wide; /* elements are `real`, else `stored` */
+    bool wide;          /* elements are `real`, else `stored` */
+    const void *packed; /* as a right operand: it as tiles, if not NULL. kernel_pack.c */
 } view;
-INLINE view rows_of(const stored *data, ptrdiff_t ld) { return (view){data, ld, 1, false}; }
-INLINE view transposed(const stored *data, ptrdiff_t ld) { return (view){data, 1, ld, false}; }
-INLINE view view_of(cz_tensor t) { return (view){t.data, t.ld, 1, is_wide(t)}; }
-INLINE view transpose_of(cz_tensor t) { return (view){t.data, 1, t.ld, is_wide(t)}; }
+INLINE view rows_of(const stored *data, ptrdiff_t ld) { return (view){data, ld, 1, false, NULL}; }
+INLINE view transposed(const stored *data, ptrdiff_t ld)
+{
+    return (view){data, 1, ld, false, NULL};
+}
+INLINE view view_of(cz_tensor t) { return (view){t.data, t.ld, 1, is_wide(t), NULL}; }
+INLINE view transpose_of(cz_tensor t) { return (view){t.data, 1, t.ld, is_wide(t), NULL}; }
+
+/* Weights (C, K) as the right operand of x w^T and of dy w. kernel_pack.c */
+view K(weights_forward)(cz_tensor w);
+view K(weights_backward)(cz_tensor w);
 
 /* Where the rows of a product go: set, or added to. What is added to should be wide. */
 typedef struct target {
@@ -317,6 +325,8 @@ ENTRY(add_positions);
 ENTRY(add_positions_backward);
 ENTRY(adam);
 #undef ENTRY
+size_t K(packed_bytes)(int rows, int cols);
+void K(pack)(void *packed, cz_tensor w, int row, int rows);
 double K(peak_gflops)(void);
 
 #endif

@@ -100,7 +100,7 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
          rows * C);
     }
     bool plain = !f.bias && act == CZ_LINEAR && !drop;
-    return K(gemm)(exec, set_tensor(y), view_of(x), transpose_of(w), N, C, cz_cols(x),
+    return K(gemm)(exec, set_tensor(y), view_of(x), K(weights_forward)(w), N, C, cz_cols(x),
                    plain ? NULL : finishes[act][is_wide(y)], &f);
 }
 
@@ -135,8 +135,8 @@ cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
                                    cz_tensor gate_of, double p)
 {
     gate g = {dx, gate_of, (real)cz_dropout_scale(p)};
-    return K(gemm)(exec, set_tensor(dx), view_of(dy), view_of(w), cz_rows(dx), cz_cols(dx),
-                   cz_cols(dy), gate_of.data ? finish_gate : NULL, &g);
+    return K(gemm)(exec, set_tensor(dx), view_of(dy), K(weights_backward)(w), cz_rows(dx),
+                   cz_cols(dx), cz_cols(dy), gate_of.data ? finish_gate : NULL, &g);
 }
 
 /* sum[c] += the column sums of dy, for at most WIDE vectors of columns. */
@@ -157,15 +157,16 @@ static void add_columns(real *sum, const stored *dy, ptrdiff_t ld, int N, int co
 }
 
 cz_status K(linear_backward_weight)(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
-                                    cz_tensor x)
+                                    cz_tensor x, bool add)
 {
     int N = cz_rows(dy), C = cz_cols(dy);
     if (dbias.data) {
+        if (!add) memset(dbias.data, 0, (size_t)C * sizeof(real));
         for (int c = 0; c < C; c += WIDE * LANES) {
             int cols = C - c < WIDE * LANES ? C - c : WIDE * LANES;
             add_columns((real *)dbias.data + c, tensor_row(dy, 0) + c, dy.ld, N, cols);
         }
     }
-    return K(gemm)(exec, add_tensor(dw), transpose_of(dy), view_of(x), C, cz_cols(x), N, NULL,
-                   NULL);
+    return K(gemm)(exec, add ? add_tensor(dw) : set_tensor(dw), transpose_of(dy), view_of(x), C,
+                   cz_cols(x), N, NULL, NULL);
 }

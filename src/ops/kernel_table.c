@@ -25,5 +25,7 @@ const cz_backend K(backend) = {
     .add_positions = K(add_positions),
     .add_positions_backward = K(add_positions_backward),
     .adam = K(adam),
+    .packed_bytes = K(packed_bytes),
+    .pack = K(pack),
     .peak_gflops = K(peak_gflops),
 };

@@ -79,4 +79,12 @@ cz_level cz_level_best(cz_dtype dtype)
 
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }
 cz_dtype cz_backend_dtype(const cz_backend *backend) { return backend->dtype; }
+size_t cz_packed_bytes(const cz_backend *backend, int C, int K)
+{
+    return backend->packed_bytes(C, K);
+}
+void cz_pack(const cz_backend *backend, void *packed, cz_tensor w, int row, int rows)
+{
+    backend->pack(packed, w, row, rows);
+}
 double cz_peak_gflops(const cz_backend *backend) { return backend->peak_gflops(); }

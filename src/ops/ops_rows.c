@@ -60,7 +60,7 @@ cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
 }
 
 cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
-                                    cz_tensor x)
+                                    cz_tensor x, bool add)
 {
     cz_fit to_dy = {"linear_backward_weight", "dy", dy, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_dy, 0));
@@ -71,7 +71,7 @@ cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias
     CZ_TRY(cz_fit_matrix(&x_wide, "dw", dw, cz_cols(dy), cz_cols(x)));
     if (dbias.data) CZ_TRY(cz_fit_vector(&dy_wide, "dbias", dbias, cz_cols(dy)));
     CZ_SPAN_FLOPS("linear_backward_weight", 2.0 * cz_rows(dy) * cz_rows(dw) * cz_cols(dw));
-    return exec->backend->linear_backward_weight(exec, dw, dbias, dy, x);
+    return exec->backend->linear_backward_weight(exec, dw, dbias, dy, x, add);
 }
 
 cz_status cz_add_dropout_norm_forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd,

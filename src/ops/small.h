@@ -15,7 +15,10 @@ void K(transpose_small)(real *to, ptrdiff_t ldt, const stored *from, ptrdiff_t l
                         int cols);
 
 /* Scratch as operands. */
-INLINE view real_rows(const real *data, ptrdiff_t ld) { return (view){data, ld, 1, true}; }
-INLINE view real_transposed(const real *data, ptrdiff_t ld) { return (view){data, 1, ld, true}; }
+INLINE view real_rows(const real *data, ptrdiff_t ld) { return (view){data, ld, 1, true, NULL}; }
+INLINE view real_transposed(const real *data, ptrdiff_t ld)
+{
+    return (view){data, 1, ld, true, NULL};
+}
 
 #endif

@@ -32,7 +32,7 @@ static cz_status attention_worker(void *context, int thread)
     for (int begin = blocks_begin(n, thread, t->threads); begin < end; begin += EVALUATION_BLOCK) {
         int last = begin + EVALUATION_BLOCK < n ? begin + EVALUATION_BLOCK : n;
         cz_batch batch = row_set_batch(job->mine, t, begin, last);
-        CZ_TRY(cz_model_evaluate(w->workspace, cz_reducer_weights(t->reducer), &batch, &out));
+        CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), &batch, &out));
     }
     return CZ_OK;
 }

@@ -148,8 +148,8 @@ static cz_status train_worker(void *context, int thread)
         outcome.best[h] = w->best[h];
     }
     void *gradient = cz_reducer_gradient(t->reducer, thread);
-    cz_status status = cz_model_train(w->workspace, cz_reducer_weights(t->reducer), gradient,
-                                      &batch, &t->step, &outcome);
+    cz_status status =
+        cz_model_train(w->workspace, trainer_weights(t), gradient, &batch, &t->step, &outcome);
     add_sums(t, w, &batch);
     int labels = cz_workspace_labels(w->workspace);
     w->flops += cz_model_flops(t->setup.model, batch.cells, labels, true);

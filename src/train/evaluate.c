@@ -91,8 +91,7 @@ static cz_status evaluate_block(const evaluation_job *job, int thread, int begin
         out.best[h] = job->out.best[h] + begin;
         if (job->log_prob[h]) out.logits[h] = cz_row_range(logits[h], 0, end - begin);
     }
-    CZ_TRY(cz_model_evaluate(t->worker[thread].workspace, cz_reducer_weights(t->reducer), &batch,
-                             &out));
+    CZ_TRY(cz_model_evaluate(t->worker[thread].workspace, trainer_weights(t), &batch, &out));
     for (int h = 0; h < t->heads; h++)
         if (job->log_prob[h])
             log_softmax(job->log_prob[h] + (size_t)begin * (size_t)cz_cols(logits[h]), logits[h],

@@ -115,6 +115,23 @@ static cz_transport transport_of(const cz_config *config)
     return CZ_TRANSPORT_AUTO;
 }
 
+static size_t border(const void *context, size_t at)
+{
+    const cz_trainer *t = context;
+    return cz_model_border(t->setup.model, at);
+}
+
+static void pack(const void *context, void *packed, const void *weights, size_t begin, size_t end)
+{
+    const cz_trainer *t = context;
+    cz_model_pack(t->setup.model, t->setup.backend, packed, weights, begin, end);
+}
+
+cz_weights trainer_weights(const cz_trainer *t)
+{
+    return (cz_weights){cz_reducer_weights(t->reducer), cz_reducer_packed(t->reducer)};
+}
+
 cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
 {
     CZ_PHASE("open trainer");
@@ -135,8 +152,9 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
     CZ_TRY(cz_comm_agree(setup->comm, status));
 
     const cz_params *params = cz_model_params(setup->model);
+    cz_packer packer = {cz_model_packed_bytes(setup->model, setup->backend), border, pack, t};
     CZ_TRY(cz_reducer_open(&t->reducer, setup->comm, setup->pool, params->total, t->dtype,
-                           transport_of(setup->config)));
+                           transport_of(setup->config), &packer));
     size_t begin, end;
     cz_reducer_rank_slice(t->reducer, &begin, &end);
     cz_params_initialise(params, cz_reducer_weights(t->reducer), t->dtype, begin, end,

@@ -86,6 +86,9 @@ cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int e
 cz_status evaluation_prepare(cz_trainer *t, cz_split part);
 void evaluation_set_free(evaluation_set *set);
 
+/* What the workspaces compute with. */
+cz_weights trainer_weights(const cz_trainer *t);
+
 /* Order and cells of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);
 /* Learning rate of an optimiser step, counted from 0 over the whole run. */
