@@ -64,10 +64,10 @@ int64_t cz_profile_clock(void);
 cz_status cz_profile_open(int64_t origin, int events);
 void cz_profile_close(void);
 
-/* For the pool: makes room for threads 0 .. threads-1; makes the caller thread number `thread`;
- * the main thread's place, and a thread's way to it. Nothing, where off. */
+/* For the pool: the main thread makes room for threads 0 .. threads-1, whose cz_profile_lane these
+ * become (NULL: off), and says where it is; a thread goes there. */
 cz_status cz_profile_reserve(int threads);
-void cz_profile_enter(int thread);
+cz_lane *cz_profile_lane_of(int thread);
 int cz_profile_place(void);
 void cz_profile_follow(int place);
 

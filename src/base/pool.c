@@ -10,6 +10,7 @@
 typedef struct worker {
     cz_pool *pool;
     int thread;
+    cz_lane *lane;
 } worker;
 
 struct cz_pool {
@@ -41,7 +42,7 @@ static void *serve(void *argument)
     bool failed = pool->failed;
     pthread_mutex_unlock(&pool->starting);
     if (failed) return NULL;
-    cz_profile_enter(self->thread);
+    cz_profile_lane = self->lane;
     for (;;) {
         pthread_barrier_wait(&pool->begin);
         if (pool->closing) return NULL;
@@ -54,7 +55,7 @@ static void *serve(void *argument)
 static cz_status start_threads(cz_pool *pool)
 {
     for (int t = 1; t < pool->threads; t++) {
-        pool->worker[t] = (worker){pool, t};
+        pool->worker[t] = (worker){pool, t, cz_profile_lane_of(t)};
         if (pthread_create(&pool->handle[t], NULL, serve, &pool->worker[t]))
             return cz_fail(CZ_ERR_MEMORY, "thread %d of %d cannot be started: lower run.threads",
                            t + 1, pool->threads);

@@ -25,7 +25,8 @@ struct cz_lane {
 };
 
 static struct {
-    cz_lane **lane; /* (lanes) by thread; written while no pool is being opened */
+    cz_lane **lane; /* (lanes) by thread; the main one's to read and write */
+    cz_lane *main; /* lane[0]; pools' threads read where it is, while it waits or works with them */
     int lanes, events;
     int64_t origin;
 } profile;
@@ -135,7 +136,7 @@ cz_status cz_profile_open(int64_t origin, int events)
     profile.lanes = 1;
     cz_status status = open_lane(0);
     if (status) cz_profile_close();
-    else cz_profile_enter(0);
+    else cz_profile_lane = profile.main = profile.lane[0];
     return status;
 }
 
@@ -148,9 +149,9 @@ void cz_profile_close(void)
     profile.lanes = 0;
 }
 
-void cz_profile_enter(int thread)
+cz_lane *cz_profile_lane_of(int thread)
 {
-    if (thread < profile.lanes) cz_profile_lane = profile.lane[thread];
+    return thread < profile.lanes ? profile.lane[thread] : NULL;
 }
 
 int cz_profile_place(void) { return cz_profile_lane ? cz_profile_lane->at : 0; }
@@ -168,7 +169,7 @@ void cz_profile_follow(int place)
 {
     cz_lane *lane = cz_profile_lane;
     if (!lane) return;
-    if (lane->followed != place) lane->followed_at = same_place(lane, profile.lane[0], place);
+    if (lane->followed != place) lane->followed_at = same_place(lane, profile.main, place);
     lane->followed = place;
     lane->at = lane->followed_at;
 }
@@ -187,7 +188,7 @@ static int find_sum(cz_profile_node *all, int *count, const char *name, int pare
 /* Adds what a thread did; its events get the numbers of the nodes that it was added to. */
 static void add_lane(cz_profile *to, const cz_lane *lane)
 {
-    int32_t where[NODES];
+    int32_t where[NODES] = {0};
     for (int i = 0; i < lane->nodes; i++) {
         const node *n = &lane->node[i];
         int parent = n->parent < 0 ? -1 : where[n->parent];

@@ -28,8 +28,9 @@ static void print_row(const profile_rows *all, const profile_row *row, int depth
 {
     char ms[32], speed[32], worst[32];
     bool stepped = row->step >= 0;
-    /* Where one thread waits for what several do, there is no speed of a thread. */
-    bool fast = row->node.flops > 0 && (row->shared || all->threads == 1);
+    /* Phases do more than products; where one thread waits for several there is no speed of one. */
+    bool fast = row->node.flops > 0 && row->node.kind != CZ_SPAN_PHASE &&
+                (row->shared || all->threads == 1);
     cz_note("  %*s%-*s %9lld %9.3f %6.1f%s%s%s", 2 * depth, "", NAME - 2 * depth, row->node.name,
             (long long)row->node.calls, row->seconds, 100 * row->seconds / all->wall,
             cell(worst, all->ranks > 1, row->worst, 10, 3),
