@@ -338,10 +338,10 @@ static void check_pool(cz_comm *comm, int threads)
         }
         check_sums(comm, pool, transport, CZ_F32, 9999, 1, 2);
         check_sums(comm, pool, transport, CZ_F32, 40, 0, 200);
-        check_failures_ride(comm, pool, transport, NULL);
+        check_failures_ride(comm, pool, transport);
         check_publish(comm, pool, transport, 1);
         check_publish(comm, pool, transport, 12345);
-        if (threads <= 2) check_large(comm, pool, transport, NULL);
+        if (threads <= 2) check_large(comm, pool, transport);
     }
     if (threads == 1) {
         check_arguments(comm, pool);
