@@ -10,6 +10,8 @@ cz_status cz_arena_init(cz_arena *arena, size_t size)
     if (base == MAP_FAILED)
         return cz_fail(CZ_ERR_MEMORY, "no memory for %zu bytes of scratch: lower train.block",
                        size);
+    /* Fewer, larger pages where the system lets one ask: matrices cross many small ones. */
+    madvise(base, size ? size : 1, MADV_HUGEPAGE);
     arena->base = base;
     arena->size = size;
     return CZ_OK;

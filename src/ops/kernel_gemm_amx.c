@@ -68,7 +68,7 @@ typedef struct product {
     finish_block *finish;
     const void *context;
     stored *a_block, *b_block;
-    int m_block, n_block; /* rows and columns packed at once */
+    int n_block; /* columns packed at once; of rows a block, which stays in the first level */
     bool in_place;        /* whole tiles of A are read where they lie */
 } product;
 
@@ -107,13 +107,13 @@ static void multiply_all(const product *p)
         if (!p->b.packed) pack_tiles(p->b_block, p->b, n0, cols, p->K, true);
         tiles b = packed(p->b.packed ? p->b.packed : p->b_block, p->depth);
         if (whole) multiply_rows(p, b, 0, whole, n0, cols);
-        for (int m0 = whole; m0 < p->M; m0 += p->m_block)
-            multiply_rows(p, b, m0, smaller(p->m_block, p->M - m0), n0, cols);
+        for (int m0 = whole; m0 < p->M; m0 += BLOCK)
+            multiply_rows(p, b, m0, smaller(BLOCK, p->M - m0), n0, cols);
     }
 }
 
-/* Lines packed at once: whole blocks, as many as CZ_AMX_PACKED elements hold. */
-static int packed_lines(int lines, int depth)
+/* Columns packed at once: whole blocks, as many as CZ_AMX_PACKED elements hold. */
+static int packed_columns(int lines, int depth)
 {
     int most = CZ_AMX_PACKED / ((depth + !depth) * TILE_K) / BLOCK * BLOCK;
     int all = tiles_of(lines, BLOCK) * BLOCK;
@@ -134,10 +134,9 @@ cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
                  .depth = depth,
                  .finish = finish ? finish : K(store_block),
                  .context = finish ? context : &c,
-                 .m_block = packed_lines(M, depth),
-                 .n_block = b.packed ? N : packed_lines(N, depth),
+                 .n_block = b.packed ? N : packed_columns(N, depth),
                  .in_place = a.col == 1 && !a.wide && K % TILE_K == 0};
-    p.a_block = take_stored(exec, (size_t)p.m_block * (size_t)depth * TILE_K);
+    p.a_block = take_stored(exec, (size_t)BLOCK * (size_t)depth * TILE_K);
     if (!b.packed) p.b_block = take_stored(exec, (size_t)p.n_block * (size_t)depth * TILE_K);
     cz_status status = p.a_block && (p.b_block || b.packed) ? CZ_OK : CZ_ERR_MEMORY;
     if (!status) {

@@ -26,10 +26,12 @@ void K(pack)(void *packed, cz_tensor w, int row, int rows)
     view by_row = {w.data, w.ld, 1, true, NULL}, by_column = {w.data, 1, w.ld, true, NULL};
     pack_tiles(forward + row / TILE * forward_size(TILE, K), by_row, row, rows, K, true);
     for (int k = 0; k < K; k += TILE)
-        for (int c = row; c < row + rows; c += TILE_K)
-            pack_tile(
-                backward + ((size_t)(k / TILE) * (size_t)deep + (size_t)(c / TILE_K)) * TILE_SIZE,
-                by_column, k, smaller(TILE, K - k), c, smaller(TILE_K, row + rows - c), true, true);
+        for (int c = row; c < row + rows; c += TILE_K) {
+            size_t tile = (size_t)(k / TILE) * (size_t)deep + (size_t)(c / TILE_K);
+            int lines = smaller(TILE, K - k), depth = smaller(TILE_K, row + rows - c);
+            pack_tile(backward + tile * TILE_SIZE, by_column, k, lines, c, depth,
+                      (packing){false, true, true});
+        }
 }
 
 view K(weights_forward)(cz_tensor w) { return (view){w.data, 1, w.ld, is_wide(w), w.packed}; }
