@@ -56,6 +56,10 @@ class Bench:
         self.runs = Runs(work, arguments.steps, arguments.seconds)
         self.facts = facts.describe(arguments.threads)
         self.out = {}  # (workload, variant): why it is not run, at larger batches either
+        for variant in variants(arguments):
+            if variant.program == "czhpc" and variant.precision not in self.facts["kernels"]:
+                why = f"the kernels for {variant.precision} are the portable ones here, if any"
+                self.out |= {(workload, variant): why for workload in WORKLOADS}
         self.begun = time.perf_counter()
 
     def say(self, text):
