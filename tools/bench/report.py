@@ -67,7 +67,7 @@ class Measured:
             f"{f['cells_per_s']:.0f}",
             f"{f['gflop']:.2f}",
             f"{f['gflops']:.0f}",
-            "-" if fraction is None else f"{100 * fraction:.0f} %",
+            "-" if fraction is None else f"{100 * fraction:.1f} %",
             f"{f['memory_mib']:.0f}",
             "-" if waiting is None else f"{waiting:.2f}",
             ratio(f["speed"]),
