@@ -106,7 +106,7 @@ fuzz: ## feed the parsers what libFuzzer makes up (needs tools/setup.sh --fuzz);
 lint: ## formatting, layering, clang-tidy, cppcheck
 	@tools/lint.sh $(CPPFLAGS)
 
-bench: czhpc $(BUILD)/tools/bench/machine ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
+bench: czhpc $(BUILD)/tools/bench/machine $(BUILD)/validation/dump_cells ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
 validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)

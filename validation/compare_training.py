@@ -17,12 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
+from reference.cells import Cells
 from reference.model import FusionModel, Head, Spec
 from reference.protocol import train
 
@@ -39,26 +39,6 @@ def run(command):
     if done.returncode:
         sys.exit(f"{command[0]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout
-
-
-class Cells:
-    """What validation/dump_cells.c wrote."""
-
-    def __init__(self, prefix):
-        def array(name, kind):
-            return torch.from_numpy(np.fromfile(f"{prefix}.{name}", kind))
-
-        shape = Path(f"{prefix}.shape").read_text().split()
-        n, self.width, self.donors, self.labels, self.text_width = map(int, shape)
-        self.x = array("x.f32", np.float32).view(n, self.width)
-        self.text = array("text.f32", np.float32).view(self.labels, self.text_width)
-        self.label = array("label.i32", np.int32).long()
-        self.codes = [array("target.i32", np.int32).long(), array("adversary.i32", np.int32).long()]
-        split = array("split.u8", np.uint8)
-        self.split = [torch.nonzero(split == part).flatten() for part in range(3)]
-
-    def text_of(self, rows):
-        return self.text[self.label[rows]]
 
 
 def model_of(config, cells):

@@ -1,7 +1,8 @@
 /* Writes what a job would train on as plain arrays, for the comparisons with PyTorch and
  * scikit-learn:  dump_cells CONFIG OUT_PREFIX [KEY=VALUE]...
  * PREFIX.x.f32 (n, width), .split.u8, .target.i32, .label.i32, .adversary.i32, .text.f32 (labels,
- * text width), and PREFIX.shape: n, width, donors, labels, text width. One rank. */
+ * text width), .order.i32: the training cells as the first epoch of train.sampler shuffle takes
+ * them; and PREFIX.shape: n, width, donors, labels, text width. One rank. */
 #include "czhpc/data.h"
 #include "czhpc/label_table.h"
 #include "czhpc/log.h"
@@ -18,6 +19,23 @@ static int write_array(const char *prefix, const char *name, const void *data, s
     if (!out) return 1;
     size_t written = fwrite(data, size, count, out);
     return fclose(out) != 0 || written != count;
+}
+
+static int write_order(const char *prefix, const cz_cells *c, int64_t seed)
+{
+    int count = 0, failed = 1;
+    int32_t *row = calloc((size_t)c->n + 1, sizeof *row);
+    int32_t *order = calloc((size_t)c->n + 1, sizeof *order);
+    if (row && order) {
+        for (int i = 0; i < c->n; i++)
+            if (c->split[i] == CZ_TRAIN) row[count++] = i;
+        cz_epoch_order(order, count, seed, 0, 0);
+        for (int i = 0; i < count; i++) order[i] = row[order[i]];
+        failed = write_array(prefix, "order.i32", order, (size_t)count, sizeof *order);
+    }
+    free(row);
+    free(order);
+    return failed;
 }
 
 static int dump(const char *prefix, const cz_cells *c, const float *text, int text_width)
@@ -63,7 +81,8 @@ int main(int argc, char **argv)
     if (!status)
         status =
             cz_label_vectors(&text, &width, cells.label.class_name, cells.label.classes, &config);
-    if (!status) failed = dump(argv[2], &cells, text, width);
+    if (!status)
+        failed = dump(argv[2], &cells, text, width) | write_order(argv[2], &cells, config.run.seed);
     else cz_print_error(cz_error_message());
     free(text);
     cz_cells_free(&cells);

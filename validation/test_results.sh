@@ -47,3 +47,9 @@ from_json=$(awk -F'[:,]' '/"n":/ && !n { n = $2 + 0 } /"accuracy":/ && !found { 
     END { printf "%.6f %d", a, n }' "$work/one")
 [ "$from_csv" = "$from_json" ]
 verdict $? "accuracy and cells by predictions.csv ($from_csv) and by summary.json ($from_json)"
+
+# 3 epochs look at the validation cells, the end at all.
+evaluated=$(awk -F'[:,]' '/"evaluated_cells":/ { print $2 + 0 }' "$work/1/summary.json")
+expected=$(awk -F, 'NR > 1 { n++; n += 3 * ($3 == "validation") } END { print n }' "$work/1/predictions.csv")
+[ "$evaluated" -eq "$expected" ] && [ "$evaluated" -gt 1500 ]
+verdict $? "timing.evaluated_cells counts $evaluated of $expected evaluations"

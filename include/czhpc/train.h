@@ -124,8 +124,10 @@ typedef struct cz_training_facts {
     double step_seconds;    /* spent in those steps */
     double exposed_seconds; /* of it waiting for or talking to other ranks */
     double evaluate_seconds, checkpoint_seconds, fetch_seconds;
-    double first_step_at; /* MPI_Wtime() when the first step began, 0 = none did */
-    double flops;         /* in matrix products of this rank's steps here */
+    int64_t evaluated_cells; /* of all ranks, in evaluate_seconds */
+    double first_step_at;    /* MPI_Wtime() when the first step began, 0 = none did */
+    double flops;            /* in matrix products of this rank's steps here */
+    double evaluate_flops;   /* and for a cell that it evaluates; NaN where it evaluated none */
     const char *transport;
     int workers;
 } cz_training_facts;

@@ -63,6 +63,8 @@ static json_t *timing_json(const cz_summary *s)
         number_json(t->steps_here ? t->flops * s->ranks / (double)t->steps_here / 1e9 : NAN));
     json_object_set_new(j, "exposed_reduction_s", number_json(t->exposed_seconds));
     json_object_set_new(j, "evaluate_s", number_json(t->evaluate_seconds));
+    json_object_set_new(j, "evaluated_cells", json_integer((json_int_t)t->evaluated_cells));
+    json_object_set_new(j, "evaluate_mflop_per_cell", number_json(t->evaluate_flops / 1e6));
     json_object_set_new(j, "checkpoint_s", number_json(t->checkpoint_seconds));
     json_object_set_new(j, "fetch_s", number_json(t->fetch_seconds));
     json_object_set_new(j, "peak_mib_per_rank", number_json(s->peak_mib));

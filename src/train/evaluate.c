@@ -84,6 +84,7 @@ static cz_status evaluate_block(const evaluation_job *job, int thread, int begin
                                 const cz_tensor *logits)
 {
     cz_trainer *t = job->trainer;
+    worker *w = &t->worker[thread];
     cz_batch batch = row_set_batch(job->mine, t, begin, end);
     cz_outcome out = {0};
     for (int h = 0; h < t->heads; h++) {
@@ -91,7 +92,10 @@ static cz_status evaluate_block(const evaluation_job *job, int thread, int begin
         out.best[h] = job->out.best[h] + begin;
         if (job->log_prob[h]) out.logits[h] = cz_row_range(logits[h], 0, end - begin);
     }
-    CZ_TRY(cz_model_evaluate(t->worker[thread].workspace, trainer_weights(t), &batch, &out));
+    CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), &batch, &out));
+    int labels = cz_workspace_labels(w->workspace);
+    w->evaluate_flops += cz_model_flops(t->setup.model, batch.cells, labels, false);
+    w->evaluated += batch.cells;
     for (int h = 0; h < t->heads; h++)
         if (job->log_prob[h])
             log_softmax(job->log_prob[h] + (size_t)begin * (size_t)cz_cols(logits[h]), logits[h],
@@ -194,6 +198,7 @@ static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabi
     if (!status) status = cz_pool_run(t->setup.pool, evaluate_worker, &job);
     status = cz_comm_agree(t->setup.comm, status);
     if (!status) status = gather(t, set, &job, e);
+    t->facts.evaluated_cells += set->n;
     job_free(&job);
     if (status) cz_evaluation_free(e);
     return status;

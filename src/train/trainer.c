@@ -3,6 +3,7 @@
 #include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -308,6 +309,7 @@ cz_status cz_trainer_run(cz_trainer *t)
 cz_training_facts cz_trainer_facts(const cz_trainer *t)
 {
     cz_training_facts facts = t->facts;
+    int64_t evaluated = 0;
     facts.epochs_run = t->progress.epoch;
     facts.best_epoch = t->progress.best_epoch + 1;
     facts.best_value = t->progress.best_value;
@@ -315,7 +317,12 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
     facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
     facts.transport = cz_reducer_transport(t->reducer);
     facts.workers = t->workers;
-    for (int i = 0; i < t->threads; i++) facts.flops += t->worker[i].flops;
+    for (int i = 0; i < t->threads; i++) {
+        facts.flops += t->worker[i].flops;
+        facts.evaluate_flops += t->worker[i].evaluate_flops;
+        evaluated += t->worker[i].evaluated;
+    }
+    facts.evaluate_flops = evaluated ? facts.evaluate_flops / (double)evaluated : NAN;
     return facts;
 }
 

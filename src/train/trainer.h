@@ -33,7 +33,9 @@ typedef struct worker {
     double *loss[CZ_MAX_HEADS]; /* (batch cells of a worker) */
     int32_t *best[CZ_MAX_HEADS];
     cz_step_sums sums;
-    double flops; /* in matrix products, since the start */
+    double flops;          /* in matrix products of steps, since the start */
+    double evaluate_flops; /* and in those of evaluations, */
+    int64_t evaluated;     /* of so many cells */
 } worker;
 
 struct cz_trainer {

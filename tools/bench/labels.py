@@ -1,17 +1,17 @@
 """czhpc beside transformers: labels to vectors by BERT, on the same threads.
 
-    tools/bench.sh labels [--rounds N] [--threads N] [--model DIR] [--labels FILE]
+    tools/bench.sh labels [--rounds N] [--threads N] [--model DIR] [--labels FILE] [--output PATH]
 
 All labels of the Cell Ontology (a line each, the label behind the last tab) through all-MiniLM-L6-v2,
 [CLS]: czhpc's seconds are those of the tool `labels` from opening the model to the table, transformers'
 those of tokenising and computing alone, with its model loaded and warm, in batches of 32: in the order
 of the file, as its documentation has it, and sorted by length. Rounds take the three in turns; medians.
 Then 16 labels through random weights of BioBERT's size (12 layers of 768, 433 MB): the seconds of the
-whole process of czhpc.
+whole process of czhpc. Writes results/bench/CPU-DATE-labels.json and .md, or PATH.json and .md.
 """
 
 import argparse
-import json
+import datetime
 import os
 import re
 import statistics
@@ -21,8 +21,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-CZHPC = ROOT / "build" / "release" / "czhpc"
+import facts
+from report import table
+from runs import BUILD, MPI, ROOT
+
+CZHPC = BUILD / "czhpc"
 BATCH = 32
 
 
@@ -68,13 +71,18 @@ def whole_ontology(arguments, labels, work):
         results["czhpc"].append(czhpc(file, arguments.model, arguments.threads, work)[0])
         results["transformers, as they come"].append(peer.seconds(labels, False))
         results["transformers, sorted"].append(peer.seconds(labels, True))
+    return results
+
+
+def lines_of(results, labels, arguments):
+    """A table of the medians."""
     own = statistics.median(results["czhpc"])
-    print(f"{len(labels)} labels, {Path(arguments.model).name}, {arguments.threads} threads, fp32")
-    print(f"{'':29}seconds  labels/s  times czhpc")
+    rows = []
     for name, seconds in results.items():
         median = statistics.median(seconds)
-        print(f"{name:28} {median:8.2f} {len(labels) / median:9.0f} {median / own:12.2f}")
-    return {name: seconds for name, seconds in results.items()}
+        rows.append([name, f"{median:.2f}", f"{len(labels) / median:.0f}", f"{median / own:.2f}"])
+    title = f"{len(labels)} labels, {Path(arguments.model).name}, {arguments.threads} threads, fp32"
+    return [title, "", *table(("", "seconds", "labels/s", "times czhpc"), rows)]
 
 
 def biobert_size(arguments, labels, work):
@@ -88,9 +96,7 @@ def biobert_size(arguments, labels, work):
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     file = work / "sixteen.txt"
     file.write_text("\n".join(labels[:: len(labels) // 16][:16]) + "\n")
-    wall = [czhpc(file, folder, arguments.threads, work)[1] for _ in range(arguments.rounds)]
-    print(f"16 labels through 12 layers of 768: {statistics.median(wall):.2f} s, start and loading included")
-    return wall
+    return [czhpc(file, folder, arguments.threads, work)[1] for _ in range(arguments.rounds)]
 
 
 def main():
@@ -109,18 +115,22 @@ def main():
     if not arguments.labels.exists():
         print(f"SKIP labels: {arguments.labels} is not here: --labels FILE names another file of labels")
         return
-    os.environ |= {
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    }
+    os.environ |= MPI
+    machine = facts.describe(arguments.threads)
     lines = arguments.labels.read_text().splitlines()
     labels = list(dict.fromkeys(line.split("\t")[-1] for line in lines))
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        report = {"all": whole_ontology(arguments, labels, work), "sixteen": biobert_size(arguments, labels, work)}
-    if arguments.output:
-        arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+        every = whole_ontology(arguments, labels, work)
+        sixteen = biobert_size(arguments, labels, work)
+    wall = f"{statistics.median(sixteen):.2f} s, start and loading included"
+    text = lines_of(every, labels, arguments) + ["", f"16 labels through 12 layers of 768: {wall}"]
+    print("\n".join(text) + "\n")
+    head = [f"# Labels to vectors beside transformers, {datetime.date.today().isoformat()}", ""]
+    head += [f"- {line}" for line in facts.lines(machine)]
+    content = {"machine": machine, "labels": len(labels), "model": Path(arguments.model).name}
+    content |= {"all_s": every, "sixteen_s": sixteen}
+    facts.write(arguments.output or facts.place("labels"), content, "\n".join([*head, "", *text]))
 
 
 main()
