@@ -55,7 +55,7 @@ typedef struct cz_bert_batch {
 typedef struct cz_bert_workspace cz_bert_workspace;
 
 /* Buffers of one worker for batches of at most `rows` cells x tokens. The backend must be one of
- * fp32. Free with cz_bert_workspace_close(). Local. */
+ * fp32 or bf16. Free with cz_bert_workspace_close(). Local. */
 cz_status cz_bert_workspace_open(cz_bert_workspace **workspace, const cz_bert *bert,
                                  const cz_backend *backend, int rows);
 void cz_bert_workspace_close(cz_bert_workspace *workspace);

@@ -92,6 +92,14 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
     return cz_model_open(model, &spec);
 }
 
+cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
+                               const cz_comm *comm)
+{
+    cz_dtype dtype;
+    CZ_TRY(choose_precision(&dtype, config, comm));
+    return choose_backend(backend, dtype == CZ_F64 ? CZ_F32 : dtype, config, comm);
+}
+
 cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,
                       const cz_comm *comm, cz_pool *pool)
 {
@@ -100,7 +108,7 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
     *text = (cz_embedding){0};
     if (!config->model.text) return CZ_OK;
     snprintf(cache, sizeof cache, "%s/label-cache", config->run.results);
-    CZ_TRY(cz_comm_agree(comm, choose_backend(&backend, CZ_F32, config, comm)));
+    CZ_TRY(cz_comm_agree(comm, choose_label_backend(&backend, config, comm)));
     return cz_embed_labels(text, cells->label.class_name, cells->label.classes, config, cache,
                            backend, comm, pool);
 }

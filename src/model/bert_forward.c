@@ -15,12 +15,22 @@ struct cz_bert_workspace {
     cz_tensor query;        /* (rows, F) zeros: the queries of the mean */
 };
 
-static cz_tensor carve(cz_bert_workspace *ws, size_t rows, int cols)
+static cz_tensor carve_of(cz_bert_workspace *ws, cz_dtype dtype, size_t rows, int cols)
 {
-    size_t bytes = (rows * (size_t)cols * sizeof(float) + 63) & ~(size_t)63;
+    size_t bytes = (rows * (size_t)cols * cz_dtype_size(dtype) + 63) & ~(size_t)63;
     void *data = ws->memory.base ? ws->memory.base + ws->memory.used : NULL;
     ws->memory.used += bytes;
-    return cz_matrix(data, CZ_F32, (int)rows, cols);
+    return cz_matrix(data, dtype, (int)rows, cols);
+}
+
+static cz_tensor carve(cz_bert_workspace *ws, size_t rows, int cols)
+{
+    return carve_of(ws, cz_backend_dtype(ws->exec.backend), rows, cols);
+}
+
+static cz_tensor carve_statistics(cz_bert_workspace *ws)
+{
+    return cz_vector(carve_of(ws, CZ_F32, 1, ws->rows).data, CZ_F32, ws->rows);
 }
 
 /* Runs twice: without memory, to count bytes, and with it. */
@@ -31,7 +41,7 @@ static void carve_all(cz_bert_workspace *ws)
     int longest = ws->rows < s->positions ? ws->rows : s->positions;
     cz_attention_cache *a = &ws->cache.attention;
     ws->memory.used = 0;
-    ws->type = carve(ws, rows, 1).data;
+    ws->type = carve_of(ws, CZ_F32, rows, 1).data;
     ws->query = carve(ws, rows, s->width);
     ws->x = carve(ws, rows, s->width);
     ws->y = carve(ws, rows, s->width);
@@ -41,8 +51,8 @@ static void carve_all(cz_bert_workspace *ws)
     a->mixed = carve(ws, rows, s->width);
     a->sum = carve(ws, rows, s->width);
     a->y = carve(ws, rows, s->width);
-    a->mean = cz_vector(carve(ws, rows, 1).data, CZ_F32, ws->rows);
-    a->rstd = cz_vector(carve(ws, rows, 1).data, CZ_F32, ws->rows);
+    a->mean = carve_statistics(ws);
+    a->rstd = carve_statistics(ws);
     ws->cache.hidden = carve(ws, rows, s->feedforward);
     ws->cache.sum = a->sum; /* no way back: what is no longer needed is overwritten */
     ws->cache.mean = a->mean;
@@ -55,7 +65,8 @@ cz_status cz_bert_workspace_open(cz_bert_workspace **opened, const cz_bert *bert
     const cz_bert_shape *s = &bert->shape;
     int most = 3 * s->width > s->feedforward ? 3 * s->width : s->feedforward;
     *opened = NULL;
-    if (cz_backend_dtype(backend) != CZ_F32 || rows < 1)
+    cz_dtype dtype = cz_backend_dtype(backend);
+    if (cz_dtype_wide(dtype) != CZ_F32 || rows < 1)
         return cz_fail(CZ_ERR_BUG, "a text model's workspace of %d rows on %s", rows,
                        cz_backend_name(backend));
     cz_bert_workspace *ws = cz_alloc(1, sizeof *ws, "a text model's workspace");
@@ -65,7 +76,7 @@ cz_status cz_bert_workspace_open(cz_bert_workspace **opened, const cz_bert *bert
     carve_all(ws);
     cz_status status = cz_arena_init(&ws->memory, ws->memory.used);
     if (!status)
-        status = cz_arena_init(&ws->scratch, cz_ops_scratch(CZ_F32, rows, most, 1, 1, 1, 1));
+        status = cz_arena_init(&ws->scratch, cz_ops_scratch(dtype, rows, most, 1, 1, 1, 1));
     if (status) {
         cz_bert_workspace_close(ws);
         return status;
@@ -106,10 +117,12 @@ static cz_status mean(cz_bert_workspace *ws, cz_tensor vectors, const cz_bert_ba
 {
     int B = batch->cells, T = batch->tokens;
     cz_tensor x = cz_tokens(cz_row_range(ws->x, 0, B * T), T);
-    cz_tensor weights = cz_tensor4(ws->cache.attention.weights.data, CZ_F32, B, 1, 1, T);
-    return cz_attention_forward(&ws->exec, cz_tokens(vectors, 1), weights,
+    cz_tensor weights = cz_tensor4(ws->cache.attention.weights.data, x.dtype, B, 1, 1, T);
+    cz_tensor out = cz_row_range(ws->y, 0, B);
+    CZ_TRY(cz_attention_forward(&ws->exec, cz_tokens(out, 1), weights,
                                 cz_tokens(cz_row_range(ws->query, 0, B), 1), x, x, NULL,
-                                batch->length, 1, NULL);
+                                batch->length, 1, NULL));
+    return cz_copy(&ws->exec, vectors, out);
 }
 
 static cz_status fits(const cz_bert_workspace *ws, cz_tensor vectors, const cz_bert_batch *b)
@@ -135,12 +148,14 @@ cz_status cz_bert_forward(cz_bert_workspace *ws, cz_tensor vectors, const cz_ber
     CZ_TRY(embed(ws, batch));
     for (int l = 0; l < layers; l++) {
         s.first_only = pooling == CZ_POOLING_CLS && l == layers - 1;
-        ws->cache.y = s.first_only ? vectors : ws->y;
+        ws->cache.y = ws->y;
         CZ_TRY(cz_encoder_layer_forward(&ws->exec, &ws->bert->layer[l], &ws->cache, &s,
                                         cz_row_range(ws->x, 0, batch->cells * batch->tokens)));
         cz_tensor out = ws->y;
         ws->y = ws->x;
         ws->x = out;
     }
-    return pooling == CZ_POOLING_CLS ? CZ_OK : mean(ws, vectors, batch);
+    if (pooling == CZ_POOLING_CLS)
+        return cz_copy(&ws->exec, vectors, cz_row_range(ws->x, 0, batch->cells));
+    return mean(ws, vectors, batch);
 }
