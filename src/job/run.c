@@ -83,6 +83,7 @@ static cz_status tell_stop(const run *r)
 {
     cz_training_facts facts = cz_trainer_facts(r->trainer);
     double mib, cells = (double)facts.steps_here * r->config->train.batch;
+    double seconds = facts.step_seconds + facts.fetch_seconds;
     CZ_TRY(peak_memory(&mib, r->comm));
     cz_note("Stopped by a signal after %lld steps; the state is saved: run again with --resume",
             (long long)facts.steps);
@@ -90,8 +91,7 @@ static cz_status tell_stop(const run *r)
         cz_note("Time         %.1f s to the first step; %lld steps of %.1f ms, %.0f cells/s; at "
                 "most %.0f MiB a rank",
                 facts.first_step_at - r->started, (long long)facts.steps_here,
-                1e3 * facts.step_seconds / (double)facts.steps_here, cells / facts.step_seconds,
-                mib);
+                1e3 * facts.step_seconds / (double)facts.steps_here, cells / seconds, mib);
     return CZ_OK;
 }
 
