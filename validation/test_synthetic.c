@@ -158,13 +158,14 @@ static void dense_factor(double *covariance, const cz_generator *g)
 static void check_posterior(cz_preset preset)
 {
     enum { CELLS = 120, WIDTH = 40 };
-    static float x[CELLS * WIDTH];
+    static float x[CELLS * WIDTH], depth[CELLS];
+    static uint64_t hash[CELLS];
     static cz_posterior p;
     double factor[WIDTH * WIDTH], worst = 0;
     cz_generator g;
     cz_config config = synthetic_config(preset, CELLS, WIDTH, 5);
     bool ran = !cz_generator_open(&g, &config) && !cz_posterior_open(&p, &g) &&
-               !cz_generator_rows(&g, x, 0, CELLS, pool);
+               !cz_generator_rows(&g, x, hash, depth, 0, CELLS, pool);
     if (ran) dense_factor(factor, &g);
     for (int i = 0; i < CELLS && ran; i++) {
         double joint[CZ_TYPES][CZ_DONORS], dense[CZ_TYPES][CZ_DONORS];
