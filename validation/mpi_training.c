@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, STEPS = 20, COPIES = 3 };
+/* So wide that the cells of an epoch, and those of an evaluation, are fetched in several parts. */
+enum { WIDE = 16384 };
 
 static cz_comm world;
 static char folder[256];
@@ -17,7 +19,7 @@ static volatile sig_atomic_t never, stop_now;
 
 /* The cells: number i repeats original[i]. */
 typedef struct population {
-    int n;
+    int n, width;
     int32_t original[COPIES * N];
 } population;
 
@@ -42,7 +44,7 @@ static void make_column(cz_column *c, const population *p, const char *name, int
 /* Cells whose donor shows in a few dimensions; every rank has its rows. */
 static void make_cells(cz_cells *c, const population *p, const cz_comm *comm)
 {
-    *c = (cz_cells){.n = p->n, .width = WIDTH, .adversaries = 1};
+    *c = (cz_cells){.n = p->n, .width = p->width, .adversaries = 1};
     c->begin = calloc((size_t)comm->size + 1, sizeof *c->begin);
     for (int r = 0; r <= comm->size; r++) c->begin[r] = (int32_t)((int64_t)p->n * r / comm->size);
     make_column(&c->target, p, "donor", DONORS, 1);
@@ -52,7 +54,7 @@ static void make_cells(cz_cells *c, const population *p, const cz_comm *comm)
     c->split = calloc((size_t)p->n, 1);
     c->row_hash = calloc((size_t)p->n, sizeof *c->row_hash);
     int begin = c->begin[comm->rank], end = c->begin[comm->rank + 1];
-    c->x = calloc((size_t)(end - begin + 1) * WIDTH, sizeof *c->x);
+    c->x = calloc((size_t)(end - begin + 1) * (size_t)p->width, sizeof *c->x);
     for (int i = 0; i < p->n; i++) {
         int last = p->original[i] % 10;
         c->row_hash[i] = (uint64_t)i;
@@ -60,15 +62,15 @@ static void make_cells(cz_cells *c, const population *p, const cz_comm *comm)
     }
     for (int i = begin; i < end; i++) {
         cz_rng rng = cz_rng_open(2, (uint32_t)p->original[i], 0, 201, 0);
-        for (int k = 0; k < WIDTH; k++)
-            c->x[(i - begin) * WIDTH + k] =
+        for (int k = 0; k < p->width; k++)
+            c->x[(i - begin) * p->width + k] =
                 (float)(0.7 * cz_rng_normal(&rng) + (k % DONORS == c->target.code[i]));
     }
 }
 
 static population all_once(void)
 {
-    population p = {.n = N};
+    population p = {.n = N, .width = WIDTH};
     for (int i = 0; i < N; i++) p.original[i] = i;
     return p;
 }
@@ -168,7 +170,7 @@ static result train_on(const plan *p, const cz_comm *comm)
     const population once = all_once();
     make_cells(&cells, p->cells ? p->cells : &once, comm);
     for (int i = 0; i < TYPES * 8; i++) text[i] = (float)((i * 7) % 11) / 11;
-    cz_model_spec spec = {.width = WIDTH,
+    cz_model_spec spec = {.width = cells.width,
                           .text_width = 8,
                           .text = true,
                           .tokens = 4,
@@ -288,6 +290,7 @@ static void check_weights(void)
     /* Of each class as many training cells as make `least` of the copies; all others once. */
     memset(count, 0, sizeof count);
     once.n = even.n = 0;
+    once.width = even.width = WIDTH;
     for (int i = 0; i < N; i++) {
         int k = donor.code[i], times = 1;
         if (i % 10 < 8) {
@@ -371,6 +374,42 @@ static void check_resume(const struct variant *v)
             cz_error_message());
 }
 
+/* Where cells come portion by portion, the same: wherever ranks or a resumption cut the epoch. */
+static void check_portions(const struct variant *v)
+{
+    char broken[64], whole_name[64];
+    cz_config config = config_of(v);
+    population wide = all_once();
+    wide.width = WIDE;
+    bool divides = 4 % world.size == 0;
+    snprintf(whole_name, sizeof whole_name, "wide, %s", v->what);
+    snprintf(broken, sizeof broken, "wide and broken, %s", v->what);
+    plan p = {.config = &config,
+              .dtype = CZ_F32,
+              .level = cz_level_best(CZ_F32),
+              .ranks = world.size,
+              .threads = 1,
+              .name = whole_name,
+              .stop = &never,
+              .cells = &wide};
+    if (divides) p.ranks = 1, p.threads = 4;
+    result whole = train_as(&p);
+    p.ranks = world.size;
+    p.threads = divides ? 4 / world.size : 1;
+    p.name = broken;
+    p.stop = &stop_now;
+    stop_now = 0;
+    result stopped = train_as(&p);
+    p.resume = true;
+    p.stop = &never;
+    result resumed = train_as(&p);
+    verdict(!whole.status && stopped.status == CZ_STOPPED && !resumed.status &&
+                resumed.weights == whole.weights && resumed.validation == whole.validation &&
+                resumed.attention == whole.attention,
+            "fetched in portions, stopped and resumed, %s: the bits of %s (%s)", v->what,
+            divides ? "one rank's unbroken run" : "an unbroken run", cz_error_message());
+}
+
 /* A state of all ranks goes on on one rank. */
 static void check_other_ranks(void)
 {
@@ -419,6 +458,8 @@ int main(int argc, char **argv)
     }
     for (int i = 1; i < 3; i++) check_fp32_bits(cz_level_best(CZ_F32), &variants[i]);
     for (int i = 0; i < 3; i++) check_resume(&variants[i]);
+    check_portions(&variants[0]);
+    check_portions(&variants[2]);
     check_other_ranks();
     check_divergence();
     if (world.rank == 0) {

@@ -158,13 +158,14 @@ static void dense_factor(double *covariance, const cz_generator *g)
 static void check_posterior(cz_preset preset)
 {
     enum { CELLS = 120, WIDTH = 40 };
-    static float x[CELLS * WIDTH];
+    static float x[CELLS * WIDTH], depth[CELLS];
+    static uint64_t hash[CELLS];
     static cz_posterior p;
     double factor[WIDTH * WIDTH], worst = 0;
     cz_generator g;
     cz_config config = synthetic_config(preset, CELLS, WIDTH, 5);
     bool ran = !cz_generator_open(&g, &config) && !cz_posterior_open(&p, &g) &&
-               !cz_generator_rows(&g, x, 0, CELLS, pool);
+               !cz_generator_rows(&g, x, hash, depth, 0, CELLS, pool);
     if (ran) dense_factor(factor, &g);
     for (int i = 0; i < CELLS && ran; i++) {
         double joint[CZ_TYPES][CZ_DONORS], dense[CZ_TYPES][CZ_DONORS];
@@ -245,19 +246,19 @@ static void check_discriminant_edges(void)
         x[2 * i + 1] = (float)((target[i] ? 1 : -1) + 4 * label[i] + 0.3 * (i / 4 % 2 ? 1 : -1));
     }
     int right = 0;
-    bool fitted = !cz_discriminant_fit(&d, &cells, &comm) && d.classes == 3;
+    bool fitted = !cz_discriminant_fit(&d, &cells, &comm, pool) && d.classes == 3;
     for (int i = 0; i < N && fitted; i++)
         right += cz_discriminant_class(&d, x + 2 * i, label[i]) == target[i];
     check(fitted && right == N && d.bias[2] == -INFINITY && d.weight[0] == 0,
           "discriminant: reads the label, leaves out constant columns and empty classes");
     cz_discriminant_free(&d);
     for (int i = 0; i < N; i++) split[i] = CZ_TEST;
-    fitted = !cz_discriminant_fit(&d, &cells, &comm);
+    fitted = !cz_discriminant_fit(&d, &cells, &comm, pool);
     check(fitted && d.classes == 0, "discriminant: none without training cells");
     cz_discriminant_free(&d);
     for (int i = 0; i < N; i++) split[i] = CZ_TRAIN;
     x[3] = NAN;
-    check(cz_discriminant_fit(&d, &cells, &comm) == CZ_ERR_INPUT,
+    check(cz_discriminant_fit(&d, &cells, &comm, pool) == CZ_ERR_INPUT,
           "discriminant: a feature that is not finite is refused");
     cz_discriminant_free(&d);
     cz_error_clear();
@@ -278,7 +279,7 @@ static int dump(const char *path)
     cz_discriminant d;
     FILE *out = fopen(path, "wb");
     if (!out || cz_cells_load(&cells, &config, &comm, pool) || cz_generator_open(&g, &config) ||
-        cz_posterior_open(&p, &g) || cz_discriminant_fit(&d, &cells, &comm))
+        cz_posterior_open(&p, &g) || cz_discriminant_fit(&d, &cells, &comm, pool))
         return 1;
     size_t n = (size_t)g.n, width = (size_t)g.width;
     int32_t size[] = {g.n, g.width, CZ_TYPES, CZ_DONORS, CZ_LIBRARIES, CZ_EFFECTS};

@@ -1,5 +1,6 @@
 /* Cells, wherever they come from. */
 #include "cells.h"
+#include "blas.h"
 #include "column.h"
 #include "counts.h"
 #include "h5ad.h"
@@ -48,6 +49,7 @@ cz_status cz_cells_load(cz_cells *cells, const cz_config *config, const cz_comm 
 {
     CZ_PHASE("cells");
     memset(cells, 0, sizeof *cells);
+    blas_prepare();
     if (config->data.source == CZ_SOURCE_H5AD) return cz_h5ad_cells(cells, config, comm, pool);
     cz_status status = cz_synthetic_cells(cells, config, comm, pool);
     if (!status) status = cz_comm_agree(comm, rules_split(cells, config));

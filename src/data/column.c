@@ -36,7 +36,6 @@ typedef struct pair_set {
     size_t slots;   /* a power of two */
     int32_t *slot;  /* (slots) 1 + the pair's number, 0 = free */
     uint64_t *pair; /* (n) */
-    char **name;    /* (n) */
 } pair_set;
 
 /* The number of a pair; *added says whether it is new. */
@@ -52,14 +51,28 @@ static int find_pair(pair_set *p, uint64_t pair, bool *added)
     return p->slot[at] - 1;
 }
 
+/* Room for n pairs. */
+static cz_status open_pairs(pair_set *p, int n)
+{
+    *p = (pair_set){.slots = 16};
+    while (p->slots < 2 * (size_t)n) p->slots *= 2;
+    p->slot = cz_alloc(p->slots, sizeof *p->slot, "the pairs of two columns");
+    p->pair = cz_alloc((size_t)n, sizeof *p->pair, "the pairs of two columns");
+    return p->slot && p->pair ? CZ_OK : CZ_ERR_MEMORY;
+}
+
+static void close_pairs(pair_set *p)
+{
+    free(p->slot);
+    free(p->pair);
+}
+
 cz_status column_join(cz_column *column, const cz_column *other, int n)
 {
-    pair_set p = {.slots = 16};
-    while (p.slots < 2 * (size_t)n) p.slots *= 2;
-    p.slot = cz_alloc(p.slots, sizeof *p.slot, "the pairs of two columns");
-    p.pair = cz_alloc((size_t)n, sizeof *p.pair, "the pairs of two columns");
-    p.name = cz_alloc((size_t)n, sizeof *p.name, "the pairs of two columns");
-    cz_status status = p.slot && p.pair && p.name ? CZ_OK : CZ_ERR_MEMORY;
+    pair_set p;
+    cz_status status = open_pairs(&p, n);
+    char **name = cz_alloc((size_t)n, sizeof *name, "the pairs of two columns");
+    if (!name) status = CZ_ERR_MEMORY;
     for (int i = 0; i < n && !status; i++) {
         int32_t a = column->code[i], b = other->code[i];
         column->code[i] = -1;
@@ -67,15 +80,14 @@ cz_status column_join(cz_column *column, const cz_column *other, int n)
         bool added;
         int k = find_pair(&p, (uint64_t)a << 32 | (uint64_t)b, &added);
         column->code[i] = k;
-        if (added && asprintf(&p.name[k], "%s+%s", column->class_name[a], other->class_name[b]) < 0)
+        if (added && asprintf(&name[k], "%s+%s", column->class_name[a], other->class_name[b]) < 0)
             status = cz_fail(CZ_ERR_MEMORY, "no memory for the names of joined classes");
     }
-    free(p.slot);
-    free(p.pair);
-    if (!p.name) return status;
+    close_pairs(&p);
+    if (!name) return status;
     for (int k = 0; k < column->classes; k++) free(column->class_name[k]);
     free(column->class_name);
-    column->class_name = p.name;
+    column->class_name = name;
     column->classes = p.found;
     return status;
 }
@@ -125,17 +137,18 @@ static int by_pair(const void *left, const void *right)
 
 column_pair *column_pairs(int *pairs, const cz_column *a, const cz_column *b, int n)
 {
-    column_pair *all = cz_alloc((size_t)n, sizeof *all, "the pairs of two columns");
-    int known = 0;
-    *pairs = 0;
-    for (int i = 0; all && i < n; i++)
-        if (a->code[i] >= 0 && b->code[i] >= 0)
-            all[known++] = (column_pair){a->code[i], b->code[i], 1};
-    if (all) qsort(all, (size_t)known, sizeof *all, by_pair);
-    for (int i = 0; i < known; i++) {
-        column_pair *last = *pairs ? all + *pairs - 1 : NULL;
-        if (last && last->a == all[i].a && last->b == all[i].b) last->cells++;
-        else all[(*pairs)++] = all[i];
+    pair_set p;
+    cz_status status = open_pairs(&p, n);
+    column_pair *all = status ? NULL : cz_alloc((size_t)n, sizeof *all, "the pairs of two columns");
+    for (int i = 0; all && i < n; i++) {
+        bool added;
+        if (a->code[i] < 0 || b->code[i] < 0) continue;
+        int k = find_pair(&p, (uint64_t)a->code[i] << 32 | (uint64_t)b->code[i], &added);
+        if (added) all[k] = (column_pair){a->code[i], b->code[i], 0};
+        all[k].cells++;
     }
+    *pairs = all ? p.found : 0;
+    if (all) qsort(all, (size_t)p.found, sizeof *all, by_pair);
+    close_pairs(&p);
     return all;
 }

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 128 }; /* rows whose products are added to the scatter at once */
+/* Rows whose products are added to the scatter at once, and the side of the squares of it that
+ * threads take. */
+enum { ROWS = 256, SQUARE = 128 };
 
 /* Standardised columns of which other columns leave less than this variance unexplained are
  * taken to be their combinations: scikit-learn's tolerance of 1e-4 in standard deviation. */
@@ -63,27 +65,64 @@ static void add_means(sums *s, const cz_cells *cells, int first, int rows)
 }
 
 /* scatter += sum of u u' over training rows, u less the mean of its class. */
-static cz_status add_scatter(sums *s, const cz_cells *cells, int first, int rows)
+typedef struct scatter_task {
+    sums *s;
+    const cz_cells *cells;
+    cz_pool *pool;
+    int first, threads;
+    int32_t *row; /* (rows) this rank's training rows */
+    int rows;
+    double *u; /* (2, ROWS, P): while some threads still multiply one half, others fill the next */
+} scatter_task;
+
+static void fill_row(double *u, const scatter_task *task, int row)
 {
-    size_t P = (size_t)s->P;
-    double *u = cz_alloc(ROWS * P, sizeof *u, "rows of a discriminant");
-    if (!u) return CZ_ERR_MEMORY;
-    int filled = 0;
-    for (int i = 0; i < rows; i++) {
-        int k = training_class(cells, first, i);
-        if (k >= 0) {
-            double *row = u + (size_t)filled++ * P;
-            for (size_t j = 0; j < P; j++) row[j] = -s->mean[(size_t)k * P + j];
-            add_row(row, cells, first, i);
-        }
-        if (filled == ROWS || (i + 1 == rows && filled > 0)) {
-            cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, s->P, filled, 1, u, s->P, 1,
-                        s->scatter, s->P);
-            filled = 0;
-        }
+    int k = training_class(task->cells, task->first, row), P = task->s->P;
+    const double *mean = task->s->mean + (size_t)k * (size_t)P;
+    for (int j = 0; j < P; j++) u[j] = -mean[j];
+    add_row(u, task->cells, task->first, row);
+}
+
+/* This thread's squares of the upper triangle. */
+static void add_squares(const scatter_task *task, const double *u, int filled, int thread)
+{
+    int P = task->s->P, number = 0;
+    for (int i = 0; i < P; i += SQUARE)
+        for (int j = i; j < P; j += SQUARE)
+            if (number++ % task->threads == thread)
+                cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans,
+                            P - i < SQUARE ? P - i : SQUARE, P - j < SQUARE ? P - j : SQUARE,
+                            filled, 1, u + i, P, u + j, P, 1,
+                            task->s->scatter + (size_t)i * (size_t)P + (size_t)j, P);
+}
+
+static cz_status scatter_worker(void *context, int thread)
+{
+    const scatter_task *task = context;
+    size_t P = (size_t)task->s->P;
+    for (int at = 0; at < task->rows; at += ROWS) {
+        double *u = task->u + (size_t)(at / ROWS % 2) * ROWS * P;
+        int filled = task->rows - at < ROWS ? task->rows - at : ROWS;
+        for (int i = thread; i < filled; i += task->threads)
+            fill_row(u + (size_t)i * P, task, task->row[at + i]);
+        cz_pool_barrier(task->pool);
+        add_squares(task, u, filled, thread);
     }
-    free(u);
     return CZ_OK;
+}
+
+static cz_status add_scatter(sums *s, const cz_cells *cells, int first, int rows, cz_pool *pool)
+{
+    scatter_task task = {s, cells, pool, first, cz_pool_threads(pool), NULL, 0, NULL};
+    task.row = cz_alloc((size_t)rows, sizeof *task.row, "rows of a discriminant");
+    task.u = cz_alloc(2 * ROWS * (size_t)s->P, sizeof *task.u, "rows of a discriminant");
+    cz_status status = task.row && task.u ? CZ_OK : CZ_ERR_MEMORY;
+    for (int i = 0; i < rows && !status; i++)
+        if (training_class(cells, first, i) >= 0) task.row[task.rows++] = i;
+    if (!status) status = cz_pool_run(pool, scatter_worker, &task);
+    free(task.row);
+    free(task.u);
+    return status;
 }
 
 /* Sums over ranks in their order, on all ranks; or on rank 0 alone, which is cheaper. */
@@ -199,7 +238,8 @@ void cz_discriminant_free(cz_discriminant *d)
     memset(d, 0, sizeof *d);
 }
 
-cz_status cz_discriminant_fit(cz_discriminant *d, const cz_cells *cells, const cz_comm *comm)
+cz_status cz_discriminant_fit(cz_discriminant *d, const cz_cells *cells, const cz_comm *comm,
+                              cz_pool *pool)
 {
     sums s = {0};
     int first = cells->begin[comm->rank], rows = cells->begin[comm->rank + 1] - first;
@@ -218,7 +258,7 @@ cz_status cz_discriminant_fit(cz_discriminant *d, const cz_cells *cells, const c
     if (!status) status = add_ranks(s.count, classes, 1, comm);
     if (status) goto done;
     for (size_t i = 0; i < classes * P; i++) s.mean[i] /= fmax(1, s.count[i / P]);
-    status = cz_comm_agree(comm, add_scatter(&s, cells, first, rows));
+    status = cz_comm_agree(comm, add_scatter(&s, cells, first, rows, pool));
     if (!status) status = add_ranks(s.scatter, P * P, 0, comm);
     if (status) goto done;
     if (comm->rank == 0) status = solve(d, &s);

@@ -80,7 +80,7 @@ static cz_status score_discriminant(cz_optimum *optimum, const cz_cells *cells,
     int threads = cz_pool_threads(pool);
     int64_t counts[2] = {0};
     cz_discriminant d;
-    cz_status status = cz_discriminant_fit(&d, cells, comm);
+    cz_status status = cz_discriminant_fit(&d, cells, comm, pool);
     int64_t *right = cz_alloc((size_t)threads, sizeof *right, "scores");
     if (!status) status = right ? CZ_OK : CZ_ERR_MEMORY;
     if (!status) {

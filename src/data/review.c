@@ -1,6 +1,7 @@
 /* Which cells stay once their features are known. */
 #include "column.h"
 #include "rules.h"
+#include "sorting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,9 @@ static cz_status find_duplicates(cz_cells *cells, uint8_t *keep, const cz_config
     bool drop = config->data.duplicates == CZ_DUPLICATES_DROP;
     for (int i = 0; i < cells->n; i++)
         if (keep[i]) row[rows++] = (hashed){cells->row_hash[i], i};
-    qsort(row, (size_t)rows, sizeof *row, by_hash);
-    for (int i = 1; i < rows; i++) {
+    cz_status status =
+        sort_by_hash(row, (size_t)rows, sizeof *row, offsetof(hashed, hash), by_hash);
+    for (int i = 1; i < rows && !status; i++) {
         if (row[i].hash != row[i - 1].hash) continue;
         found++;
         if (drop) keep[row[i].cell] = 0;
@@ -66,7 +68,7 @@ static cz_status find_duplicates(cz_cells *cells, uint8_t *keep, const cz_config
                   "%d of %d cells have the features of an earlier cell; they are kept", found,
                   rows);
     cells->facts.duplicates = drop ? 0 : found;
-    return CZ_OK;
+    return status;
 }
 
 static cz_status drop_small_classes(cz_cells *cells, uint8_t *keep, const cz_config *config)

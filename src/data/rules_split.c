@@ -1,5 +1,6 @@
 /* What is said of a split, and of classes that lie within classes. */
 #include "column.h"
+#include "sorting.h"
 #include "split.h"
 
 #include <stdlib.h>
@@ -184,8 +185,9 @@ static cz_status say_torn(cz_cells *cells)
     if (!row) return CZ_ERR_MEMORY;
     int torn = 0;
     for (int i = 0; i < cells->n; i++) row[i] = (hashed){cells->row_hash[i], cells->split[i]};
-    qsort(row, (size_t)cells->n, sizeof *row, by_hash);
-    for (int begin = 0, end; begin < cells->n; begin = end) {
+    cz_status status =
+        sort_by_hash(row, (size_t)cells->n, sizeof *row, offsetof(hashed, hash), by_hash);
+    for (int begin = 0, end; begin < cells->n && !status; begin = end) {
         bool apart = false;
         for (end = begin + 1; end < cells->n && row[end].hash == row[begin].hash; end++)
             apart = apart || row[end].part != row[begin].part;
@@ -197,7 +199,7 @@ static cz_status say_torn(cz_cells *cells)
                   "%d cells have the features of a cell in another part of the split; "
                   "data.duplicates=drop keeps one of each",
                   torn);
-    return CZ_OK;
+    return status;
 }
 
 cz_status rules_of_parts(cz_cells *cells, const cz_config *config)

@@ -1,5 +1,6 @@
 /* Training, validation and test cells, cut by class. */
 #include "split.h"
+#include "sorting.h"
 
 #include "czhpc/rng.h"
 
@@ -7,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Classes one after the other, rows of a class in the order of their keys. */
+/* Rows of a class in the order of their keys. */
 static int by_place(const void *left, const void *right)
 {
     const placed *a = left, *b = right;
-    if (a->class != b->class) return a->class < b->class ? -1 : 1;
     if (a->key != b->key) return a->key < b->key ? -1 : 1;
     if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
     return a->cell < b->cell ? -1 : a->cell > b->cell;
@@ -56,20 +56,41 @@ static void cut(uint8_t *split, const placed *row, int n, const int count[CZ_SPL
     }
 }
 
-cz_status split_place(placed *row, int n, const int32_t *code, int classes,
-                      const uint64_t *row_hash, bool by_class, int64_t seed)
+/* end (classes): where the rows of each class begin, one class after the other. */
+static cz_status begin_classes(int *end, int n, const int32_t *code, int classes)
 {
     for (int i = 0; i < n; i++) {
         if (code[i] < 0 || code[i] >= classes)
             return cz_fail(CZ_ERR_BUG, "cell %d has class %d of %d: it cannot be split", i, code[i],
                            classes);
+        end[code[i]]++;
+    }
+    for (int k = 0, sum = 0; k < classes; k++) {
+        int count = end[k];
+        end[k] = sum;
+        sum += count;
+    }
+    return CZ_OK;
+}
+
+cz_status split_place(placed *row, int n, const int32_t *code, int classes,
+                      const uint64_t *row_hash, bool by_class, int64_t seed)
+{
+    int *end = cz_alloc((size_t)classes, sizeof *end, "the classes of cells");
+    cz_status status = end ? begin_classes(end, n, code, classes) : CZ_ERR_MEMORY;
+    for (int i = 0; i < n && !status; i++) {
         cz_block key = cz_philox((uint64_t)seed, (uint32_t)row_hash[i],
                                  (uint32_t)(row_hash[i] >> 32), cz_counter(CZ_RNG_SPLIT, 0), 0);
-        row[i] =
+        row[by_class ? end[code[i]]++ : i] =
             (placed){by_class ? code[i] : 0, i, (uint64_t)key.v[1] << 32 | key.v[0], row_hash[i]};
     }
-    qsort(row, (size_t)n, sizeof *row, by_place);
-    return CZ_OK;
+    for (int begin = 0, last; begin < n && !status; begin = last) {
+        for (last = begin; last < n && row[last].class == row[begin].class;) last++;
+        status = sort_by_hash(row + begin, (size_t)(last - begin), sizeof *row,
+                              offsetof(placed, key), by_place);
+    }
+    free(end);
+    return status;
 }
 
 cz_status cz_split_cells(uint8_t *split, int n, const int32_t *code, int classes,

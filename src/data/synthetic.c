@@ -2,8 +2,6 @@
 #include "synthetic.h"
 #include "cells.h"
 
-#include "czhpc/rng.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,66 +34,60 @@ static cz_status describe(cz_cells *cells, const cz_generator *g, const cz_confi
 static cz_status name_cells(cz_cells *cells)
 {
     char text[32];
-    int digits = snprintf(text, sizeof text, "%d", cells->n - 1);
+    int end = snprintf(text, sizeof text, "cell_%d", cells->n - 1), first = (int)strlen("cell_");
+    memset(text + first, '0', (size_t)(end - first));
     cells->cell_name = cz_alloc((size_t)cells->n, sizeof *cells->cell_name, "cell names");
     for (int i = 0; i < cells->n && cells->cell_name; i++) {
-        snprintf(text, sizeof text, "cell_%0*d", digits, i);
         cells->cell_name[i] = strdup(text);
         if (!cells->cell_name[i]) return cz_fail(CZ_ERR_MEMORY, "no memory for cell names");
+        /* The next number; printf() took longer than all else that one process does alone. */
+        int at = end - 1;
+        while (at >= first && text[at] == '9') text[at--] = '0';
+        if (at >= first) text[at]++;
     }
     return cells->cell_name ? CZ_OK : CZ_ERR_MEMORY;
 }
 
-typedef struct hash_task {
-    uint64_t *hash;
-    const float *x;
-    int rows, width, threads;
-} hash_task;
-
-static cz_status hash_rows(void *context, int thread)
-{
-    const hash_task *task = context;
-    int begin = (int)((int64_t)task->rows * thread / task->threads);
-    int end = (int)((int64_t)task->rows * (thread + 1) / task->threads);
-    size_t width = (size_t)task->width;
-    for (int i = begin; i < end; i++)
-        task->hash[i] = cz_hash(0, task->x + (size_t)i * width, width * sizeof(float));
-    return CZ_OK;
-}
-
 /* How deep a cell was measured is all that the generator knows of its quality. */
-static cz_status measure_cells(cz_cells *cells, const cz_generator *g)
+static cz_status open_measures(cz_cells *cells)
 {
-    cells->measure = cz_alloc((size_t)g->n, sizeof *cells->measure, "the depth of cells");
+    cells->measure = cz_alloc((size_t)cells->n, sizeof *cells->measure, "the depth of cells");
     if (!cells->measure) return CZ_ERR_MEMORY;
     cells->measures = 1;
     snprintf(cells->measure_name[0], sizeof cells->measure_name[0], "depth");
-    cz_generator_depth(g, cells->measure);
     return CZ_OK;
 }
 
-/* The rows of this rank and their hashes, own (rows) out. */
-static cz_status generate_shard(cz_cells *cells, uint64_t **own, const cz_generator *g,
+/* What a rank knows of its own rows until all know it. */
+typedef struct shard {
+    uint64_t *hash;
+    float *depth;
+} shard;
+
+/* The rows of this rank. */
+static cz_status generate_shard(cz_cells *cells, shard *own, const cz_generator *g,
                                 const cz_comm *comm, cz_pool *pool)
 {
     cells->begin = cz_cells_begin(g->n, comm->size);
     if (!cells->begin) return CZ_ERR_MEMORY;
     int first = cells->begin[comm->rank], rows = cells->begin[comm->rank + 1] - first;
     cells->x = cz_alloc((size_t)rows * (size_t)g->width, sizeof *cells->x, "the features");
-    *own = cz_alloc((size_t)rows, sizeof **own, "the hashes of the rows");
     cells->row_hash = cz_alloc((size_t)g->n, sizeof *cells->row_hash, "the hashes of all rows");
-    if (!cells->x || !*own || !cells->row_hash) return CZ_ERR_MEMORY;
-    CZ_TRY(cz_generator_rows(g, cells->x, first, rows, pool));
-    hash_task task = {*own, cells->x, rows, g->width, cz_pool_threads(pool)};
-    return cz_pool_run(pool, hash_rows, &task);
+    own->hash = cz_alloc((size_t)rows, sizeof *own->hash, "the hashes of the rows");
+    own->depth = cz_alloc((size_t)rows, sizeof *own->depth, "the depth of the rows");
+    if (!cells->x || !cells->row_hash || !own->hash || !own->depth) return CZ_ERR_MEMORY;
+    return cz_generator_rows(g, cells->x, own->hash, own->depth, first, rows, pool);
 }
 
-static cz_status gather_hashes(cz_cells *cells, const uint64_t *own, const cz_comm *comm)
+static cz_status gather_shards(cz_cells *cells, const shard *own, const cz_comm *comm)
 {
     int *rows = cz_alloc((size_t)comm->size, sizeof *rows, "the shards of the ranks");
     cz_status status = cz_comm_agree(comm, rows ? CZ_OK : CZ_ERR_MEMORY);
     for (int r = 0; r < comm->size && !status; r++) rows[r] = cells->begin[r + 1] - cells->begin[r];
-    if (!status) status = cz_comm_gather_all(comm, cells->row_hash, own, rows, sizeof *own);
+    if (!status)
+        status = cz_comm_gather_all(comm, cells->row_hash, own->hash, rows, sizeof *own->hash);
+    if (!status)
+        status = cz_comm_gather_all(comm, cells->measure, own->depth, rows, sizeof *own->depth);
     free(rows);
     return status;
 }
@@ -103,17 +95,18 @@ static cz_status gather_hashes(cz_cells *cells, const uint64_t *own, const cz_co
 cz_status cz_synthetic_cells(cz_cells *cells, const cz_config *config, const cz_comm *comm,
                              cz_pool *pool)
 {
-    uint64_t *own = NULL;
+    shard own = {0};
     cz_generator g;
     memset(cells, 0, sizeof *cells);
     cz_status status = cz_generator_open(&g, config);
     if (!status) status = describe(cells, &g, config);
     if (!status && comm->rank == 0) status = name_cells(cells);
-    if (!status) status = measure_cells(cells, &g);
+    if (!status) status = open_measures(cells);
     if (!status) status = generate_shard(cells, &own, &g, comm, pool);
     status = cz_comm_agree(comm, status);
-    if (!status) status = gather_hashes(cells, own, comm);
-    free(own);
+    if (!status) status = gather_shards(cells, &own, comm);
+    free(own.hash);
+    free(own.depth);
     cz_generator_close(&g);
     return status;
 }

@@ -43,12 +43,11 @@ typedef struct cz_generator {
 cz_status cz_generator_open(cz_generator *generator, const cz_config *config);
 void cz_generator_close(cz_generator *generator);
 
-/* Rows first .. first+count-1 of all cells into x (count, width). Local; the pool helps. */
-cz_status cz_generator_rows(const cz_generator *generator, float *x, int first, int count,
-                            cz_pool *pool);
-
-/* depth (n) of all cells: the t of the sum above, standard normal whoever the donor is. Local. */
-void cz_generator_depth(const cz_generator *generator, float *depth);
+/* Rows first .. first+count-1 of all cells into x (count, width); hash (count): of each row by
+ * cz_hash(); depth (count): the t of the sum above, standard normal whoever the donor is. Local;
+ * the pool helps. */
+cz_status cz_generator_rows(const cz_generator *generator, float *x, uint64_t *hash, float *depth,
+                            int first, int count, cz_pool *pool);
 
 /* One of the columns donor_id, cell_type, sex, library_id, dataset_id. CZ_ERR_CONFIG: there is no
  * such one; `key` names the setting in the message. Local. */

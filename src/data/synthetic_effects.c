@@ -173,11 +173,13 @@ CZ_WIDE static void write_row(float *x, const cz_generator *g, const float *nois
 
 typedef struct rows_task {
     const cz_generator *g;
-    float *x;
+    float *x, *depth;
+    uint64_t *hash;
     int first, count, threads;
 } rows_task;
 
-/* A cell's normals: of its effects and depth first, then of its features. */
+/* A cell's normals: of its effects and depth first, then of its features. A row is hashed while it
+ * is in the cache. */
 static cz_status generate_rows(void *context, int thread)
 {
     const rows_task *task = context;
@@ -194,25 +196,20 @@ static cz_status generate_rows(void *context, int thread)
         cz_synthetic_normals(noise, drawn, g->seed, (uint32_t)cell);
         for (int k = 0; k < CZ_EFFECTS; k++)
             z[k] = (float)(mean[k] + g->depth[k] * noise[CZ_EFFECTS] + noise[k]);
-        write_row(task->x + (size_t)i * (size_t)g->width, g, noise + CZ_EFFECTS + 1, z);
+        float *x = task->x + (size_t)i * (size_t)g->width;
+        write_row(x, g, noise + CZ_EFFECTS + 1, z);
+        task->hash[i] = cz_hash(0, x, (size_t)g->width * sizeof *x);
+        task->depth[i] = noise[CZ_EFFECTS];
     }
     free(noise);
     return CZ_OK;
 }
 
-cz_status cz_generator_rows(const cz_generator *g, float *x, int first, int count, cz_pool *pool)
+cz_status cz_generator_rows(const cz_generator *g, float *x, uint64_t *hash, float *depth,
+                            int first, int count, cz_pool *pool)
 {
-    rows_task task = {g, x, first, count, cz_pool_threads(pool)};
+    rows_task task = {g, x, depth, hash, first, count, cz_pool_threads(pool)};
     return cz_pool_run(pool, generate_rows, &task);
-}
-
-void cz_generator_depth(const cz_generator *g, float *depth)
-{
-    float noise[CZ_NORMALS]; /* the first of a cell, as many as are drawn at once */
-    for (int cell = 0; cell < g->n; cell++) {
-        cz_synthetic_normals(noise, CZ_EFFECTS + 1, g->seed, (uint32_t)cell);
-        depth[cell] = noise[CZ_EFFECTS];
-    }
 }
 
 static cz_status fill_libraries(cz_column *column, const cz_generator *g)

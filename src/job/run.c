@@ -70,6 +70,33 @@ static void tell_epoch(void *context, const cz_epoch_report *report)
     if (r->comm->rank == 0) cz_progress_epoch(r->bar, report);
 }
 
+static cz_status peak_memory(double *mib, const cz_comm *comm)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    *mib = (double)usage.ru_maxrss / 1024;
+    if (MPI_Allreduce(MPI_IN_PLACE, mib, 1, MPI_DOUBLE, MPI_MAX, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not compare their memory");
+    return CZ_OK;
+}
+
+/* What a run that is stopped early can tell of its speed; the whole one has a summary. */
+static cz_status tell_stop(const run *r)
+{
+    cz_training_facts facts = cz_trainer_facts(r->trainer);
+    double mib, cells = (double)facts.steps_here * r->config->train.batch;
+    double seconds = facts.step_seconds + facts.fetch_seconds;
+    CZ_TRY(peak_memory(&mib, r->comm));
+    cz_note("Stopped by a signal after %lld steps; the state is saved: run again with --resume",
+            (long long)facts.steps);
+    if (facts.steps_here)
+        cz_note("Time         %.1f s to the first step; %lld steps of %.1f ms, %.0f cells/s; at "
+                "most %.0f MiB a rank",
+                facts.first_step_at - r->started, (long long)facts.steps_here,
+                1e3 * facts.step_seconds / (double)facts.steps_here, cells / seconds, mib);
+    return CZ_OK;
+}
+
 static cz_status train(run *r)
 {
     CZ_PHASE("train");
@@ -88,20 +115,8 @@ static cz_status train(run *r)
         else cz_note("Resumed      nothing: there is no checkpoint yet, starting anew");
     }
     cz_status status = cz_trainer_run(r->trainer);
-    if (status == CZ_STOPPED)
-        cz_note("Stopped by a signal after %lld steps; the state is saved: run again with --resume",
-                (long long)cz_trainer_facts(r->trainer).steps);
+    if (status == CZ_STOPPED) CZ_TRY(tell_stop(r));
     return status;
-}
-
-static cz_status peak_memory(double *mib, const cz_comm *comm)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    *mib = (double)usage.ru_maxrss / 1024;
-    if (MPI_Allreduce(MPI_IN_PLACE, mib, 1, MPI_DOUBLE, MPI_MAX, comm->mpi) != MPI_SUCCESS)
-        return cz_fail(CZ_ERR_MPI, "the ranks could not compare their memory");
-    return CZ_OK;
 }
 
 static cz_status write_results(run *r, const cz_evaluation *test, const cz_attention *attention,

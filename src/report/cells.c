@@ -84,7 +84,8 @@ cz_status cz_split_write(const char *path, const cz_cells *cells)
     for (int i = 0; i < cells->n; i++) {
         char number[24];
         csv_text(out, "", cell_name(cells, i, number, sizeof number), ",");
-        fprintf(out, "%s\n", split_name(cells->split[i]));
+        fputs(split_name(cells->split[i]), out);
+        fputc('\n', out);
     }
     return csv_close(out, path);
 }

@@ -28,14 +28,23 @@ static void write_doubled(FILE *out, const char *text)
     }
 }
 
+static bool is_plain(const char *text)
+{
+    while (*text && *text != ',' && *text != '"' && *text != '\r' && *text != '\n') text++;
+    return !*text;
+}
+
 void csv_text(FILE *out, const char *prefix, const char *text, const char *end)
 {
-    const char *special = ",\"\r\n";
-    bool quoted = strpbrk(prefix, special) || strpbrk(text, special);
-    if (quoted) fputc('"', out);
-    write_doubled(out, prefix);
-    write_doubled(out, text);
-    if (quoted) fputc('"', out);
+    if (is_plain(prefix) && is_plain(text)) {
+        fputs(prefix, out);
+        fputs(text, out);
+    } else {
+        fputc('"', out);
+        write_doubled(out, prefix);
+        write_doubled(out, text);
+        fputc('"', out);
+    }
     fputs(end, out);
 }
 

@@ -17,12 +17,14 @@ static double ms_per_step(const cz_summary *s)
                                   : NAN;
 }
 
+/* Of steps and of the way of their cells. */
 static double cells_per_s(const cz_summary *s)
 {
     double steps = cz_train_steps(split_count(s->cells, CZ_TRAIN), s->config->train.batch);
-    return s->training.steps_here ? (double)s->training.steps_here / steps *
-                                        split_count(s->cells, CZ_TRAIN) / s->training.step_seconds
-                                  : NAN;
+    double seconds = s->training.step_seconds + s->training.fetch_seconds;
+    return s->training.steps_here
+               ? (double)s->training.steps_here / steps * split_count(s->cells, CZ_TRAIN) / seconds
+               : NAN;
 }
 
 void cz_summary_print(const cz_summary *s)

@@ -9,32 +9,26 @@
 
 typedef struct attention_job {
     cz_trainer *trainer;
-    const row_set *mine;
     int64_t *sum;       /* (threads, size) */
     size_t pool, cross; /* elements of the resampler's map, and of the label attention's */
 } attention_job;
 
 static size_t map_size(const attention_job *job) { return job->pool + job->cross; }
 
-static cz_status attention_worker(void *context, int thread)
+static cz_status add_block(void *context, int thread, const cz_batch *batch, int at)
 {
     CZ_SPAN("blocks");
     const attention_job *job = context;
     cz_trainer *t = job->trainer;
     worker *w = &t->worker[thread];
-    int n = job->mine->count, end = blocks_begin(n, thread + 1, t->threads);
     cz_outcome out = {.resampler_attention = job->sum + (size_t)thread * map_size(job)};
     if (job->cross) out.fusion_attention = out.resampler_attention + job->pool;
     for (int h = 0; h < t->heads; h++) {
         out.loss[h] = w->loss[h];
         out.best[h] = w->best[h];
     }
-    for (int begin = blocks_begin(n, thread, t->threads); begin < end; begin += EVALUATION_BLOCK) {
-        int last = begin + EVALUATION_BLOCK < n ? begin + EVALUATION_BLOCK : n;
-        cz_batch batch = row_set_batch(job->mine, t, begin, last);
-        CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), &batch, &out));
-    }
-    return CZ_OK;
+    (void)at;
+    return cz_model_evaluate(w->workspace, trainer_weights(t), batch, &out);
 }
 
 /* The sums of all threads and ranks, on rank 0. */
@@ -73,27 +67,30 @@ static cz_status take_means(cz_attention *a, const attention_job *job, int cells
     return a->fusion ? CZ_OK : CZ_ERR_MEMORY;
 }
 
+static cz_status add_up(attention_job *job, const evaluation_set *set, cz_attention *a)
+{
+    cz_trainer *t = job->trainer;
+    const cz_comm *comm = t->setup.comm;
+    job->sum = cz_alloc((size_t)t->threads * map_size(job), sizeof *job->sum, "maps of attention");
+    CZ_TRY(cz_comm_agree(comm, job->sum ? CZ_OK : CZ_ERR_MEMORY));
+    CZ_TRY(evaluation_walk(t, set, add_block, job));
+    CZ_TRY(reduce(job));
+    return cz_comm_agree(comm, comm->rank == 0 ? take_means(a, job, set->n) : CZ_OK);
+}
+
 cz_status cz_trainer_attention(cz_trainer *t, cz_split part, cz_attention *a)
 {
     CZ_PHASE("attention maps");
     const cz_model_spec *s = cz_model_get_spec(t->setup.model);
     size_t T = (size_t)s->tokens;
+    evaluation_set set;
     *a = (cz_attention){0};
-    CZ_TRY(evaluation_prepare(t, part));
-    attention_job job = {.trainer = t,
-                         .mine = &t->set[part].mine,
-                         .pool = (size_t)s->latents * T,
-                         .cross = s->text ? T * T : 0};
-    job.sum = cz_alloc((size_t)t->threads * map_size(&job), sizeof *job.sum, "maps of attention");
-    cz_status status = job.sum ? CZ_OK : CZ_ERR_MEMORY;
-    if (!status) status = cz_pool_run(t->setup.pool, attention_worker, &job);
-    status = cz_comm_agree(t->setup.comm, status);
-    if (!status) status = reduce(&job);
-    if (!status) {
-        if (t->setup.comm->rank == 0) status = take_means(a, &job, t->set[part].n);
-        status = cz_comm_agree(t->setup.comm, status);
-    }
+    CZ_TRY(evaluation_set_open(&set, t, part));
+    attention_job job = {
+        .trainer = t, .pool = (size_t)s->latents * T, .cross = s->text ? T * T : 0};
+    cz_status status = add_up(&job, &set, a);
     free(job.sum);
+    evaluation_set_free(&set);
     if (status) cz_attention_free(a);
     return status;
 }

@@ -1,4 +1,4 @@
-/* One epoch: its order, the cells of this rank, and its optimiser steps. */
+/* One epoch: its order, the cells of this rank for its next steps, and the optimiser steps. */
 #include "czhpc/profile.h"
 #include "czhpc/schedule.h"
 #include "trainer.h"
@@ -25,42 +25,58 @@ static cz_status draw_order(cz_trainer *t)
     return CZ_OK;
 }
 
+cz_status epoch_prepare(cz_trainer *t)
+{
+    CZ_TRY(cz_comm_agree(t->setup.comm, draw_order(t)));
+    for (int i = 0; i < t->train_count; i++) t->order[i] = t->train_row[t->order[i]];
+    t->ahead.steps = 0;
+    return CZ_OK;
+}
+
+int epoch_portion_steps(int batch, int ranks, int width)
+{
+    int cells = (batch + ranks - 1) / ranks;
+    return portion_cells(width, cells) / cells;
+}
+
+/* This rank's cells of a step: the place in the epoch of the first, and how many. */
+static int cells_of_step(int *count, const cz_trainer *t, int step)
+{
+    int first = t->setup.comm->rank * t->threads, cells = batch_cells(t, step);
+    int begin = worker_begin(cells, first, t->workers);
+    *count = worker_begin(cells, first + t->threads, t->workers) - begin;
+    return step * t->setup.config->train.batch + begin;
+}
+
 /* A cell that is drawn twice in a step has two masks: they go by the place in the epoch. */
 static void address_masks(cz_trainer *t)
 {
-    int rank_first = t->setup.comm->rank * t->threads, batch = t->setup.config->train.batch;
+    const portion *p = &t->ahead;
     if (t->setup.config->train.sampler != CZ_SAMPLER_BALANCED) return;
-    for (int s = 0; s < t->steps; s++) {
-        int first = s * batch + worker_begin(batch_cells(t, s), rank_first, t->workers);
-        for (int i = t->step_begin[s]; i < t->step_begin[s + 1]; i++)
-            t->epoch.cell[i] = (uint32_t)(first + i - t->step_begin[s]);
+    for (int s = 0; s < p->steps; s++) {
+        int count, place = cells_of_step(&count, t, p->first + s);
+        for (int i = 0; i < count; i++) t->held.cell[p->begin[s] + i] = (uint32_t)(place + i);
     }
 }
 
 /* Every rank knows the whole order; it fetches the cells that its workers will take. */
-cz_status epoch_prepare(cz_trainer *t)
+cz_status epoch_fetch(cz_trainer *t)
 {
+    portion *p = &t->ahead;
+    int step = t->progress.step, left = t->steps - step, held = 0;
+    if (step >= p->first && step < p->first + p->steps) return CZ_OK;
     CZ_PHASE("fetch cells");
-    const cz_config *config = t->setup.config;
-    int rank = t->setup.comm->rank, batch = config->train.batch, count = 0;
-    CZ_TRY(cz_comm_agree(t->setup.comm, draw_order(t)));
-    for (int i = 0; i < t->train_count; i++) t->order[i] = t->train_row[t->order[i]];
-
-    for (int s = 0; s < t->steps; s++) {
-        int cells = batch_cells(t, s);
-        t->step_begin[s] = count;
-        count += worker_begin(cells, (rank + 1) * t->threads, t->workers) -
-                 worker_begin(cells, rank * t->threads, t->workers);
+    p->first = step;
+    p->steps = left < p->most ? left : p->most;
+    for (int s = 0; s < p->steps; s++) {
+        int count, place = cells_of_step(&count, t, step + s);
+        memcpy(t->held.row + held, t->order + place, (size_t)count * sizeof *t->order);
+        p->begin[s] = held;
+        held += count;
     }
-    t->step_begin[t->steps] = count;
-    cz_status status = row_set_reserve(&t->epoch, t, count);
-    for (int s = 0; s < t->steps && !status; s++) {
-        int first = s * batch + worker_begin(batch_cells(t, s), rank * t->threads, t->workers);
-        memcpy(t->epoch.row + t->step_begin[s], t->order + first,
-               (size_t)(t->step_begin[s + 1] - t->step_begin[s]) * sizeof *t->order);
-    }
-    CZ_TRY(cz_comm_agree(t->setup.comm, status));
-    CZ_TRY(row_set_fill(&t->epoch, t));
+    p->begin[p->steps] = held;
+    t->held.count = held;
+    CZ_TRY(row_set_fill(&t->held, t));
     address_masks(t);
     return CZ_OK;
 }
@@ -139,8 +155,8 @@ static cz_status train_worker(void *context, int thread)
     worker *w = &t->worker[thread];
     int cells = batch_cells(t, job->step), index = t->setup.comm->rank * t->threads + thread;
     int rank_first = worker_begin(cells, t->setup.comm->rank * t->threads, t->workers);
-    int first = t->step_begin[job->step] - rank_first;
-    cz_batch batch = row_set_batch(&t->epoch, t, first + worker_begin(cells, index, t->workers),
+    int first = t->ahead.begin[job->step - t->ahead.first] - rank_first;
+    cz_batch batch = row_set_batch(&t->held, t, first + worker_begin(cells, index, t->workers),
                                    first + worker_begin(cells, index + 1, t->workers));
     cz_outcome outcome = {0};
     for (int h = 0; h < t->heads; h++) {

@@ -1,5 +1,6 @@
 /* What the model says of a split: blocks of 64 cells in the order of the cells, ranks and
- * threads dividing whole blocks, so that every cell is computed in the same company. */
+ * threads dividing whole blocks, so that every cell is computed in the same company. A rank
+ * fetches its blocks portion by portion. */
 #include "trainer.h"
 
 #include "czhpc/profile.h"
@@ -9,54 +10,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every rank's blocks of set->n cells, which set->row names, and this rank's cells. Collective. */
-static cz_status divide(cz_trainer *t, evaluation_set *set)
+/* Divides set->n cells, which set->row names, among the ranks. Local. */
+static cz_status divide(evaluation_set *set, const cz_comm *comm)
 {
-    int ranks = t->setup.comm->size, rank = t->setup.comm->rank;
-    set->counts = cz_alloc((size_t)ranks, sizeof *set->counts, "the cells to evaluate");
-    cz_status status = set->row && set->counts ? CZ_OK : CZ_ERR_MEMORY;
-    for (int r = 0; r < ranks && !status; r++)
-        set->counts[r] = blocks_begin(set->n, r + 1, ranks) - blocks_begin(set->n, r, ranks);
-    int begin = blocks_begin(set->n, rank, ranks);
-    if (!status) status = row_set_reserve(&set->mine, t, set->counts[rank]);
-    for (int i = 0; i < set->mine.count && !status; i++) set->mine.row[i] = set->row[begin + i];
-    CZ_TRY(cz_comm_agree(t->setup.comm, status));
-    return row_set_fill(&set->mine, t);
+    set->counts = cz_alloc((size_t)comm->size, sizeof *set->counts, "the cells to evaluate");
+    if (!set->row || !set->counts) return CZ_ERR_MEMORY;
+    for (int r = 0; r < comm->size; r++)
+        set->counts[r] =
+            blocks_begin(set->n, r + 1, comm->size) - blocks_begin(set->n, r, comm->size);
+    return CZ_OK;
 }
 
-static void list_split(evaluation_set *set, const cz_cells *cells, cz_split part)
+cz_status evaluation_set_open(evaluation_set *set, const cz_trainer *t, cz_split part)
 {
-    set->n = 0;
+    const cz_cells *cells = t->setup.cells;
+    *set = (evaluation_set){0};
     for (int i = 0; i < cells->n; i++) set->n += cells->split[i] == part;
     set->row = cz_alloc((size_t)set->n, sizeof *set->row, "the cells to evaluate");
     for (int i = 0, k = 0; i < cells->n && set->row; i++)
         if (cells->split[i] == part) set->row[k++] = i;
+    cz_status status = cz_comm_agree(t->setup.comm, divide(set, t->setup.comm));
+    if (status) evaluation_set_free(set);
+    return status;
 }
 
 void evaluation_set_free(evaluation_set *set)
 {
     free(set->row);
     free(set->counts);
-    row_set_free(&set->mine);
     *set = (evaluation_set){0};
 }
 
-cz_status evaluation_prepare(cz_trainer *t, cz_split part)
+/* The cells that are held, this rank's from `first` on. */
+typedef struct walk {
+    cz_trainer *trainer;
+    block_work work;
+    void *context;
+    int first;
+} walk;
+
+static cz_status walk_worker(void *context, int thread)
 {
-    evaluation_set *set = &t->set[part];
-    if (set->ready) return CZ_OK;
-    CZ_PHASE("fetch cells");
-    list_split(set, t->setup.cells, part);
-    CZ_TRY(divide(t, set));
-    set->ready = true;
+    const walk *w = context;
+    cz_trainer *t = w->trainer;
+    int n = t->held.count, end = blocks_begin(n, thread + 1, t->threads);
+    for (int at = blocks_begin(n, thread, t->threads); at < end; at += EVALUATION_BLOCK) {
+        int last = at + EVALUATION_BLOCK < n ? at + EVALUATION_BLOCK : n;
+        cz_batch batch = row_set_batch(&t->held, t, at, last);
+        CZ_TRY(w->work(w->context, thread, &batch, w->first + at));
+    }
+    return CZ_OK;
+}
+
+cz_status evaluation_walk(cz_trainer *t, const evaluation_set *set, block_work work, void *context)
+{
+    const cz_comm *comm = t->setup.comm;
+    int begin = blocks_begin(set->n, comm->rank, comm->size), mine = set->counts[comm->rank];
+    int most = 0, size = portion_cells(t->setup.cells->width, t->threads * EVALUATION_BLOCK);
+    for (int r = 0; r < comm->size; r++) most = set->counts[r] > most ? set->counts[r] : most;
+    CZ_TRY(cz_comm_agree(comm, row_set_reserve(&t->held, t, mine < size ? mine : size)));
+    for (int first = 0; first < most; first += size) {
+        int left = mine - first, count = left < size ? left : size;
+        t->held.count = count > 0 ? count : 0;
+        for (int i = 0; i < t->held.count; i++) t->held.row[i] = set->row[begin + first + i];
+        CZ_TRY(row_set_fill(&t->held, t));
+        walk w = {t, work, context, first};
+        CZ_TRY(cz_comm_agree(comm, cz_pool_run(t->setup.pool, walk_worker, &w)));
+    }
     return CZ_OK;
 }
 
 typedef struct evaluation_job {
     cz_trainer *trainer;
-    const row_set *mine;
     cz_outcome out;                /* of this rank's cells */
     float *log_prob[CZ_MAX_HEADS]; /* (cells, classes) of each head; NULL: not wanted */
+    void *logits[CZ_MAX_HEADS];    /* (threads, EVALUATION_BLOCK, classes), where wanted */
 } evaluation_job;
 
 static double logit(cz_tensor logits, int row, int class)
@@ -79,52 +107,37 @@ static void log_softmax(float *log_prob, cz_tensor logits, int rows)
     }
 }
 
-/* Cells [begin, end) of this rank, at most a block; logits: a block of each wanted head. */
-static cz_status evaluate_block(const evaluation_job *job, int thread, int begin, int end,
-                                const cz_tensor *logits)
+static cz_tensor block_of_logits(const evaluation_job *job, int thread, int head)
 {
-    cz_trainer *t = job->trainer;
-    worker *w = &t->worker[thread];
-    cz_batch batch = row_set_batch(job->mine, t, begin, end);
-    cz_outcome out = {0};
-    for (int h = 0; h < t->heads; h++) {
-        out.loss[h] = job->out.loss[h] + begin;
-        out.best[h] = job->out.best[h] + begin;
-        if (job->log_prob[h]) out.logits[h] = cz_row_range(logits[h], 0, end - begin);
-    }
-    CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), &batch, &out));
-    int labels = cz_workspace_labels(w->workspace);
-    w->evaluate_flops += cz_model_flops(t->setup.model, batch.cells, labels, false);
-    w->evaluated += batch.cells;
-    for (int h = 0; h < t->heads; h++)
-        if (job->log_prob[h])
-            log_softmax(job->log_prob[h] + (size_t)begin * (size_t)cz_cols(logits[h]), logits[h],
-                        end - begin);
-    return CZ_OK;
+    const cz_trainer *t = job->trainer;
+    int classes = cz_head_column(t->setup.cells, head)->classes;
+    size_t bytes = (size_t)EVALUATION_BLOCK * (size_t)classes * cz_dtype_size(t->dtype);
+    return cz_matrix((char *)job->logits[head] + (size_t)thread * bytes, t->dtype, EVALUATION_BLOCK,
+                     classes);
 }
 
-static cz_status evaluate_worker(void *context, int thread)
+static cz_status evaluate_block(void *context, int thread, const cz_batch *batch, int at)
 {
     CZ_SPAN("blocks");
     const evaluation_job *job = context;
     cz_trainer *t = job->trainer;
-    int n = job->mine->count, end = blocks_begin(n, thread + 1, t->threads);
-    cz_tensor logits[CZ_MAX_HEADS] = {0};
-    cz_status status = CZ_OK;
-    for (int h = 0; h < t->heads && job->log_prob[h]; h++) {
-        int classes = cz_head_column(t->setup.cells, h)->classes;
-        void *block = cz_alloc((size_t)EVALUATION_BLOCK * (size_t)classes, cz_dtype_size(t->dtype),
-                               "a block of logits");
-        logits[h] = cz_matrix(block, t->dtype, EVALUATION_BLOCK, classes);
-        if (!block) status = CZ_ERR_MEMORY;
+    cz_outcome out = {0};
+    for (int h = 0; h < t->heads; h++) {
+        out.loss[h] = job->out.loss[h] + at;
+        out.best[h] = job->out.best[h] + at;
+        if (job->log_prob[h])
+            out.logits[h] = cz_row_range(block_of_logits(job, thread, h), 0, batch->cells);
     }
-    for (int begin = blocks_begin(n, thread, t->threads); begin < end && !status;
-         begin += EVALUATION_BLOCK) {
-        int last = begin + EVALUATION_BLOCK < n ? begin + EVALUATION_BLOCK : n;
-        status = evaluate_block(job, thread, begin, last, logits);
-    }
-    for (int h = 0; h < t->heads; h++) free(logits[h].data);
-    return status;
+    worker *w = &t->worker[thread];
+    CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), batch, &out));
+    int labels = cz_workspace_labels(w->workspace);
+    w->evaluate_flops += cz_model_flops(t->setup.model, batch->cells, labels, false);
+    w->evaluated += batch->cells;
+    for (int h = 0; h < t->heads; h++)
+        if (job->log_prob[h])
+            log_softmax(job->log_prob[h] + (size_t)at * (size_t)cz_cols(out.logits[h]),
+                        out.logits[h], batch->cells);
+    return CZ_OK;
 }
 
 static void job_free(evaluation_job *job)
@@ -133,6 +146,7 @@ static void job_free(evaluation_job *job)
         free(job->out.loss[h]);
         free(job->out.best[h]);
         free(job->log_prob[h]);
+        free(job->logits[h]);
     }
 }
 
@@ -142,14 +156,19 @@ static float *log_probs(size_t n, const cz_trainer *t, int h)
     return cz_alloc(n * classes, sizeof(float), "the probabilities of an evaluation");
 }
 
-static cz_status job_allocate(evaluation_job *job, const cz_trainer *t, bool probabilities)
+static cz_status job_allocate(evaluation_job *job, int cells, bool probabilities)
 {
-    size_t n = (size_t)job->mine->count;
+    const cz_trainer *t = job->trainer;
+    size_t n = (size_t)cells, blocks = (size_t)t->threads * EVALUATION_BLOCK;
     for (int h = 0; h < t->heads; h++) {
         job->out.loss[h] = cz_alloc(n, sizeof(double), "an evaluation");
         job->out.best[h] = cz_alloc(n, sizeof(int32_t), "an evaluation");
         if (!job->out.loss[h] || !job->out.best[h]) return CZ_ERR_MEMORY;
-        if (probabilities && !(job->log_prob[h] = log_probs(n, t, h))) return CZ_ERR_MEMORY;
+        if (!probabilities) continue;
+        size_t classes = (size_t)cz_head_column(t->setup.cells, h)->classes;
+        job->log_prob[h] = log_probs(n, t, h);
+        job->logits[h] = cz_alloc(blocks * classes, cz_dtype_size(t->dtype), "blocks of logits");
+        if (!job->log_prob[h] || !job->logits[h]) return CZ_ERR_MEMORY;
     }
     return CZ_OK;
 }
@@ -192,11 +211,11 @@ static cz_status gather(cz_trainer *t, const evaluation_set *set, const evaluati
 static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabilities,
                           cz_evaluation *e)
 {
-    evaluation_job job = {.trainer = t, .mine = &set->mine};
-    cz_status status = job_allocate(&job, t, probabilities);
+    evaluation_job job = {.trainer = t};
+    cz_status status = job_allocate(&job, set->counts[t->setup.comm->rank], probabilities);
     if (!status) status = allocate_result(e, t, set, probabilities);
-    if (!status) status = cz_pool_run(t->setup.pool, evaluate_worker, &job);
     status = cz_comm_agree(t->setup.comm, status);
+    if (!status) status = evaluation_walk(t, set, evaluate_block, &job);
     if (!status) status = gather(t, set, &job, e);
     t->facts.evaluated_cells += set->n;
     job_free(&job);
@@ -208,10 +227,11 @@ cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, 
 {
     CZ_PHASE("evaluate");
     double started = MPI_Wtime();
-    evaluation_set *set = &t->set[part];
+    evaluation_set set;
     *e = (cz_evaluation){0};
-    CZ_TRY(evaluation_prepare(t, part));
-    cz_status status = evaluate(t, set, probabilities, e);
+    CZ_TRY(evaluation_set_open(&set, t, part));
+    cz_status status = evaluate(t, &set, probabilities, e);
+    evaluation_set_free(&set);
     t->facts.evaluate_seconds += MPI_Wtime() - started;
     return status;
 }
@@ -223,7 +243,7 @@ cz_status cz_trainer_evaluate_rows(cz_trainer *t, const int32_t *row, int n, cz_
     evaluation_set set = {.n = n, .row = cz_alloc((size_t)n, sizeof *row, "the cells to evaluate")};
     *e = (cz_evaluation){0};
     if (set.row) memcpy(set.row, row, (size_t)n * sizeof *row);
-    cz_status status = divide(t, &set);
+    cz_status status = cz_comm_agree(t->setup.comm, divide(&set, t->setup.comm));
     if (!status) status = evaluate(t, &set, true, e);
     evaluation_set_free(&set);
     t->facts.evaluate_seconds += MPI_Wtime() - started;

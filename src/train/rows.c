@@ -11,10 +11,16 @@ static cz_status resize(void **array, int count, size_t size)
     return CZ_OK;
 }
 
+int portion_cells(int width, int unit)
+{
+    const int64_t bytes = 8 << 20;
+    int64_t units = bytes / ((int64_t)width * (int64_t)sizeof(float) * unit);
+    return unit * (int)(units > 1 ? units : 1);
+}
+
 cz_status row_set_reserve(row_set *set, const cz_trainer *t, int capacity)
 {
     size_t width = (size_t)t->setup.cells->width;
-    set->count = capacity;
     if (capacity <= set->capacity) return CZ_OK;
     CZ_TRY(resize((void **)&set->x, capacity, width * sizeof *set->x));
     CZ_TRY(resize((void **)&set->row, capacity, sizeof *set->row));

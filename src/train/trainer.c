@@ -66,14 +66,25 @@ static cz_status list_training_cells(cz_trainer *t)
     t->train_row = cz_alloc((size_t)t->train_count, sizeof *t->train_row, "the order of cells");
     t->train_code = cz_alloc((size_t)t->train_count, sizeof *t->train_code, "the order of cells");
     t->order = cz_alloc((size_t)t->train_count, sizeof *t->order, "the order of cells");
-    t->step_begin = cz_alloc((size_t)t->steps + 1, sizeof *t->step_begin, "the order of cells");
-    if (!t->train_row || !t->train_code || !t->order || !t->step_begin) return CZ_ERR_MEMORY;
+    if (!t->train_row || !t->train_code || !t->order) return CZ_ERR_MEMORY;
     for (int i = 0, k = 0; i < cells->n; i++) {
         if (cells->split[i] != CZ_TRAIN) continue;
         t->train_row[k] = i;
         t->train_code[k++] = cells->target.code[i];
     }
     return CZ_OK;
+}
+
+/* Room for the cells of the steps that fetch together. */
+static cz_status open_portion(cz_trainer *t)
+{
+    int batch = t->setup.config->train.batch, ranks = t->setup.comm->size;
+    int most = epoch_portion_steps(batch, ranks, t->setup.cells->width);
+    t->ahead.most = most < t->steps ? most : t->steps;
+    t->ahead.begin =
+        cz_alloc((size_t)t->ahead.most + 1, sizeof *t->ahead.begin, "the cells of coming steps");
+    if (!t->ahead.begin) return CZ_ERR_MEMORY;
+    return row_set_reserve(&t->held, t, t->ahead.most * ((batch + ranks - 1) / ranks));
 }
 
 /* N / (K N_k) for N training cells in K classes, N_k of class k; 0 for a class without. */
@@ -102,6 +113,7 @@ static cz_status open_local(cz_trainer *t)
         t->data_hash = cz_hash(t->data_hash, &t->setup.text_identity, sizeof(uint64_t));
     CZ_TRY(print_config(t));
     CZ_TRY(list_training_cells(t));
+    CZ_TRY(open_portion(t));
     CZ_TRY(weigh_classes(t));
     t->worker = cz_alloc((size_t)t->threads, sizeof *t->worker, "the workers");
     if (!t->worker) return CZ_ERR_MEMORY;
@@ -174,13 +186,12 @@ void cz_trainer_close(cz_trainer *t)
         }
     }
     free(t->worker);
-    for (int part = 0; part < CZ_SPLITS; part++) evaluation_set_free(&t->set[part]);
-    row_set_free(&t->epoch);
+    row_set_free(&t->held);
+    free(t->ahead.begin);
     free(t->train_row);
     free(t->train_code);
     free(t->class_weight);
     free(t->order);
-    free(t->step_begin);
     free(t->config_text);
     cz_metrics_close(t->metrics);
     cz_reducer_close(t->reducer);
@@ -235,12 +246,13 @@ static cz_status run_steps(cz_trainer *t)
 {
     CZ_PHASE("epoch");
     const cz_config *config = t->setup.config;
-    double started = MPI_Wtime();
+    double fetched = MPI_Wtime();
     CZ_TRY(epoch_prepare(t));
-    t->facts.fetch_seconds += MPI_Wtime() - started;
     while (t->progress.step < t->steps) {
         cz_step_sums sums;
+        CZ_TRY(epoch_fetch(t));
         double begin = MPI_Wtime();
+        t->facts.fetch_seconds += begin - fetched;
         if (t->facts.first_step_at == 0) t->facts.first_step_at = begin;
         CZ_TRY(epoch_step(t, t->progress.step, &sums));
         t->facts.step_seconds += MPI_Wtime() - begin;
@@ -252,6 +264,7 @@ static cz_status run_steps(cz_trainer *t)
         if (sums.stop) return save_and_stop(t);
         int every = config->checkpoint.every_steps;
         if (every && t->progress.steps_done % every == 0) CZ_TRY(trainer_save(t, false));
+        fetched = MPI_Wtime();
     }
     return CZ_OK;
 }
@@ -328,12 +341,22 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
 
 const void *cz_trainer_weights(const cz_trainer *t) { return cz_reducer_weights(t->reducer); }
 
-/* What a fetch of `rows` rows, all from other ranks, holds beside them. */
-static size_t stage_bytes(size_t rows, size_t row_bytes)
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Cells that are fetched at once, and such as are of other ranks on their way, in bytes. */
+static size_t portion_bytes(const cz_config *config, int width, int heads,
+                            const int count[CZ_SPLITS], size_t ranks, int threads)
 {
     const size_t round = (size_t)64 << 20; /* of cz_comm_fetch_rows() */
-    size_t bytes = rows * row_bytes;
-    return 2 * (bytes < round ? bytes : round);
+    int batch = config->train.batch, step = (batch + (int)ranks - 1) / (int)ranks;
+    size_t steps = (size_t)epoch_portion_steps(batch, (int)ranks, width);
+    size_t train = least(steps * (size_t)step, (size_t)count[CZ_TRAIN] / ranks);
+    size_t most =
+        (size_t)(count[CZ_VALIDATION] > count[CZ_TEST] ? count[CZ_VALIDATION] : count[CZ_TEST]);
+    size_t blocks = least((size_t)portion_cells(width, threads * EVALUATION_BLOCK), most / ranks);
+    size_t cells = train > blocks ? train : blocks, x = cells * (size_t)width * sizeof(float);
+    return x + cells * (4 + (size_t)heads) * sizeof(int32_t) +
+           2 * least(x * (ranks - 1) / ranks, round);
 }
 
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
@@ -341,8 +364,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
 {
     const cz_model_spec *spec = cz_model_get_spec(model);
     size_t workers = (size_t)ranks * (size_t)threads, R = (size_t)ranks, T = (size_t)threads;
-    size_t train = (size_t)count[CZ_TRAIN] / R, validation = (size_t)count[CZ_VALIDATION] / R;
-    size_t test = (size_t)count[CZ_TEST] / R, classes = 0;
+    size_t classes = 0;
     for (int h = 0; h < spec->head_count; h++) classes += (size_t)spec->head[h].classes;
 
     /* Of what ranks share, a rank takes the pages that it touches: all weights, the moments and
@@ -352,17 +374,13 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
-    size_t row = (size_t)spec->width * sizeof(float) + (4 + (size_t)spec->head_count) * 4;
     size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
-    size_t always = arrays + T * workspace + order + (train + validation) * row;
 
-    /* Beside: the rows of a new epoch on their way; or at the end the test cells, a piece of the
-     * training cells (whose way takes memory freed after the epochs' rows), and what every head
-     * says of them, which rank 0 gathers. */
-    size_t piece = CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : train * R;
-    size_t said = (validation + test) * (R + 1) + piece * (R + 1) / R;
-    size_t begin = stage_bytes(train * (R - 1) / R, row);
-    size_t end =
-        (test + piece / R) * row + said * (classes + 3 * (size_t)spec->head_count) * sizeof(float);
-    return always + (begin > end ? begin : end);
+    /* At the end what every head says of validation, test and a piece of the training cells, which
+     * rank 0 gathers: probabilities, a class and a loss. */
+    size_t said = (size_t)count[CZ_VALIDATION] + (size_t)count[CZ_TEST];
+    said += CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : (size_t)count[CZ_TRAIN];
+    size_t end = (said + said / R) * (classes + 3 * (size_t)spec->head_count + 1) * sizeof(float);
+    return arrays + T * workspace + order + end +
+           portion_bytes(config, spec->width, spec->head_count, count, R, threads);
 }

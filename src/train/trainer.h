@@ -6,7 +6,8 @@
 
 enum { EVALUATION_BLOCK = 64, DEFAULT_BLOCK = 32 };
 
-/* Cells as batches need them: features and codes of `count` cells in the order of use. */
+/* Cells as batches need them: features and codes of `count` cells in the order of use. A rank holds
+ * few at a time, so that neither its memory nor the way to its first step grows with the cells. */
 typedef struct row_set {
     int count, capacity;
     float *x;       /* (count, width) */
@@ -18,14 +19,19 @@ typedef struct row_set {
     int32_t *code[CZ_MAX_HEADS];
 } row_set;
 
-/* A split of the cells, this rank's blocks of it. */
+/* Cells to evaluate; a rank takes whole blocks of them. */
 typedef struct evaluation_set {
-    bool ready;
-    int n;        /* cells of the split, all ranks */
+    int n;        /* cells, all ranks */
     int32_t *row; /* (n) */
     int *counts;  /* (ranks) cells evaluated by each */
-    row_set mine;
 } evaluation_set;
+
+/* Steps of an epoch whose cells were fetched together. */
+typedef struct portion {
+    int first, steps; /* none: nothing is fetched yet */
+    int most;         /* steps that are fetched together */
+    int *begin;       /* (most + 1) first cell of each step among those of the rank */
+} portion;
 
 /* One thread's part. */
 typedef struct worker {
@@ -50,10 +56,9 @@ struct cz_trainer {
     int32_t *train_code;  /* (train_count) their classes of the target */
     double *class_weight; /* (classes of the target) of its loss, NULL: all 1 */
     int32_t *order;       /* (train_count) rows in the order of this epoch */
-    row_set epoch;        /* this rank's cells of the epoch, step after step */
-    int *step_begin;      /* (steps + 1) first cell of each step in `epoch` */
     int steps;
-    evaluation_set set[CZ_SPLITS];
+    row_set held;  /* this rank's cells of some steps, or of some blocks of an evaluation */
+    portion ahead; /* the steps whose cells are held */
 
     cz_step step;
     cz_progress progress;
@@ -77,6 +82,11 @@ static inline int blocks_begin(int n, int i, int parts)
     return begin < n ? (int)begin : n;
 }
 
+/* Cells that are fetched at once, a multiple of `unit`: 8 MiB of features or a unit, whichever is
+ * more. At that size a fetch costs a thousandth of the steps it is for. */
+int portion_cells(int width, int unit);
+
+/* Makes room for so many cells. Local. CZ_ERR_MEMORY. */
 cz_status row_set_reserve(row_set *set, const cz_trainer *t, int capacity);
 /* Fetches features and codes of set->row. Collective. */
 cz_status row_set_fill(row_set *set, const cz_trainer *t);
@@ -84,15 +94,24 @@ void row_set_free(row_set *set);
 /* The batch of cells [begin, end) of a set. */
 cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int end);
 
-/* The cells of a split, fetched when first asked for: t->set[part]. Collective. */
-cz_status evaluation_prepare(cz_trainer *t, cz_split part);
+/* Lists the cells of a split. Collective. Free with evaluation_set_free(). */
+cz_status evaluation_set_open(evaluation_set *set, const cz_trainer *t, cz_split part);
 void evaluation_set_free(evaluation_set *set);
 
 /* What the workspaces compute with. */
 cz_weights trainer_weights(const cz_trainer *t);
 
-/* Order and cells of the epoch that progress names. Collective. */
+/* Called for a block; at: of its first cell among this rank's. */
+typedef cz_status (*block_work)(void *context, int thread, const cz_batch *batch, int at);
+/* Takes this rank's blocks to its threads, a portion after the other. Collective. */
+cz_status evaluation_walk(cz_trainer *t, const evaluation_set *set, block_work work, void *context);
+
+/* Order of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);
+/* Cells of the steps that fetch together, on the rank that has most. Local. */
+int epoch_portion_steps(int batch, int ranks, int width);
+/* The cells of the step that progress names, unless they are held. Collective. */
+cz_status epoch_fetch(cz_trainer *t);
 /* Learning rate of an optimiser step, counted from 0 over the whole run. */
 double epoch_lr(const cz_trainer *t, int64_t step);
 /* One optimiser step; the sums of all workers come back. Collective. */
