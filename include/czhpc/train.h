@@ -141,6 +141,7 @@ enum { CZ_PREDICTED_CELLS = 8192 };
  * of each split. Local. */
 int cz_train_steps(int train_cells, int batch);
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
-                      const int count[CZ_SPLITS], int ranks, int threads, cz_dtype dtype);
+                      const int count[CZ_SPLITS], int ranks, int threads,
+                      const cz_backend *backend);
 
 #endif

@@ -39,7 +39,7 @@ static const double OWN_MIB = 30;
 /* What the job would run on. */
 typedef struct machine {
     int ranks, threads; /* of a rank */
-    cz_dtype dtype;
+    const cz_backend *backend;
 } machine;
 
 /* The most that a rank holds at once: while it reads, prepares features, or trains. */
@@ -52,7 +52,7 @@ static void print_memory(const cz_config *config, const cz_cells *cells, const c
     double columns = (double)part.columns / mib, features = (double)part.features / mib;
     double reading = (double)part.reading / mib, preparing = (double)part.preparing / mib;
     double training = (double)cz_train_bytes(config, model, cells->label.classes, count, ranks,
-                                             threads, on->dtype) /
+                                             threads, on->backend) /
                       mib;
     double later = features + fmax(preparing, training);
     printf("memory           about %.0f MiB a rank at most, on %d rank%s x %d thread%s\n",
@@ -145,7 +145,9 @@ cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *co
 {
     machine on = {.ranks = comm->size};
     CZ_TRY(choose_threads(&on.threads, config, comm));
-    CZ_TRY(choose_precision(&on.dtype, config, comm));
+    cz_dtype dtype;
+    CZ_TRY(choose_precision(&dtype, config, comm));
+    CZ_TRY(choose_backend(&on.backend, dtype, config, comm));
     CZ_TRY(with_shape(config, comm, &on));
     if (comm->rank == 0) print_items(config, search);
     return CZ_OK;

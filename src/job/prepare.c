@@ -175,12 +175,12 @@ cz_status memory_budget(double *budget, const cz_config *config, const cz_comm *
 }
 
 cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
-                       int threads, cz_dtype dtype, double budget, const cz_comm *comm)
+                       int threads, const cz_backend *backend, double budget, const cz_comm *comm)
 {
     int count[CZ_SPLITS] = {0};
     for (int i = 0; i < cells->n; i++) count[cells->split[i]]++;
     double need = (double)cz_train_bytes(config, model, cells->label.classes, count, comm->size,
-                                         threads, dtype);
+                                         threads, backend);
     double left = budget - resident_bytes();
     if (need <= left) return cz_comm_agree(comm, CZ_OK);
     return cz_comm_agree(

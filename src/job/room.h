@@ -70,7 +70,6 @@ typedef struct stock {
     int own_threads;     /* of a rank, where the configuration names no number */
     int threads;
     cz_pool *pool;
-    cz_dtype dtype;
     const cz_backend *backend;
     cz_cells cells;
     cz_embedding text;
@@ -90,7 +89,7 @@ cz_status memory_budget(double *budget, const cz_config *config, const cz_comm *
 /* Whether each rank's budget holds what training takes beside what is there. CZ_ERR_MEMORY.
  * Collective over `comm`. */
 cz_status check_memory(const cz_config *config, const cz_model *model, const cz_cells *cells,
-                       int threads, cz_dtype dtype, double budget, const cz_comm *comm);
+                       int threads, const cz_backend *backend, double budget, const cz_comm *comm);
 
 /* A trainer of `cells`, those of the stock or a view of them. Collective over the stock's group. */
 cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stock *common,

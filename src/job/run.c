@@ -31,7 +31,7 @@ static cz_status load(run *r)
     CZ_TRY(cz_comm_agree(r->comm, status));
     r->loaded = MPI_Wtime();
     if (!r->place) return CZ_OK;
-    return check_memory(r->config, r->model, &r->stock->cells, r->stock->threads, r->stock->dtype,
+    return check_memory(r->config, r->model, &r->stock->cells, r->stock->threads, r->stock->backend,
                         r->place->budget, r->comm);
 }
 
@@ -128,7 +128,7 @@ static cz_status write_results(run *r, const cz_evaluation *test, const cz_atten
     CZ_TRY(cz_result_tables_write(r->folder.path, summary->results, &r->stock->cells));
     snprintf(path, sizeof path, "%s/model.safetensors", r->folder.path);
     CZ_TRY(cz_safetensors_write(path, params->entry, params->count, cz_trainer_weights(r->trainer),
-                                cz_backend_dtype(r->stock->backend), NULL, 0));
+                                cz_dtype_wide(cz_backend_dtype(r->stock->backend)), NULL, 0));
     CZ_TRY(cz_figures_draw(r->folder.path, &r->stock->cells, summary->results, attention,
                            &summary->figures));
     summary->total_s = MPI_Wtime() - r->started;

@@ -1,4 +1,5 @@
 /* Cells, label vectors, threads and backend: what runs of one group of ranks have in common. */
+#include "czhpc/log.h"
 #include "room.h"
 
 #include <string.h>
@@ -17,8 +18,12 @@ static cz_status fill(stock *s, const cz_config *config)
 {
     if (config->run.threads) s->threads = config->run.threads;
     CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads)));
-    CZ_TRY(cz_comm_agree(s->comm, choose_precision(&s->dtype, config, s->comm)));
-    CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, s->dtype, config, s->comm)));
+    cz_dtype dtype;
+    CZ_TRY(cz_comm_agree(s->comm, choose_precision(&dtype, config, s->comm)));
+    CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, dtype, config, s->comm)));
+    if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) < CZ_LEVEL_AMX)
+        cz_warn("no processor here multiplies bf16: run.precision bf16 computes with portable "
+                "kernels, far slower than fp32 would");
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
     return load_labels(&s->text, config, &s->cells, s->comm, s->pool);
 }

@@ -151,7 +151,7 @@ static cz_status train(trial *t)
     bool found = false;
     cz_status status = build_model(&t->model, t->config, &t->cells, s->text.width);
     CZ_TRY(cz_comm_agree(s->comm, status));
-    CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->dtype, t->worker->budget,
+    CZ_TRY(check_memory(t->config, t->model, &t->cells, s->threads, s->backend, t->worker->budget,
                         s->comm));
     CZ_TRY(open_trainer(&t->trainer, t->config, s, &t->cells, t->model, &t->folder,
                         cz_queue_stop(t->queue), (cz_observer){t, tell_step, tell_epoch, judge}));

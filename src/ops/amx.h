@@ -26,8 +26,12 @@ typedef struct tile_shapes {
     uint8_t lines[16];
 } tile_shapes;
 
+/* Once a thread: it takes as long as a small product, and nothing here gives the tiles back. */
 INLINE void configure_tiles(void)
 {
+    static _Thread_local bool configured;
+    if (configured) return;
+    configured = true;
     tile_shapes shapes = {.palette = 1};
     for (int i = 0; i < 8; i++) shapes.line_bytes[i] = 64, shapes.lines[i] = TILE;
     _tile_loadconfig(&shapes);

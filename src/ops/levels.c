@@ -79,6 +79,7 @@ cz_level cz_level_best(cz_dtype dtype)
 
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }
 cz_dtype cz_backend_dtype(const cz_backend *backend) { return backend->dtype; }
+cz_level cz_backend_level(const cz_backend *backend) { return backend->level; }
 size_t cz_packed_bytes(const cz_backend *backend, int C, int K)
 {
     return backend->packed_bytes(C, K);

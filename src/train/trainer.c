@@ -21,9 +21,12 @@ static int worker_cells(int batch, int workers)
     return cells > EVALUATION_BLOCK ? cells : EVALUATION_BLOCK;
 }
 
-static int block_cells(const cz_config *config)
+/* By measurement (validation/bench_model.c): on AMX, packing what a block multiplies by costs more
+ * than a larger block's activations do. */
+static int block_cells(const cz_config *config, cz_dtype dtype)
 {
-    return config->train.block ? config->train.block : DEFAULT_BLOCK;
+    if (config->train.block) return config->train.block;
+    return dtype == CZ_BF16 ? 64 : 32;
 }
 
 static int slot_count(int labels, int cells) { return labels < cells ? labels : cells; }
@@ -38,7 +41,8 @@ static cz_status open_worker(cz_trainer *t, worker *w)
         w->best[h] = cz_alloc((size_t)cells, sizeof **w->best, "a worker");
         if (!w->loss[h] || !w->best[h]) return CZ_ERR_MEMORY;
     }
-    return cz_workspace_open(&w->workspace, s->model, s->backend, s->text, block_cells(s->config),
+    return cz_workspace_open(&w->workspace, s->model, s->backend, s->text,
+                             block_cells(s->config, cz_backend_dtype(s->backend)),
                              slot_count(labels, cells));
 }
 
@@ -360,20 +364,22 @@ static size_t portion_bytes(const cz_config *config, int width, int heads,
 }
 
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
-                      const int count[CZ_SPLITS], int ranks, int threads, cz_dtype dtype)
+                      const int count[CZ_SPLITS], int ranks, int threads, const cz_backend *backend)
 {
+    cz_dtype dtype = cz_backend_dtype(backend);
     const cz_model_spec *spec = cz_model_get_spec(model);
     size_t workers = (size_t)ranks * (size_t)threads, R = (size_t)ranks, T = (size_t)threads;
     size_t classes = 0;
     for (int h = 0; h < spec->head_count; h++) classes += (size_t)spec->head[h].classes;
 
-    /* Of what ranks share, a rank takes the pages that it touches: all weights, the moments and
-     * every worker's gradient of its own slices, and its own workers' gradients. */
-    size_t weights = cz_model_params(model)->total * cz_dtype_size(dtype);
-    size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
+    /* Of what ranks share, a rank takes the pages that it touches: all weights, packed too, moments
+     * and every worker's gradient of its own slices, and its own workers' gradients. */
+    size_t weights = cz_model_params(model)->total * cz_dtype_size(cz_dtype_wide(dtype));
+    size_t arrays = weights + T * weights + (2 + workers - T) * weights / R +
+                    cz_model_packed_bytes(model, backend);
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
-        cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
+        cz_workspace_bytes(model, dtype, block_cells(config, dtype), slot_count(labels, cells));
     size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
 
     /* At the end what every head says of validation, test and a piece of the training cells, which

@@ -4,7 +4,7 @@
 
 #include "czhpc/train.h"
 
-enum { EVALUATION_BLOCK = 64, DEFAULT_BLOCK = 32 };
+enum { EVALUATION_BLOCK = 64 };
 
 /* Cells as batches need them: features and codes of `count` cells in the order of use. A rank holds
  * few at a time, so that neither its memory nor the way to its first step grows with the cells. */
