@@ -38,7 +38,7 @@ SCRIPTS   := $(wildcard validation/test_*.sh)
 PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench validate slurm-check mutants fuzz fuzzers install clean help FORCE
+.PHONY: all check demo figures lint bench levels validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -108,6 +108,10 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 
 bench: czhpc $(BUILD)/tools/bench/machine $(BUILD)/validation/dump_cells ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
+
+LEVEL_TESTS := $(patsubst %,$(BUILD)/validation/test_%,gemm linear attention norm pool loss bf16 model model_pytorch)
+levels: $(LEVEL_TESTS) ## test every variant of the CPU kernels that this processor has; writes validation/levels.md
+	@validation/levels.sh validation/levels.md $(LEVEL_TESTS)
 
 validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh

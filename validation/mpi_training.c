@@ -1,10 +1,10 @@
-/* Training on any division of ranks and threads: fp64 trajectories agree to rounding, fp32 weights
- * to the bit at the same number of workers; stopping and resuming changes nothing. */
-#include "check.h"
+/* Training on any division of ranks and threads: fp64 trajectories agree to rounding, weights of
+ * fp32 and bf16 to the bit at the same number of workers; stopping and resuming changes nothing. */
 #include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "czhpc/rng.h"
 #include "czhpc/train.h"
+#include "variants.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,6 +106,7 @@ static void record(void *context, const cz_step_report *report)
 typedef struct result {
     trajectory path;
     uint64_t weights;   /* hash */
+    bool replicas;      /* all ranks have these */
     uint64_t attention; /* hash; of the first weights, over the training cells */
     double row_gap;     /* largest distance from 1 of a row of it */
     double validation;  /* loss of the target after the last epoch */
@@ -149,14 +150,24 @@ static cz_status look(result *r, cz_trainer *trainer, const cz_comm *comm)
 
 typedef struct plan {
     const cz_config *config;
-    cz_dtype dtype;
-    cz_level level;
+    const cz_backend *backend;
     int ranks, threads; /* ranks of the world that train */
     const char *name;   /* folder of the checkpoints */
     const volatile sig_atomic_t *stop;
     bool resume;
     const population *cells; /* NULL: all once */
 } plan;
+
+/* A hash of the weights, and whether every rank has the same. */
+static void compare_replicas(result *r, cz_trainer *trainer, const cz_model *model, cz_dtype dtype,
+                             const cz_comm *comm)
+{
+    size_t size = cz_model_params(model)->total * cz_dtype_size(cz_dtype_wide(dtype));
+    r->weights = cz_hash(0, cz_trainer_weights(trainer), size);
+    uint64_t ends[2] = {r->weights, ~r->weights};
+    MPI_Allreduce(MPI_IN_PLACE, ends, 2, MPI_UINT64_T, MPI_MIN, comm->mpi);
+    r->replicas = ends[0] == ~ends[1];
+}
 
 static result train_on(const plan *p, const cz_comm *comm)
 {
@@ -193,7 +204,7 @@ static result train_on(const plan *p, const cz_comm *comm)
                               .pool = pool,
                               .cells = &cells,
                               .model = model,
-                              .backend = cz_backend_cpu(p->dtype, p->level),
+                              .backend = p->backend,
                               .text = cz_matrix(text, CZ_F32, TYPES, 8),
                               .checkpoints = checkpoints,
                               .metrics = metrics,
@@ -204,9 +215,7 @@ static result train_on(const plan *p, const cz_comm *comm)
     if (!r.status) r.status = look(&r, trainer, comm);
     if (!r.status && p->resume) r.status = cz_trainer_resume(trainer, checkpoints, &found);
     if (!r.status) r.status = cz_trainer_run(trainer);
-    if (trainer)
-        r.weights = cz_hash(0, cz_trainer_weights(trainer),
-                            cz_model_params(model)->total * cz_dtype_size(p->dtype));
+    if (trainer) compare_replicas(&r, trainer, model, cz_backend_dtype(p->backend), comm);
     cz_trainer_close(trainer);
     cz_model_close(model);
     cz_pool_close(pool);
@@ -239,16 +248,22 @@ static double trajectory_gap(const trajectory *a, const trajectory *b)
         if (world.rank == 0) check(__VA_ARGS__);                                                   \
     } while (0)
 
+static const cz_backend *exact(void) { return cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE); }
+static const cz_backend *best(cz_dtype dtype)
+{
+    return cz_backend_cpu(dtype, cz_level_best(dtype));
+}
+
 /* What a configuration can ask of the classes of the target. */
-static const struct variant {
+static const struct choice {
     const char *what;
     cz_class_weights weights;
     cz_sampler sampler;
-} variants[] = {{"cells alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_SHUFFLE},
-                {"classes weighed", CZ_WEIGHTS_BALANCED, CZ_SAMPLER_SHUFFLE},
-                {"classes drawn alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_BALANCED}};
+} choices[] = {{"cells alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_SHUFFLE},
+               {"classes weighed", CZ_WEIGHTS_BALANCED, CZ_SAMPLER_SHUFFLE},
+               {"classes drawn alike", CZ_WEIGHTS_NONE, CZ_SAMPLER_BALANCED}};
 
-static cz_config config_of(const struct variant *v)
+static cz_config config_of(const struct choice *v)
 {
     cz_config config = small_config();
     config.train.class_weights = v->weights;
@@ -256,10 +271,10 @@ static cz_config config_of(const struct variant *v)
     return config;
 }
 
-static void check_fp64(const struct variant *v)
+static void check_fp64(const struct choice *v)
 {
     cz_config config = config_of(v);
-    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, 1, 1, "f64-one", &never, false, NULL};
+    plan p = {&config, exact(), 1, 1, "f64-one", &never, false, NULL};
     result one = train_as(&p);
     p.ranks = world.size;
     p.name = "f64-all";
@@ -304,11 +319,11 @@ static void check_weights(void)
     free(donor.class_name);
     free(donor.code);
 
-    cz_config config = config_of(&variants[1]);
+    cz_config config = config_of(&choices[1]);
     config.model.dropout = config.train.adv_lambda = 0;
     config.train.batch = COPIES * N;
     config.train.warmup = 0;
-    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "weighed", &never, false, &once};
+    plan p = {&config, exact(), world.size, 1, "weighed", &never, false, &once};
     result weighed = train_as(&p);
     config.train.class_weights = CZ_WEIGHTS_NONE;
     p.name = "alike";
@@ -325,42 +340,59 @@ static void check_weights(void)
 }
 
 /* Divisions of four workers that this many ranks allow. */
-static void check_fp32_bits(cz_level level, const struct variant *v)
+static void check_bits(const cz_backend *backend, const struct choice *v)
 {
+    const char *name = cz_backend_name(backend);
     cz_config config = config_of(v);
-    plan p = {&config, CZ_F32, level, 1, 4, "f32-1x4", &never, false, NULL};
+    plan p = {&config, backend, 1, 4, "1x4", &never, false, NULL};
     result first = train_as(&p);
-    p.name = "f32-again";
+    p.name = "again";
     result again = train_as(&p);
-    verdict(!first.status && first.weights == again.weights,
-            "fp32, %s, %s: two runs give the same bits", cz_level_name(level), v->what);
+    verdict(!first.status && first.weights == again.weights, "%s, %s: two runs give the same bits",
+            name, v->what);
+    verdict(first.path.loss[STEPS - 1] < first.path.loss[0], "%s, %s: the loss falls, %.4f to %.4f",
+            name, v->what, first.path.loss[0], first.path.loss[STEPS - 1]);
     for (int ranks = 2; ranks <= world.size; ranks += 2) {
         for (int messages = 0; messages < 2; messages++) {
             snprintf(config.run.transport, sizeof config.run.transport,
                      messages ? "messages" : "window");
-            char name[64];
-            snprintf(name, sizeof name, "f32-%d-%s", ranks, config.run.transport);
+            char folder_name[64];
+            snprintf(folder_name, sizeof folder_name, "%d-%s", ranks, config.run.transport);
             p.ranks = ranks;
             p.threads = 4 / ranks;
-            p.name = name;
+            p.name = folder_name;
             result other = train_as(&p);
-            verdict(!other.status && other.weights == first.weights &&
+            verdict(!other.status && other.replicas && other.weights == first.weights &&
                         other.attention == first.attention,
-                    "fp32, %s, %s: %d x %d workers by %s give the bits of 1 x 4",
-                    cz_level_name(level), v->what, ranks, 4 / ranks, config.run.transport);
+                    "%s, %s: %d x %d workers by %s give the bits of 1 x 4, all ranks the same",
+                    name, v->what, ranks, 4 / ranks, config.run.transport);
         }
     }
 }
 
+/* What bf16 computes with the first weights is what fp64 does, to its roundings. */
+static void check_first_step(const cz_backend *backend)
+{
+    cz_config config = small_config();
+    plan p = {&config, exact(), world.size, 1, "first, exact", &never, false, NULL};
+    result want = train_as(&p);
+    p.backend = backend;
+    p.name = "first, rounded";
+    result got = train_as(&p);
+    double gap = fabs(got.path.loss[0] / want.path.loss[0] - 1);
+    verdict(!want.status && !got.status && got.replicas && gap < TOL_BF16_LOSS,
+            "%s: the first loss %.1e from that of fp64", cz_backend_name(backend), gap);
+}
+
 /* Stopped in the middle of epoch 2 and resumed: the weights of an unbroken run. */
-static void check_resume(const struct variant *v)
+static void check_resume(const cz_backend *backend, const struct choice *v)
 {
     char broken[64], whole_name[64];
+    const char *name = cz_backend_name(backend);
     cz_config config = config_of(v);
-    snprintf(whole_name, sizeof whole_name, "whole, %s", v->what);
-    snprintf(broken, sizeof broken, "broken, %s", v->what);
-    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, whole_name, &never,
-              false,   NULL};
+    snprintf(whole_name, sizeof whole_name, "whole, %s, %s", v->what, name);
+    snprintf(broken, sizeof broken, "broken, %s, %s", v->what, name);
+    plan p = {&config, backend, world.size, 1, whole_name, &never, false, NULL};
     result whole = train_as(&p);
     p.name = broken;
     p.stop = &stop_now;
@@ -370,12 +402,28 @@ static void check_resume(const struct variant *v)
     p.stop = &never;
     result resumed = train_as(&p);
     verdict(stopped.status == CZ_STOPPED && !resumed.status && resumed.weights == whole.weights,
-            "stopped in epoch 2 and resumed, %s: the bits of an unbroken run (%s)", v->what,
-            cz_error_message());
+            "%s, %s: stopped in epoch 2 and resumed, the bits of an unbroken run (%s)", name,
+            v->what, cz_error_message());
+}
+
+/* A state in bf16 is one in fp32: it goes on where bf16 is not multiplied. */
+static void check_other_type(void)
+{
+    cz_config config = small_config();
+    plan p = {&config, best(CZ_BF16), world.size, 1, "other type", &stop_now, false, NULL};
+    stop_now = 0;
+    result stopped = train_as(&p);
+    p.backend = best(CZ_F32);
+    p.resume = true;
+    p.stop = &never;
+    result moved = train_as(&p);
+    verdict(stopped.status == CZ_STOPPED && moved.status == CZ_OK && moved.replicas,
+            "a state of %s goes on on %s (%s)", cz_backend_name(best(CZ_BF16)),
+            cz_backend_name(best(CZ_F32)), cz_error_message());
 }
 
 /* Where cells come portion by portion, the same: wherever ranks or a resumption cut the epoch. */
-static void check_portions(const struct variant *v)
+static void check_portions(const struct choice *v)
 {
     char broken[64], whole_name[64];
     cz_config config = config_of(v);
@@ -385,8 +433,7 @@ static void check_portions(const struct variant *v)
     snprintf(whole_name, sizeof whole_name, "wide, %s", v->what);
     snprintf(broken, sizeof broken, "wide and broken, %s", v->what);
     plan p = {.config = &config,
-              .dtype = CZ_F32,
-              .level = cz_level_best(CZ_F32),
+              .backend = best(CZ_F32),
               .ranks = world.size,
               .threads = 1,
               .name = whole_name,
@@ -414,7 +461,7 @@ static void check_portions(const struct variant *v)
 static void check_other_ranks(void)
 {
     cz_config config = small_config();
-    plan p = {&config, CZ_F64, CZ_LEVEL_PORTABLE, world.size, 1, "moved", &stop_now, false, NULL};
+    plan p = {&config, exact(), world.size, 1, "moved", &stop_now, false, NULL};
     stop_now = 0;
     result stopped = train_as(&p);
     p.ranks = 1;
@@ -425,16 +472,31 @@ static void check_other_ranks(void)
             "a state of %d ranks goes on on one (%s)", world.size, cz_error_message());
 }
 
-static void check_divergence(void)
+static void check_divergence(const cz_backend *backend)
 {
     cz_config config = small_config();
+    char name[64];
     config.train.lr = 1e30;
-    plan p = {&config, CZ_F32, cz_level_best(CZ_F32), world.size, 1, "diverged", &never,
-              false,   NULL};
+    snprintf(name, sizeof name, "diverged, %s", cz_backend_name(backend));
+    plan p = {&config, backend, world.size, 1, name, &never, false, NULL};
     result r = train_as(&p);
     verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "train.lr"),
-            "a huge learning rate ends as divergence on every rank: %s", cz_error_message());
+            "%s: a huge learning rate ends as divergence on every rank: %s",
+            cz_backend_name(backend), cz_error_message());
     cz_error_clear();
+}
+
+/* Every variant but fp64, with cells alike. */
+static void check_variants(void)
+{
+    for (int v = 0; v < CPU_VARIANTS; v++) {
+        const cz_backend *backend = variant_backend(v);
+        if (!backend && world.rank == 0)
+            check_skip("%s: this processor lacks it", cpu_variants[v].name);
+        if (!backend || cpu_variants[v].dtype == CZ_F64) continue;
+        check_bits(backend, choices);
+        if (cpu_variants[v].dtype == CZ_BF16) check_first_step(backend);
+    }
 }
 
 int main(int argc, char **argv)
@@ -449,19 +511,18 @@ int main(int argc, char **argv)
         if (!mkdtemp(folder)) perror(folder);
     }
     MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
-    for (int i = 0; i < 3; i++) check_fp64(&variants[i]);
+    for (int i = 0; i < 3; i++) check_fp64(&choices[i]);
     check_weights();
-    for (int level = 0; level < CZ_LEVELS; level++) {
-        if (cz_backend_cpu(CZ_F32, (cz_level)level)) check_fp32_bits((cz_level)level, variants);
-        else if (world.rank == 0)
-            check_skip("fp32, %s: this processor lacks it", cz_level_name((cz_level)level));
-    }
-    for (int i = 1; i < 3; i++) check_fp32_bits(cz_level_best(CZ_F32), &variants[i]);
-    for (int i = 0; i < 3; i++) check_resume(&variants[i]);
-    check_portions(&variants[0]);
-    check_portions(&variants[2]);
+    check_variants();
+    for (int i = 1; i < 3; i++) check_bits(best(CZ_F32), &choices[i]);
+    for (int i = 0; i < 3; i++) check_resume(best(CZ_F32), &choices[i]);
+    check_resume(best(CZ_BF16), &choices[0]);
+    check_other_type();
+    check_portions(&choices[0]);
+    check_portions(&choices[2]);
     check_other_ranks();
-    check_divergence();
+    check_divergence(best(CZ_F32));
+    check_divergence(best(CZ_BF16));
     if (world.rank == 0) {
         char command[300];
         snprintf(command, sizeof command, "rm -rf %s", folder);

@@ -1,5 +1,5 @@
 /* What the tests of operations share: an operation is described once, by its arguments and a
- * function that calls it, and then run on every level, with padded rows, and against finite
+ * function that calls it, and then run on every variant, with padded rows, and against finite
  * differences of its forward form.
  *
  * Outputs are filled with NaN before (what is not set shows), padding is NaN before and must be
@@ -7,17 +7,24 @@
 #ifndef OP_CHECK_H
 #define OP_CHECK_H
 
-#include "check.h"
-#include "czhpc/ops.h"
 #include "czhpc/rng.h"
+#include "variants.h"
 
 enum { MOST_ARGUMENTS = 24 };
 
 typedef enum op_role { IN, SET, ADDED, CHANGED } op_role;
 
+/* Which type an argument is of, where activations are stored as another than they are summed in. */
+typedef enum op_kind {
+    STORED, /* that of activations */
+    WIDE,   /* that of sums */
+    WEIGHT  /* of sums, with numbers that both hold: a product may take them as either */
+} op_kind;
+
 typedef struct op_argument {
     const char *name;
     op_role role;
+    op_kind kind;
     int rank, dim[4];
     double *value; /* before the operation; of SET nothing is read */
 } op_argument;
@@ -41,36 +48,50 @@ static inline size_t op_size(const op_argument *a)
     return n;
 }
 
+static inline double *op_room(size_t n)
+{
+    double *x = calloc(n + 1, sizeof *x);
+    if (!x) exit(2);
+    return x;
+}
+
 /* Standard normals times `scale`, exact in fp32, from a stream of their own each time. */
 static inline double *op_random(size_t n, double scale)
 {
     cz_rng rng = cz_rng_open(99, op_numbers++, 0, CZ_RNG_INIT, 0);
-    double *x = malloc((n + 1) * sizeof *x);
-    if (!x) exit(2);
+    double *x = op_room(n);
     for (size_t i = 0; i < n; i++) x[i] = (double)(float)(scale * cz_rng_normal(&rng));
     return x;
 }
 
 static inline double *op_copy(const double *x, size_t n)
 {
-    double *y = malloc((n + 1) * sizeof *y);
-    if (!y) exit(2);
+    double *y = op_room(n);
     memcpy(y, x, n * sizeof *y);
     return y;
 }
 
 /* Adds an argument of shape a (b, c, d: 0 where there is no such axis; -1 for an axis of 0) with
  * random values; returns it, to be given others. */
-static inline op_argument *op_add(op_case *o, const char *name, op_role role, int a, int b, int c,
-                                  int d)
+static inline op_argument *op_add_as(op_case *o, const char *name, op_kind kind, op_role role,
+                                     int a, int b, int c, int d)
 {
     op_argument *arg = &o->argument[o->count++];
     int dim[4] = {a, b, c, d};
-    *arg = (op_argument){.name = name, .role = role};
+    *arg = (op_argument){.name = name, .role = role, .kind = kind};
     for (; arg->rank < 4 && dim[arg->rank]; arg->rank++)
         arg->dim[arg->rank] = dim[arg->rank] < 0 ? 0 : dim[arg->rank];
     arg->value = op_random(op_size(arg), 1);
     return arg;
+}
+static inline op_argument *op_add(op_case *o, const char *name, op_role role, int a, int b, int c,
+                                  int d)
+{
+    return op_add_as(o, name, STORED, role, a, b, c, d);
+}
+static inline op_argument *op_add_wide(op_case *o, const char *name, op_role role, int a, int b)
+{
+    return op_add_as(o, name, WIDE, role, a, b, 0, 0);
 }
 static inline void op_give(op_argument *a, const double *value)
 {
@@ -82,38 +103,60 @@ static inline void op_free(op_case *o)
     o->count = 0;
 }
 
-static inline double op_read(cz_tensor t, size_t i)
+static inline cz_dtype op_dtype(const op_argument *a, cz_dtype stored)
 {
-    return t.dtype == CZ_F64 ? ((double *)t.data)[i] : (double)((float *)t.data)[i];
-}
-static inline void op_write(cz_tensor t, size_t i, double x)
-{
-    if (t.dtype == CZ_F64) ((double *)t.data)[i] = x;
-    else ((float *)t.data)[i] = (float)x;
+    return a->kind == STORED ? stored : cz_dtype_wide(stored);
 }
 
-static inline cz_tensor op_tensor(const op_argument *a, cz_dtype dtype, int pad)
+/* Rounds what is read to numbers that a variant of the type reads exactly. */
+static inline void op_round(op_case *o, cz_dtype stored)
 {
-    cz_tensor t = {NULL, dtype, a->rank, {1, 1, 1, 1}, a->dim[a->rank - 1] + pad, NULL};
+    for (int i = 0; i < o->count; i++) {
+        op_argument *a = &o->argument[i];
+        cz_dtype holds = a->kind == WEIGHT ? stored : op_dtype(a, stored);
+        for (size_t e = 0; e < op_size(a); e++) a->value[e] = rounded_to(holds, a->value[e]);
+    }
+}
+
+/* A copy of its own, so rounded; op_free(). */
+static inline op_case op_rounded(const op_case *o, cz_dtype stored)
+{
+    op_case own = *o;
+    for (int i = 0; i < o->count; i++)
+        own.argument[i].value = op_copy(o->argument[i].value, op_size(&o->argument[i]));
+    op_round(&own, stored);
+    return own;
+}
+
+/* For a backend whose activations are `stored`, rows `pad` elements longer than they need be. */
+static inline cz_tensor op_tensor(const op_argument *a, cz_dtype stored, int pad)
+{
+    cz_tensor t = {NULL,         op_dtype(a, stored),       a->rank,
+                   {1, 1, 1, 1}, a->dim[a->rank - 1] + pad, NULL};
     for (int i = 0; i < a->rank; i++) t.dim[i] = a->dim[i];
     size_t rows = (size_t)cz_rows(t), cols = (size_t)cz_cols(t), ld = (size_t)t.ld;
-    t.data = malloc((rows * ld + 1) * cz_dtype_size(dtype));
+    t.data = malloc((rows * ld + 1) * cz_dtype_size(t.dtype));
     if (!t.data) exit(2);
-    for (size_t i = 0; i < rows * ld; i++) op_write(t, i, (double)NAN);
-    for (size_t r = 0; r < rows && a->role != SET; r++)
-        for (size_t c = 0; c < cols; c++) op_write(t, r * ld + c, a->value[r * cols + c]);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < ld; c++) {
+            bool given = c < cols && a->role != SET;
+            double x = given ? a->value[r * cols + c] : (double)NAN;
+            write_number(cz_at(t, (int)r, (int)c), t.dtype, x);
+        }
     return t;
 }
 
 /* Values of the tensor into `to`; false if its padding was written to. */
 static inline bool op_fetch(double *to, cz_tensor t)
 {
-    size_t rows = (size_t)cz_rows(t), cols = (size_t)cz_cols(t), ld = (size_t)t.ld;
+    int rows = cz_rows(t), cols = cz_cols(t);
     bool clean = true;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < ld; c++)
-            if (c < cols) to[r * cols + c] = op_read(t, r * ld + c);
-            else clean = clean && isnan(op_read(t, r * ld + c));
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < t.ld; c++) {
+            double x = read_number(cz_at(t, r, c), t.dtype);
+            if (c < cols) *to++ = x;
+            else clean = clean && isnan(x);
+        }
     return clean;
 }
 
@@ -143,14 +186,15 @@ static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, 
     cz_error_clear();
     cz_status status = o->call(&exec, t, o->context);
     bool good = status == CZ_OK && exec.scratch->used == 0;
-    if (!good) check(false, "status %d: %s", (int)status, cz_error_message());
+    const char *name = cz_backend_name(backend);
+    if (!good) check(false, "%s: status %d: %s", name, (int)status, cz_error_message());
     for (int i = 0; i < o->count; i++) {
         const op_argument *a = &o->argument[i];
         size_t n = op_size(a);
-        result[i] = op_random(n, 0);
+        result[i] = op_room(n);
         bool clean = op_fetch(result[i], t[i]);
         if (a->role == IN) clean = clean && memcmp(result[i], a->value, n * sizeof(double)) == 0;
-        if (!clean) good = check(false, "%s was written to outside its elements", a->name);
+        if (!clean) good = check(false, "%s: %s was written outside its elements", name, a->name);
         free(t[i].data);
     }
     return good;
@@ -163,40 +207,94 @@ static inline void op_free_result(const op_case *o, double **result)
 
 static inline const cz_backend *op_exact(void) { return cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE); }
 
-/* Every fp32 level that this machine has, with and without padding, against portable fp64, whose
- * padding may change no bit; the worst distance of any output of the case is kept in worst[]. */
-static inline bool op_levels(const op_case *o, double worst[CZ_LEVELS])
+/* What op_variants() has seen over some cases, by variant. */
+typedef struct op_gaps {
+    int cases;
+    bool failed[CPU_VARIANTS];                       /* to run, or to give padded rows their bits */
+    double stored[CPU_VARIANTS], wide[CPU_VARIANTS]; /* worst distances of results from fp64 */
+    spread portable[CPU_VARIANTS];                   /* of what is stored from the portable level */
+} op_gaps;
+
+static inline void op_compare(op_gaps *worst, int v, const op_case *o, double **got, double **exact,
+                              double **portable)
 {
-    double *exact[MOST_ARGUMENTS], *got[MOST_ARGUMENTS];
-    bool good = op_run(o, op_exact(), 0, exact) && op_run(o, op_exact(), 5, got);
-    for (int i = 0; i < o->count && good; i++)
-        good = memcmp(exact[i], got[i], op_size(&o->argument[i]) * sizeof(double)) == 0;
-    op_free_result(o, got);
-    for (int level = 0; level < CZ_LEVELS; level++) {
-        const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)level);
-        for (int pad = 0; backend && pad < 8; pad += 3) {
-            good = op_run(o, backend, pad, got) && good;
-            for (int i = 0; i < o->count; i++) {
-                double gap = check_distance(got[i], exact[i], op_size(&o->argument[i]));
-                if (!(gap <= worst[level])) worst[level] = gap;
-            }
-            op_free_result(o, got);
-        }
+    for (int i = 0; i < o->count; i++) {
+        const op_argument *a = &o->argument[i];
+        size_t n = op_size(a);
+        double gap = check_distance(got[i], exact[i], n);
+        double *at = a->kind == STORED ? &worst->stored[v] : &worst->wide[v];
+        if (!(gap <= *at)) *at = gap;
+        for (size_t e = 0; e < n && a->role != IN && a->kind == STORED; e++)
+            spread_add(&worst->portable[v], got[i][e], portable[i][e]);
     }
-    op_free_result(o, exact);
+}
+
+/* Runs with rows of several lengths: the same bits, the first kept. */
+static inline bool op_pads(const op_case *o, const cz_backend *backend, double **got)
+{
+    bool good = op_run(o, backend, 0, got);
+    for (int pad = 3; pad < 8; pad += 3) {
+        double *padded[MOST_ARGUMENTS];
+        good = op_run(o, backend, pad, padded) && good;
+        for (int i = 0; i < o->count; i++)
+            good = good && !memcmp(got[i], padded[i], op_size(&o->argument[i]) * sizeof *padded[i]);
+        op_free_result(o, padded);
+    }
     return good;
 }
 
-/* The verdicts on what op_levels() gathered over `cases` cases. */
-static inline void op_verdict(const char *name, bool good, const double worst[CZ_LEVELS], int cases,
-                              double tolerance)
+static inline bool op_variant(const op_case *o, op_gaps *worst, int v, const cz_backend *portable)
 {
-    check(good, "%s: %d cases in fp64, whole rows and padded", name, cases);
-    for (int level = 0; level < CZ_LEVELS; level++)
-        if (cz_backend_cpu(CZ_F32, (cz_level)level))
-            check(worst[level] <= tolerance, "%s: %s against fp64 %.1e", name,
-                  cz_level_name((cz_level)level), worst[level]);
-        else check_skip("%s: this processor has no %s", name, cz_level_name((cz_level)level));
+    double *exact[MOST_ARGUMENTS], *plain[MOST_ARGUMENTS], *got[MOST_ARGUMENTS];
+    op_case own = op_rounded(o, cpu_variants[v].dtype);
+    bool good = op_run(&own, op_exact(), 0, exact);
+    good = op_run(&own, portable, 0, plain) && good;
+    good = op_pads(&own, variant_backend(v), got) && good;
+    op_compare(worst, v, &own, got, exact, plain);
+    op_free_result(&own, exact);
+    op_free_result(&own, plain);
+    op_free_result(&own, got);
+    op_free(&own);
+    return good;
+}
+
+/* Every variant that this machine has, on numbers that its type holds, with and without padding,
+ * which may change no bit, against portable fp64 on the same numbers. */
+static inline void op_variants(const op_case *o, op_gaps *worst)
+{
+    const cz_backend *portable = NULL;
+    worst->cases++;
+    for (int v = 0; v < CPU_VARIANTS; v++) {
+        if (cpu_variants[v].level == CZ_LEVEL_PORTABLE) portable = variant_backend(v);
+        if (variant_backend(v) && !op_variant(o, worst, v, portable)) worst->failed[v] = true;
+    }
+}
+
+/* The verdicts on what op_variants() has gathered. `roundings`: how many to bf16 lie one after the
+ * other on the way to what is stored as it, and to what is not. */
+static inline void op_verdict(const char *name, const op_gaps *worst, int roundings,
+                              int roundings_wide)
+{
+    for (int v = 0; v < CPU_VARIANTS; v++) {
+        const char *variant = cpu_variants[v].name;
+        bool narrow = cpu_variants[v].dtype == CZ_BF16;
+        double stored = narrow ? roundings * TOL_BF16_OP : TOL_F32_OP;
+        double wide = narrow && roundings_wide ? roundings_wide * TOL_BF16_OP : TOL_F32_OP;
+        double apart = spread_of(&worst->portable[v]);
+        if (!variant_backend(v)) {
+            check_skip("%s, %s: this processor lacks it", name, variant);
+            continue;
+        }
+        check(!worst->failed[v], "%s, %s: %d cases, whole rows and padded", name, variant,
+              worst->cases);
+        if (cpu_variants[v].dtype == CZ_F64) continue;
+        check(worst->stored[v] <= stored && worst->wide[v] <= wide,
+              "%s, %s: against fp64 %.1e, sums %.1e", name, variant, worst->stored[v],
+              worst->wide[v]);
+        if (narrow && cpu_variants[v].level != CZ_LEVEL_PORTABLE)
+            check(apart <= roundings * TOL_BF16_LEVELS, "%s, %s: against the portable level %.1e",
+                  name, variant, apart);
+    }
 }
 
 /* Central differences in fp64: `got` is what a backward form returned for argument `input` of the
@@ -207,7 +305,7 @@ static inline double op_difference(op_case *forward, int output, const double *c
     const double h = 1e-5;
     op_argument *in = &forward->argument[input];
     size_t n = op_size(in), m = op_size(&forward->argument[output]);
-    double *expected = op_random(n, 0);
+    double *expected = op_room(n);
     for (size_t i = 0; i < n; i++) {
         double kept = in->value[i], sum[2] = {0, 0};
         for (int side = 0; side < 2; side++) {

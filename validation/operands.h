@@ -1,23 +1,19 @@
-/* Operands of operation tests: tensors whose padding is NaN, with the same random numbers
- * whatever their type, and their comparison in double. */
+/* Operands of operation tests: tensors whose padding is NaN, random numbers in them, and their
+ * comparison in double. */
 #ifndef OPERANDS_H
 #define OPERANDS_H
 
-#include "check.h"
-#include "czhpc/ops.h"
 #include "czhpc/rng.h"
+#include "variants.h"
 
 static inline double get(cz_tensor t, int row, int col)
 {
-    void *at = cz_at(t, row, col);
-    return t.dtype == CZ_F64 ? *(double *)at : (double)*(float *)at;
+    return read_number(cz_at(t, row, col), t.dtype);
 }
 
 static inline void put(cz_tensor t, int row, int col, double value)
 {
-    void *at = cz_at(t, row, col);
-    if (t.dtype == CZ_F64) *(double *)at = value;
-    else *(float *)at = (float)value;
+    write_number(cz_at(t, row, col), t.dtype, value);
 }
 
 /* Rows `pad` elements longer than they need to be; all NaN. Release with drop_tensor(). */
@@ -35,19 +31,39 @@ static inline cz_tensor nan_tensor(cz_dtype dtype, int rows, int cols, int pad)
 
 static inline void drop_tensor(cz_tensor t) { free(t.data); }
 
-/* Uniform in (-1, 1), representable in fp32; the same for the same seed. */
-static inline void fill(cz_tensor t, unsigned seed)
+/* Uniform in (-1, 1), as `held` holds it; the same for the same seed. */
+static inline void fill(cz_tensor t, cz_dtype held, unsigned seed)
 {
     cz_rng rng = cz_rng_open(seed, 0, 0, 0, 0);
     for (int r = 0; r < cz_rows(t); r++)
-        for (int c = 0; c < cz_cols(t); c++)
-            put(t, r, c, ((double)(cz_rng_u32(&rng) >> 8) + 0.5) * 0x1p-23 - 1);
+        for (int c = 0; c < cz_cols(t); c++) {
+            double x = ((double)(cz_rng_u32(&rng) >> 8) + 0.5) * 0x1p-23 - 1;
+            put(t, r, c, rounded_to(held, x));
+        }
 }
 
 static inline cz_tensor random_tensor(cz_dtype dtype, int rows, int cols, int pad, unsigned seed)
 {
     cz_tensor t = nan_tensor(dtype, rows, cols, pad);
-    fill(t, seed);
+    fill(t, dtype, seed);
+    return t;
+}
+
+/* Weights where activations are `dtype`: wide, but with numbers that `dtype` holds too, so that it
+ * makes no difference whether a product takes them rounded. */
+static inline cz_tensor random_weights(cz_dtype dtype, int rows, int cols, int pad, unsigned seed)
+{
+    cz_tensor t = nan_tensor(cz_dtype_wide(dtype), rows, cols, pad);
+    fill(t, dtype, seed);
+    return t;
+}
+
+/* The same numbers in another type that holds them. */
+static inline cz_tensor converted(cz_tensor from, cz_dtype dtype)
+{
+    cz_tensor t = nan_tensor(dtype, cz_rows(from), cz_cols(from), 0);
+    for (int r = 0; r < cz_rows(from); r++)
+        for (int c = 0; c < cz_cols(from); c++) put(t, r, c, get(from, r, c));
     return t;
 }
 
@@ -73,6 +89,12 @@ static inline double distance(cz_tensor a, cz_tensor b)
     return isnan(relative) ? INFINITY : relative;
 }
 
+static inline void spread_tensor(spread *s, cz_tensor a, cz_tensor b)
+{
+    for (int r = 0; r < cz_rows(b); r++)
+        for (int c = 0; c < cz_cols(b); c++) spread_add(s, get(a, r, c), get(b, r, c));
+}
+
 /* Whether rows of two tensors of one type hold the same bits. */
 static inline bool same_bits(cz_tensor a, cz_tensor b)
 {
@@ -81,14 +103,6 @@ static inline bool same_bits(cz_tensor a, cz_tensor b)
     for (int r = 0; r < cz_rows(a); r++)
         if (memcmp(cz_at(a, r, 0), cz_at(b, r, 0), size) != 0) return false;
     return true;
-}
-
-/* The fp32 backend of a level, or NULL with a SKIP that names it. */
-static inline const cz_backend *backend_or_skip(int level)
-{
-    const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)level);
-    if (!backend) check_skip("level %s: this machine lacks it", cz_level_name((cz_level)level));
-    return backend;
 }
 
 #endif

@@ -235,7 +235,7 @@ static const bad_file bad_files[] = {
     {"model:\n  text: yes\n", 2, 9, "expected true or false, found 'yes'"},
     {"model:\n  text: \"true\"\n", 2, 9, "expected true or false, found the text 'true'"},
     {"model:\n  positions: lerned\n", 2, 14, "found 'lerned', did you mean 'learned'?"},
-    {"run:\n  level: sse\n", 2, 10, "expected auto, portable, avx2 or avx512, found 'sse'"},
+    {"run:\n  level: sse\n", 2, 10, "expected auto, portable, avx2, avx512 or amx, found 'sse'"},
     {"run:\n  results: \"\"\n", 2, 12, "key 'run.results': expected a text"},
     {"run:\n  name: a//b\n", 2, 9, "expected the name of a folder"},
     {"run:\n  name: a/../b\n", 2, 9, "expected the name of a folder"},

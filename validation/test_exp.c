@@ -1,7 +1,7 @@
 /* The exponential of the fp32 kernels and their GELU against libm's in double, over all that they
  * take. */
 #define CZ_VARIANT check
-#define CZ_REAL_BITS 32
+#define CZ_STORED_BITS 32
 #define CZ_VECTOR_BYTES 16
 #define CZ_LEVEL CZ_LEVEL_PORTABLE
 #include "../src/ops/vector.h"

@@ -1,4 +1,4 @@
-/* Softmax cross-entropy: levels, definition, gradient, ties, large logits, unknown classes,
+/* Softmax cross-entropy: variants, definition, gradient, ties, large logits, unknown classes,
  * weights. */
 #include "op_check.h"
 
@@ -29,7 +29,7 @@ static op_case loss_case(setting *s, int C)
     op_case o = {.call = call, .context = s};
     int B = s->B ? s->B : -1;
     op_add(&o, "dlogits", s->wants_gradient ? SET : IN, B, C, 0, 0);
-    op_add(&o, "logits", IN, B, C, 0, 0);
+    op_add_wide(&o, "logits", IN, B, C);
     return o;
 }
 
@@ -47,10 +47,11 @@ static double weight_of(const setting *s, int code)
     return s->head == 2 && op_step.class_weight[2].data ? weights[code % 8] : 1;
 }
 
-/* Everything from the definition, with long double inside. */
-static bool defined(const setting *s, const op_case *o, double **got, int C, double tolerance)
+/* Everything from the definition, with long double inside; what is stored as `dtype`. */
+static bool defined(const setting *s, const op_case *o, double **got, int C, cz_dtype dtype)
 {
     bool good = true;
+    double tolerance = variant_tolerance(cz_dtype_wide(dtype));
     for (int b = 0; b < s->B; b++) {
         const double *x = o->argument[LOGITS].value + b * C;
         double top = largest_of(x, C);
@@ -65,9 +66,23 @@ static bool defined(const setting *s, const op_case *o, double **got, int C, dou
             double d = s->code[b] < 0 ? 0
                                       : (p - (c == s->code[b])) * op_step.scale[s->head] *
                                             weight_of(s, s->code[b]);
-            if (s->wants_gradient) good = good && fabs(got[DLOGITS][b * C + c] - d) <= tolerance;
+            double rounding = dtype == CZ_BF16 ? fabs(d) * TOL_BF16_OP : 0;
+            if (s->wants_gradient)
+                good = good && fabs(got[DLOGITS][b * C + c] - d) <= tolerance + rounding;
         }
     }
+    return good;
+}
+
+static bool run_defined(setting *s, const op_case *o, int C, int v)
+{
+    double *got[MOST_ARGUMENTS];
+    cz_dtype dtype = cpu_variants[v].dtype;
+    op_case own = op_rounded(o, dtype);
+    bool good = op_run(&own, variant_backend(v), 2, got);
+    good = defined(s, &own, got, C, dtype) && good;
+    op_free_result(&own, got);
+    op_free(&own);
     return good;
 }
 
@@ -79,14 +94,14 @@ static void weigh(int C)
     op_step.class_weight[2] = C ? cz_vector(all, CZ_F64, C) : (cz_tensor){0};
 }
 
-static void levels(void)
+static void variants(void)
 {
     const int shape[][2] = {{0, 3}, {1, 1}, {2, 2}, {7, 14}, {5, 33}, {64, 16}, {3, 981}};
-    double worst[CZ_LEVELS] = {0};
-    bool good = true, right = true;
-    int cases = 0;
+    op_gaps worst = {0};
+    bool right[CPU_VARIANTS];
+    for (int v = 0; v < CPU_VARIANTS; v++) right[v] = true;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-        for (int variant = 0; variant < 4; variant++, cases++) {
+        for (int variant = 0; variant < 4; variant++) {
             int B = shape[i][0], C = shape[i][1];
             weigh(variant & 2 ? C : 0);
             int32_t code[64];
@@ -94,21 +109,16 @@ static void levels(void)
             setting s = {code, B, 2, variant & 1, {0}, {0}};
             op_case o = loss_case(&s, C);
             for (size_t e = 0; e < (size_t)B * (size_t)C; e++) o.argument[LOGITS].value[e] *= 4;
-            double *got[MOST_ARGUMENTS];
-            good = op_levels(&o, worst) && good;
-            for (int level = 0; level <= CZ_LEVELS; level++) { /* the last: fp64 */
-                const cz_backend *backend =
-                    level < CZ_LEVELS ? cz_backend_cpu(CZ_F32, (cz_level)level) : op_exact();
-                if (!backend) continue;
-                good = op_run(&o, backend, 2, got) && good;
-                right =
-                    right && defined(&s, &o, got, C, level < CZ_LEVELS ? TOL_F32_OP : TOL_F64_OP);
-                op_free_result(&o, got);
-            }
+            op_variants(&o, &worst);
+            for (int v = 0; v < CPU_VARIANTS; v++)
+                right[v] = right[v] && (!variant_backend(v) || run_defined(&s, &o, C, v));
             op_free(&o);
         }
-    op_verdict("cross-entropy", good, worst, cases, TOL_F32_OP);
-    check(right, "cross-entropy: loss, best class and gradient as defined");
+    op_verdict("cross-entropy", &worst, 1, 0);
+    for (int v = 0; v < CPU_VARIANTS; v++)
+        if (variant_or_skip(v))
+            check(right[v], "cross-entropy: %s, loss, best class and gradient as defined",
+                  cpu_variants[v].name);
 }
 
 static void differences(bool weighted)
@@ -178,6 +188,34 @@ static void extremes(const cz_backend *backend)
     op_free(&o);
 }
 
+/* The same for a cell alone as among others. */
+static void any_batch(const cz_backend *backend)
+{
+    enum { B = 9, C = 21 };
+    int32_t code[B];
+    for (int b = 0; b < B; b++) code[b] = b == 4 ? -1 : b * 5 % C;
+    setting all = {code, B, 2, true, {0}, {0}};
+    op_case o = loss_case(&all, C);
+    double *got[MOST_ARGUMENTS], *alone[MOST_ARGUMENTS];
+    op_round(&o, cz_backend_dtype(backend));
+    op_run(&o, backend, 0, got);
+    bool same = true;
+    for (int b = 0; b < B; b++) {
+        setting one = {code + b, 1, 2, true, {0}, {0}};
+        op_case single = loss_case(&one, C);
+        op_give(&single.argument[LOGITS], o.argument[LOGITS].value + b * C);
+        op_run(&single, backend, 3, alone);
+        same = same && one.loss[0] == all.loss[b] && one.best[0] == all.best[b] &&
+               !memcmp(alone[DLOGITS], got[DLOGITS] + b * C, C * sizeof(double));
+        op_free_result(&single, alone);
+        op_free(&single);
+    }
+    check(same, "cross-entropy: %s gives a cell the same bits in any batch",
+          cz_backend_name(backend));
+    op_free_result(&o, got);
+    op_free(&o);
+}
+
 static void refusals(void)
 {
     const int32_t code[] = {0, 4};
@@ -202,14 +240,14 @@ static void refusals(void)
 int main(void)
 {
     for (int h = 0; h < CZ_MAX_HEADS; h++) op_step.scale[h] = 1.0 / (3 + h);
-    levels();
+    variants();
     differences(false);
     differences(true);
-    extremes(op_exact());
-    for (int level = 0; level < CZ_LEVELS; level++)
-        if (cz_backend_cpu(CZ_F32, (cz_level)level))
-            extremes(cz_backend_cpu(CZ_F32, (cz_level)level));
-        else check_skip("cross-entropy: this processor has no %s", cz_level_name((cz_level)level));
+    for (int v = 0; v < CPU_VARIANTS; v++) {
+        if (!variant_or_skip(v)) continue;
+        extremes(variant_backend(v));
+        any_batch(variant_backend(v));
+    }
     refusals();
     return check_done();
 }

@@ -1,8 +1,9 @@
 /* The whole model in fp64: gradients of every parameter against central differences, the two
- * resampler forms, blocks of any size, and what may not depend on the company of a cell. */
-#include "check.h"
+ * resampler forms, blocks of any size; and on every variant what may not depend on the company of
+ * a cell. */
 #include "czhpc/model.h"
 #include "czhpc/rng.h"
+#include "variants.h"
 
 enum { CELLS = 7, LABELS = 3, WIDTH = 24, TEXT_WIDTH = 16, SLOTS = 3 };
 
@@ -93,15 +94,29 @@ static cz_outcome outcome_of(fixture *f)
     return o;
 }
 
-static cz_workspace *open_workspace(fixture *f, int block, cz_pool_form form)
+static cz_workspace *workspace_on(const cz_backend *backend, fixture *f, int block,
+                                  cz_pool_form form)
 {
     cz_workspace *ws = NULL;
     cz_tensor text = cz_matrix(f->text, CZ_F32, LABELS, TEXT_WIDTH);
-    if (cz_workspace_open(&ws, f->model, cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), text, block,
-                          SLOTS))
-        return NULL;
+    if (cz_workspace_open(&ws, f->model, backend, text, block, SLOTS)) return NULL;
     cz_workspace_set_pool(ws, form);
     return ws;
+}
+static cz_workspace *open_workspace(fixture *f, int block, cz_pool_form form)
+{
+    return workspace_on(cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), f, block, form);
+}
+
+/* The weights as a variant of a type has them; free(). */
+static void *weights_for(const fixture *f, cz_dtype stored)
+{
+    cz_dtype dtype = cz_dtype_wide(stored);
+    size_t n = cz_model_params(f->model)->total, size = cz_dtype_size(dtype);
+    char *w = malloc(n * size);
+    if (!w) exit(1);
+    for (size_t i = 0; i < n; i++) write_number(w + i * size, dtype, f->w[i]);
+    return w;
 }
 
 /* The loss whose gradient cz_model_train() gives; g is spoiled. */
@@ -196,29 +211,101 @@ static void check_forms(void)
     fixture_close(&f);
 }
 
-/* A cell's loss has the same bits alone and in company, and evaluation drops nothing. */
-static void check_company(void)
+/* The losses of head 0 of all cells, whose block is the workspace's; false if that failed. */
+static bool losses_of(fixture *f, cz_workspace *ws, cz_weights w, double loss[CELLS])
 {
+    cz_batch all = batch_of(f, 0, CELLS);
+    cz_outcome out = outcome_of(f);
+    cz_status status = cz_model_evaluate(ws, w, &all, &out);
+    memcpy(loss, f->loss[0], sizeof f->loss[0]);
+    return !status;
+}
+
+/* A cell's loss has the same bits alone and in company, in blocks of any size. */
+static void check_company(const cz_backend *backend)
+{
+    static const int blocks[] = {1, 3, 64};
     cz_model_spec spec = base_spec();
     fixture f;
     fixture_open(&f, &spec);
-    cz_workspace *ws = open_workspace(&f, 4, CZ_POOL_AUTO);
-    cz_batch all = batch_of(&f, 0, CELLS);
+    cz_weights w = {weights_for(&f, cz_backend_dtype(backend)), NULL};
+    double together[CELLS], again[CELLS];
+    cz_workspace *ws = workspace_on(backend, &f, 4, CZ_POOL_AUTO);
     cz_outcome out = outcome_of(&f);
-    double together[CELLS];
-    cz_status status = cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &all, &out);
-    memcpy(together, f.loss[0], sizeof together);
-    bool same = !status;
+    bool same = losses_of(&f, ws, w, together);
     for (int i = 0; i < CELLS; i++) {
         cz_batch one = batch_of(&f, i, 1);
-        same &= !cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &one, &out) &&
-                f.loss[0][0] == together[i];
+        same &= !cz_model_evaluate(ws, w, &one, &out) && f.loss[0][0] == together[i];
     }
-    check(same, "a cell's loss has the same bits alone and among others");
+    const char *name = cz_backend_name(backend);
+    check(same, "%s: a cell's loss has the same bits alone and among others", name);
     cz_batch none = batch_of(&f, 0, 0);
-    check(cz_model_evaluate(ws, (cz_weights){f.w, NULL}, &none, &out) == CZ_OK,
-          "an empty batch is fine");
+    check(cz_model_evaluate(ws, w, &none, &out) == CZ_OK, "%s: an empty batch is fine", name);
     cz_workspace_close(ws);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        ws = workspace_on(backend, &f, blocks[i], CZ_POOL_AUTO);
+        same &= losses_of(&f, ws, w, again) && !memcmp(again, together, sizeof together);
+        cz_workspace_close(ws);
+    }
+    check(same, "%s: and in blocks of any size", name);
+    free((void *)w.flat);
+    fixture_close(&f);
+}
+
+/* Packs all that ends in ranges of `step` elements. */
+static char *pack_by(const fixture *f, const cz_backend *backend, const void *w, size_t step)
+{
+    size_t n = cz_model_params(f->model)->total;
+    size_t bytes = (cz_model_packed_bytes(f->model, backend) + 63) & ~(size_t)63;
+    char *packed = aligned_alloc(64, bytes);
+    if (!packed) exit(1);
+    memset(packed, 0, bytes);
+    for (size_t begin = 0; begin < n; begin += step)
+        cz_model_pack(f->model, backend, packed, w, begin, begin + step < n ? begin + step : n);
+    return packed;
+}
+
+/* Losses of head 0 and the gradient of a batch, with dropout; false if that failed. */
+static bool step_of(fixture *f, const cz_backend *backend, cz_weights w, double loss[CELLS],
+                    void *gradient)
+{
+    cz_workspace *ws = workspace_on(backend, f, 3, CZ_POOL_AUTO);
+    cz_batch all = batch_of(f, 0, CELLS);
+    cz_outcome out = outcome_of(f);
+    cz_status status = cz_model_train(ws, w, gradient, &all, &f->step, &out);
+    memcpy(loss, f->loss[0], sizeof f->loss[0]);
+    cz_workspace_close(ws);
+    return !status;
+}
+
+static void compare_packed(fixture *f, const cz_backend *backend)
+{
+    size_t n = cz_model_params(f->model)->total;
+    size_t size = n * cz_dtype_size(cz_dtype_wide(cz_backend_dtype(backend)));
+    void *flat = weights_for(f, cz_backend_dtype(backend));
+    char *whole = pack_by(f, backend, flat, n), *parts = pack_by(f, backend, flat, 997);
+    char *plain = malloc(size), *ready = malloc(size);
+    double loss[2][CELLS];
+    bool same = step_of(f, backend, (cz_weights){flat, NULL}, loss[0], plain) &&
+                step_of(f, backend, (cz_weights){flat, whole}, loss[1], ready) &&
+                !memcmp(loss[0], loss[1], sizeof loss[0]) && !memcmp(plain, ready, size);
+    const char *name = cz_backend_name(backend);
+    check(!memcmp(whole, parts, cz_model_packed_bytes(f->model, backend)),
+          "%s: weights packed in parts are those packed at once", name);
+    check(same, "%s: packed weights give the same losses and gradients", name);
+    free(flat), free(whole), free(parts), free(plain), free(ready);
+}
+
+/* Packed weights are the same whoever packs which part, and change no bit of a step; where a
+ * variant packs them. */
+static void check_packing(const cz_backend *backend)
+{
+    cz_model_spec spec = base_spec();
+    spec.fusion_dim = 60; /* several units, and some that are not whole */
+    spec.feedforward = 70;
+    fixture f;
+    fixture_open(&f, &spec);
+    if (cz_model_packed_bytes(f.model, backend)) compare_packed(&f, backend);
     fixture_close(&f);
 }
 
@@ -292,7 +379,11 @@ int main(void)
     spec.layers = 0;
     check_gradients("no encoder layer", &spec);
     check_forms();
-    check_company();
+    for (int v = 0; v < CPU_VARIANTS; v++) {
+        if (!variant_or_skip(v)) continue;
+        check_company(variant_backend(v));
+        check_packing(variant_backend(v));
+    }
     check_refusals();
     return check_done();
 }

@@ -1,9 +1,10 @@
 /* The whole model against PyTorch: forward values, losses, every gradient and 20 steps of Adam,
  * on the cases that make_model.py wrote. Another file of its kind may be named as the
  * argument (make validate: the reference's size). */
-#include "check.h"
 #include "czhpc/model.h"
+#include "czhpc/rng.h"
 #include "czhpc/schedule.h"
+#include "variants.h"
 
 #include <hdf5.h>
 
@@ -148,7 +149,7 @@ static void free_case(test_case *c)
 /* Arrays of the model at one precision, and the buffers of one batch. */
 typedef struct trial {
     test_case *c;
-    cz_dtype dtype;
+    cz_dtype dtype; /* of weights, gradients and what comes out */
     const cz_backend *backend;
     cz_workspace *workspace;
     void *w, *m, *v, *g;
@@ -161,7 +162,7 @@ typedef struct trial {
 
 static double element(const void *flat, cz_dtype dtype, size_t i)
 {
-    return dtype == CZ_F64 ? ((const double *)flat)[i] : (double)((const float *)flat)[i];
+    return read_number((const char *)flat + i * cz_dtype_size(dtype), dtype);
 }
 
 static const cz_param_entry *entry_of(const cz_params *params, const char *name)
@@ -190,29 +191,35 @@ static void load(const test_case *c, void *flat, cz_dtype dtype, const double *s
     const cz_params *params = cz_model_params(c->model);
     for (int i = 0; i < c->tensors; i++) {
         const cz_param_entry *entry = entry_of(params, c->names + (size_t)i * NAME_SIZE);
-        for (size_t k = 0; k < cz_param_size(entry); k++, stored++) {
-            if (dtype == CZ_F64) ((double *)flat)[entry->offset + k] = *stored;
-            else ((float *)flat)[entry->offset + k] = (float)*stored;
-        }
+        char *at = (char *)flat + entry->offset * cz_dtype_size(dtype);
+        for (size_t k = 0; k < cz_param_size(entry); k++, at += cz_dtype_size(dtype))
+            write_number(at, dtype, *stored++);
     }
 }
 
-/* The largest distance, norm-wise in a tensor, from the stored tensors. */
-static double farthest(const trial *t, const void *flat, const double *stored, const char **which)
+/* The distance of each tensor from the stored one, norm-wise. */
+static void distances(const trial *t, const void *flat, const double *stored, double *gap)
 {
     const cz_params *params = cz_model_params(t->c->model);
-    double worst = -1;
     for (int i = 0; i < t->c->tensors; i++) {
-        const char *name = t->c->names + (size_t)i * NAME_SIZE;
-        const cz_param_entry *entry = entry_of(params, name);
+        const cz_param_entry *entry = entry_of(params, t->c->names + (size_t)i * NAME_SIZE);
         size_t size = cz_param_size(entry);
         double *got = calloc(size, sizeof *got);
         for (size_t k = 0; k < size; k++) got[k] = element(flat, t->dtype, entry->offset + k);
-        double gap = check_distance(got, stored, size);
-        if (!(gap <= worst)) worst = gap, *which = name;
+        gap[i] = check_distance(got, stored, size);
         free(got);
         stored += size;
     }
+}
+
+/* The largest of them. */
+static double farthest(const trial *t, const void *flat, const double *stored, const char **which)
+{
+    double worst = -1, *gap = calloc((size_t)t->c->tensors, sizeof *gap);
+    distances(t, flat, stored, gap);
+    for (int i = 0; i < t->c->tensors; i++)
+        if (!(gap[i] <= worst)) worst = gap[i], *which = t->c->names + (size_t)i * NAME_SIZE;
+    free(gap);
     return worst;
 }
 
@@ -220,7 +227,8 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
 {
     const cz_model_spec *s = cz_model_get_spec(c->model);
     size_t n = cz_model_params(c->model)->total, B = (size_t)c->batch;
-    *t = (trial){.c = c, .dtype = cz_backend_dtype(backend), .backend = backend};
+    cz_dtype stored = cz_backend_dtype(backend);
+    *t = (trial){.c = c, .dtype = cz_dtype_wide(stored), .backend = backend};
     size_t size = cz_dtype_size(t->dtype);
     cz_tensor text =
         s->text ? cz_matrix(c->text, CZ_F32, c->labels, s->text_width) : (cz_tensor){0};
@@ -241,7 +249,7 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
     t->outcome.latent =
         cz_matrix(calloc(B * (size_t)s->latent_dim, size), t->dtype, c->batch, s->latent_dim);
     if (cz_workspace_open(&t->workspace, c->model, backend, text, block, c->labels) ||
-        cz_arena_init(&t->scratch, cz_ops_scratch(t->dtype, 1, 1, 1, 1, 1, 1))) {
+        cz_arena_init(&t->scratch, cz_ops_scratch(stored, 1, 1, 1, 1, 1, 1))) {
         check(false, "%s: a workspace: %s", c->name, cz_error_message());
         exit(check_failures);
     }
@@ -334,9 +342,7 @@ static double probs_distance(hid_t group, const char *name, cz_tensor logits)
 {
     size_t classes = (size_t)cz_cols(logits), size = (size_t)cz_rows(logits) * classes;
     double *p = calloc(size, sizeof *p), sum = 0;
-    for (size_t i = 0; i < size; i++)
-        p[i] = exp(logits.dtype == CZ_F64 ? ((double *)logits.data)[i]
-                                          : (double)((float *)logits.data)[i]);
+    for (size_t i = 0; i < size; i++) p[i] = exp(element(logits.data, logits.dtype, i));
     for (size_t i = 0; i < size; i++) {
         if (i % classes == 0) sum = 0;
         sum += p[i];
@@ -440,21 +446,84 @@ static void test_steps(test_case *c)
     close_trial(&t);
 }
 
-static void test_fp32(test_case *c, cz_level level)
+static void test_fp32(test_case *c, int v)
 {
-    const cz_backend *backend = cz_backend_cpu(CZ_F32, level);
+    const cz_backend *backend = variant_backend(v);
+    const char *which = "", *name = cpu_variants[v].name;
     trial t;
-    const char *which = "";
-    if (!backend) {
-        check_skip("%s, fp32, %s: this processor lacks it", c->name, cz_level_name(level));
-        return;
-    }
     open_trial(&t, c, backend, 4);
     cz_status status = train(&t, 0);
-    double gap = farthest(&t, t.g, c->gradients, &which);
-    check(!status && gap < TOL_F32_GRADIENT, "%s, fp32, %s: gradients %.1e (%s) %s", c->name,
-          cz_level_name(level), gap, which, status ? cz_error_message() : "");
+    double values = outcome_distance(&t, "trained"), gap = farthest(&t, t.g, c->gradients, &which);
+    check(!status && fmax(values, gap) < TOL_F32_GRADIENT,
+          "%s, %s: forward %.1e, gradients %.1e (%s) %s", c->name, name, values, gap, which,
+          status ? cz_error_message() : "");
     close_trial(&t);
+}
+
+/* How far values and gradients move where fp64 has every weight moved by a rounding to bf16. A
+ * unit near 0 that its ReLU then drops takes a good part of a small gradient along. */
+typedef struct sensitivity {
+    double values, *gradient;
+} sensitivity;
+
+static sensitivity measure(test_case *c)
+{
+    enum { TRIES = 64 };
+    size_t tensors = (size_t)c->tensors, n = cz_model_params(c->model)->total;
+    sensitivity s = {0, calloc(tensors, sizeof *s.gradient)};
+    double *gap = calloc(tensors, sizeof *gap);
+    for (uint32_t k = 0; k < TRIES; k++) {
+        trial t;
+        cz_rng rng = cz_rng_open(13, k, 0, 0, 0);
+        open_trial(&t, c, cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), 4);
+        for (size_t i = 0; i < n; i++)
+            ((double *)t.w)[i] *= 1 + ((double)cz_rng_u32(&rng) * 0x1p-31 - 1) * TOL_BF16_OP;
+        train(&t, 0);
+        s.values = fmax(s.values, outcome_distance(&t, "trained"));
+        distances(&t, t.g, c->gradients, gap);
+        for (size_t i = 0; i < tensors; i++) s.gradient[i] = fmax(s.gradient[i], gap[i]);
+        close_trial(&t);
+    }
+    free(gap);
+    return s;
+}
+
+/* Moved as far as may be: of what is moved less than by one rounding, one. */
+static double allowed(double moved) { return TOL_BF16_MODEL * (moved + TOL_BF16_OP); }
+
+static void test_bf16(test_case *c, int v, const sensitivity *s)
+{
+    const char *which = "", *name = cpu_variants[v].name;
+    double *gap = calloc((size_t)c->tensors, sizeof *gap), worst = 0, part = 0;
+    trial t;
+    open_trial(&t, c, variant_backend(v), 4);
+    cz_status status = train(&t, 0);
+    double values = outcome_distance(&t, "trained");
+    distances(&t, t.g, c->gradients, gap);
+    for (int i = 0; i < c->tensors; i++) {
+        double own = gap[i] / allowed(s->gradient[i]);
+        if (own <= part) continue;
+        part = own;
+        worst = gap[i];
+        which = c->names + (size_t)i * NAME_SIZE;
+    }
+    check(!status && values < allowed(s->values), "%s, %s: forward %.1e of %.1e allowed %s",
+          c->name, name, values, allowed(s->values), status ? cz_error_message() : "");
+    check(part < 1, "%s, %s: gradients %.1e of %.1e allowed (%s)", c->name, name, worst,
+          worst / part, which);
+    free(gap);
+    close_trial(&t);
+}
+
+static void test_variants(test_case *c)
+{
+    sensitivity s = measure(c);
+    for (int v = 0; v < CPU_VARIANTS; v++)
+        if (!variant_backend(v))
+            check_skip("%s, %s: this processor lacks it", c->name, cpu_variants[v].name);
+        else if (cpu_variants[v].dtype == CZ_F32) test_fp32(c, v);
+        else if (cpu_variants[v].dtype == CZ_BF16) test_bf16(c, v, &s);
+    free(s.gradient);
 }
 
 static void test_group(hid_t file, const char *name)
@@ -466,7 +535,7 @@ static void test_group(hid_t file, const char *name)
         test_pass(&c, CZ_POOL_PLAIN, 2);
         test_pass(&c, CZ_POOL_FACTORED, c.batch);
         test_steps(&c);
-        for (int level = 0; level < CZ_LEVELS; level++) test_fp32(&c, (cz_level)level);
+        test_variants(&c);
     }
     free_case(&c);
     H5Gclose(group);

@@ -9,8 +9,19 @@
 #define TOL_F64_RANKS 1e-12
 /* fp32 gradients of one step against fp64, norm-wise per tensor. */
 #define TOL_F32_GRADIENT 1e-5
+/* A step of the model in bf16, in what fp64's is moved by where a rounding to bf16 moves each of
+ * its weights: activations are rounded as often as weights. */
+#define TOL_BF16_MODEL 2
+/* The loss of a batch in bf16, as a part of it: roundings average out over its cells. */
+#define TOL_BF16_LOSS 0x1p-11
 /* fp32 operation against its fp64 form, norm-wise: 2^-24 times the root of the sum's length. */
 #define TOL_F32_OP 2e-6
+/* bf16 operation against fp64 on the same numbers, norm-wise: one rounding of a result to 8 bits,
+ * at most 2^-8 of it, about 2^-9.3 over many. */
+#define TOL_BF16_OP 0x1p-8
+/* A bf16 level against the portable one on the same numbers, norm-wise: sums in another order fall
+ * to the other side of a border between two numbers now and then. */
+#define TOL_BF16_LEVELS 5e-5
 /* fp64 operation against plain loops in double: another order of sums of at most 2048 terms. */
 #define TOL_F64_OP 1e-13
 /* The fp32 exponential, in units in the last place: the rounding of a polynomial and of its

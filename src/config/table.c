@@ -35,8 +35,7 @@ const cz_key cz_keys[] = {
     {AT(run, device), CHOICE("auto", "cpu"), .preset = "auto",
      .help = "What computes; auto: the CPU, the only device yet."},
     {AT(run, precision), CHOICE("auto", "fp32", "bf16", "fp64"), .preset = "auto", RESULT,
-     .help = "Type of activations; auto: bf16 where CPUs multiply it (AMX), else fp32. fp64: for "
-             "tests."},
+     .help = "Of activations; auto: bf16 if CPUs multiply it, else fp32; fp64: for tests."},
     {AT(run, level), WORD("auto", "portable", "avx2", "avx512", "amx"), .preset = "auto",
      .help = "Highest level of CPU instructions to use; auto: the best there is."},
     {AT(run, transport), WORD("auto", "window", "messages"), .preset = "auto",
