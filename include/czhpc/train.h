@@ -70,7 +70,8 @@ void cz_trainer_close(cz_trainer *trainer);
 cz_status cz_trainer_resume(cz_trainer *trainer, const char *path, bool *found);
 
 /* Trains to the end: CZ_OK; CZ_STOPPED after a signal, the state saved; CZ_ERR_DIVERGED when
- * a loss or weight is not finite. Collective. */
+ * a loss or weight is not finite; CZ_ERR_IO where a state could not be written, which may show as
+ * late as with the next one. No write is under way any more. Collective. */
 cz_status cz_trainer_run(cz_trainer *trainer);
 
 /* Takes the weights of the best epoch. Collective. */
@@ -123,11 +124,12 @@ typedef struct cz_training_facts {
     int64_t steps_here;     /* of them in this process */
     double step_seconds;    /* spent in those steps */
     double exposed_seconds; /* of it waiting for or talking to other ranks */
-    double evaluate_seconds, checkpoint_seconds, fetch_seconds;
-    int64_t evaluated_cells; /* of all ranks, in evaluate_seconds */
-    double first_step_at;    /* MPI_Wtime() when the first step began, 0 = none did */
-    double flops;            /* in matrix products of this rank's steps here */
-    double evaluate_flops;   /* and for a cell that it evaluates; NaN where it evaluated none */
+    double evaluate_seconds, fetch_seconds;
+    double checkpoint_seconds; /* that this rank's main thread spent on checkpoints */
+    int64_t evaluated_cells;   /* of all ranks, in evaluate_seconds */
+    double first_step_at;      /* MPI_Wtime() when the first step began, 0 = none did */
+    double flops;              /* in matrix products of this rank's steps here */
+    double evaluate_flops;     /* and for a cell that it evaluates; NaN where it evaluated none */
     const char *transport;
     int workers;
 } cz_training_facts;

@@ -172,12 +172,14 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
     cz_reducer_rank_slice(t->reducer, &begin, &end);
     cz_params_initialise(params, cz_reducer_weights(t->reducer), t->dtype, begin, end,
                          setup->config->run.seed);
-    return cz_reducer_publish(t->reducer);
+    CZ_TRY(cz_reducer_publish(t->reducer));
+    return trainer_open_writer(t);
 }
 
 void cz_trainer_close(cz_trainer *t)
 {
     if (!t) return;
+    cz_writer_close(t->writer);
     for (int i = 0; t->worker && i < t->threads; i++) {
         cz_workspace_close(t->worker[i].workspace);
         for (int h = 0; h < CZ_MAX_HEADS; h++) {
@@ -308,7 +310,7 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     return CZ_OK;
 }
 
-cz_status cz_trainer_run(cz_trainer *t)
+static cz_status run_epochs(cz_trainer *t)
 {
     CZ_TRY(open_metrics(t));
     while (!t->progress.finished) {
@@ -317,6 +319,14 @@ cz_status cz_trainer_run(cz_trainer *t)
         CZ_TRY(finish_epoch(t, MPI_Wtime() - started));
     }
     return CZ_OK;
+}
+
+cz_status cz_trainer_run(cz_trainer *t)
+{
+    cz_status status = run_epochs(t);
+    if (status == CZ_ERR_MPI) return status;
+    cz_status saved = trainer_saved(t);
+    return status > CZ_STOPPED || !saved ? status : saved;
 }
 
 cz_training_facts cz_trainer_facts(const cz_trainer *t)
@@ -371,6 +381,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
      * every worker's gradient of its own slices, and its own workers' gradients. */
     size_t weights = cz_model_params(model)->total * cz_dtype_size(dtype);
     size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
+    size_t copy = 3 * weights / R; /* of the state that is written */
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
@@ -381,6 +392,6 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t said = (size_t)count[CZ_VALIDATION] + (size_t)count[CZ_TEST];
     said += CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : (size_t)count[CZ_TRAIN];
     size_t end = (said + said / R) * (classes + 3 * (size_t)spec->head_count + 1) * sizeof(float);
-    return arrays + T * workspace + order + end +
+    return arrays + copy + T * workspace + order + end +
            portion_bytes(config, spec->width, spec->head_count, count, R, threads);
 }

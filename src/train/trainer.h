@@ -63,6 +63,7 @@ struct cz_trainer {
     cz_step step;
     cz_progress progress;
     cz_metrics *metrics; /* rank 0 */
+    cz_writer *writer;
     uint64_t config_hash, data_hash;
     char *config_text;
     cz_training_facts facts;
@@ -128,8 +129,13 @@ enum { LAST_TRAIN = 3 * CZ_MAX_HEADS, LAST_VALIDATION, LAST_TEST };
 /* Decides whether training stops after an epoch and whether it was the best one. */
 void stopping_update(cz_trainer *t, const cz_epoch_report *report, bool *best, bool *stop);
 
-/* Writes the state; best: also as the best one. Collective. */
+/* What checkpoints are written by. Collective. */
+cz_status trainer_open_writer(cz_trainer *t);
+/* Has the state written; best: also as the best one. The failure may be that of the write before.
+ * Collective. */
 cz_status trainer_save(cz_trainer *t, bool best);
+/* Waits for the write that is under way. Collective. */
+cz_status trainer_saved(cz_trainer *t);
 
 cz_status metrics_append_epoch(cz_trainer *t, const cz_epoch_report *report);
 
