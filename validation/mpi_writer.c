@@ -15,9 +15,9 @@ static cz_status save(const char *folder, int seed, int best)
 {
     cz_checkpoint state = make_state(SMALL, CZ_F32, seed, &world);
     static char config[64];
-    snprintf(config, sizeof config, "%s", state.config);
+    if (!config[0]) snprintf(config, sizeof config, "%s", state.config);
     free(state.config);
-    state.config = config; /* stays, as the writer wants it */
+    state.config = config; /* stays as it is, as the writer wants it */
     cz_status status = cz_writer_save(writer, path_of(folder, ""), &state, 2, best);
     state.config = NULL;
     forget(&state); /* what training does to it meanwhile */
