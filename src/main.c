@@ -160,7 +160,8 @@ int main(int argc, char **argv)
     /* Else Open MPI makes and locks a file beside each that is opened, for pointers that nobody
      * uses: an input's folder may be read-only, its file system without locks. */
     setenv("OMPI_MCA_sharedfp", "^lockedfile", 0);
-    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+    /* MULTIPLE for the thread that writes checkpoints; without it they are written by the main. */
+    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
         cz_print_error("MPI cannot start");
         return cz_exit_code(CZ_ERR_MPI);
     }

@@ -1,7 +1,8 @@
 /* A group of ranks, and the collectives that training needs.
  *
- * MPI is called by the main thread only (MPI_THREAD_FUNNELED). Every MPI error is a
- * CZ_ERR_MPI with MPI's own text. Nothing here uses MPI_COMM_WORLD but cz_comm_world(). */
+ * MPI is called by the main thread, and by another only where cz_comm_any_thread() says so, in a
+ * group that is that thread's alone. Every MPI error is a CZ_ERR_MPI with MPI's own text. Nothing
+ * here uses MPI_COMM_WORLD but cz_comm_world(). */
 #ifndef CZ_COMM_H
 #define CZ_COMM_H
 
@@ -18,6 +19,8 @@ typedef struct cz_comm {
     int rank, size;
     int node_rank, node_size;
     int job_rank, job_size; /* in the group of cz_comm_world(), which messages name */
+    bool sleeps;            /* agreeing, broadcasting and gathering wait asleep, which takes up to a
+                             * millisecond            longer: in a thread beside those that compute */
     char host[64];
 } cz_comm;
 
@@ -27,6 +30,9 @@ cz_status cz_comm_world(cz_comm *comm);
 /* A group over the ranks that pass the same colour. Collective over `parent`. */
 cz_status cz_comm_split(cz_comm *comm, const cz_comm *parent, int colour);
 void cz_comm_free(cz_comm *comm);
+
+/* Whether this MPI has been started with, and has, MPI_THREAD_MULTIPLE. Local. */
+bool cz_comm_any_thread(void);
 
 /* Brings every rank's outcome together: returns the worst to all (CZ_ERR_* over CZ_STOPPED
  * over CZ_OK). After an error the lowest rank that had it has its message, with its rank and

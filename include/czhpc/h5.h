@@ -1,6 +1,6 @@
 /* The little that data and store share of HDF5: guards, error text, attributes, strings.
  *
- * Everything here is Local and for the main thread only: the library is not thread-safe. A
+ * Everything here is Local and for one thread at a time: the library is not thread-safe. A
  * failure names the file, the object in it and HDF5's own reason; HDF5 itself prints nothing
  * after cz_h5_quiet(). Handles (hid_t) start as H5I_INVALID_HID and are closed by
  * cz_h5_close(), which is harmless on an invalid one: one `done:` label closes them all. */

@@ -30,9 +30,9 @@ cz_status cz_fail(cz_status status, const char *format, ...) __attribute__((form
 /* The message recorded by the first cz_fail() of this process, "" if none. Local. */
 const char *cz_error_message(void);
 void cz_error_clear(void);
-/* From now on the first message of the calling thread goes into `text` (size bytes, emptied) and
- * none to the process: for a thread whose failure another tells, maybe later. NULL: as before.
- * Local. */
+/* From now on the messages of the calling thread are its own: the first is kept in `text` (size
+ * bytes, emptied), is what this thread's cz_error_message() says and its cz_error_clear() forgets.
+ * For a thread whose failure another tells, maybe later. NULL: as before. Local. */
 void cz_error_divert(char *text, size_t size);
 
 /* Memory that is zeroed, or NULL with the failure recorded (naming `what`). Local. */

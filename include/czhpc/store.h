@@ -7,6 +7,7 @@
 #include "czhpc/tensor.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What a checkpoint says beside the arrays. */
@@ -43,10 +44,34 @@ typedef struct cz_checkpoint {
  * FOLDER/best.h5 (a hard link, or a copy, made atomically), which stays. Slices must be in the
  * order of ranks and make up [0, n); progress and texts are rank 0's. What a killed run left
  * half written is removed. The bytes of the datasets do not depend on the number of ranks.
- * Collective over `comm`, main thread. CZ_ERR_DIVERGED: the state is not finite, nothing is
- * written; CZ_ERR_IO: the former checkpoints stand untouched. */
+ * Collective over `comm`. CZ_ERR_DIVERGED: the state is not finite, nothing is written;
+ * CZ_ERR_IO: the former checkpoints stand untouched. */
 cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint, int keep,
                              int best, const cz_comm *comm);
+
+/* Writes checkpoints beside the computation: a thread of its own writes a copy of the state by
+ * cz_checkpoint_save() in a group of its own. While a write is under way HDF5 is that thread's
+ * alone. Where cz_comm_any_thread() says no, each is written before cz_writer_save() returns. */
+typedef struct cz_writer cz_writer;
+
+/* `state`: n, dtype, begin and end of all states to come, for whose copy memory is taken here.
+ * Collective over `comm`. Free with cz_writer_close(), collective likewise, which waits, too. */
+cz_status cz_writer_open(cz_writer **writer, const cz_checkpoint *state, const cz_comm *comm);
+void cz_writer_close(cz_writer *writer); /* NULL is fine */
+
+/* Whether there is such a thread. Local. */
+bool cz_writer_is_beside(const cz_writer *writer);
+
+/* Waits as cz_writer_wait() does, whose failure it passes on, and copies this rank's slice; the
+ * table of parameters and the text of the configuration must stay as they are until the write is
+ * over. Arguments and errors as of cz_checkpoint_save(), the errors from whichever call waits for
+ * this write. Collective, main thread. */
+cz_status cz_writer_save(cz_writer *writer, const char *folder, const cz_checkpoint *state,
+                         int keep, int best);
+
+/* Waits until the write that is under way, if any, is over, and passes its failure on, once: so a
+ * complete checkpoint is on disk after CZ_OK. Collective, main thread. */
+cz_status cz_writer_wait(cz_writer *writer);
 
 /* Reads a state back into w, m, v (this rank's slice; w whole when `whole_weights`), progress,
  * workers, backend, config and both hashes, by any number of ranks. `path`: a file, or a
@@ -54,7 +79,7 @@ cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint
  * before it read, best.h5 last. The table of parameters, n and the dtype must be the same, and
  * config_hash, data_hash too unless 0: CZ_ERR_INPUT names the first difference.
  * *found = 0 and CZ_OK where a folder holds no checkpoint or is not there. `config` is
- * replaced only on success. Collective, main thread. */
+ * replaced only on success. Collective, main thread; no write may be under way. */
 cz_status cz_checkpoint_load(const char *path, cz_checkpoint *checkpoint, int whole_weights,
                              int *found, const cz_comm *comm);
 

@@ -70,7 +70,8 @@ void cz_trainer_close(cz_trainer *trainer);
 cz_status cz_trainer_resume(cz_trainer *trainer, const char *path, bool *found);
 
 /* Trains to the end: CZ_OK; CZ_STOPPED after a signal, the state saved; CZ_ERR_DIVERGED when
- * a loss or weight is not finite. Collective. */
+ * a loss or weight is not finite; CZ_ERR_IO where a state could not be written, which may show as
+ * late as with the next one. No write is under way any more. Collective. */
 cz_status cz_trainer_run(cz_trainer *trainer);
 
 /* Takes the weights of the best epoch. Collective. */
@@ -86,16 +87,6 @@ typedef struct cz_evaluation {
                                     * and only where they were asked for, else NULL */
 } cz_evaluation;
 
-/* Evaluates the cells of a split, in their order, without dropout. What is not on rank 0 alone is
- * on all ranks. Collective. Free with cz_evaluation_free(). */
-cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, bool probabilities,
-                              cz_evaluation *evaluation);
-/* The same of the n cells that `row` lists, the same on every rank, with probabilities; nothing of
- * it is kept, so that a caller can walk any number of cells in pieces. Collective. */
-cz_status cz_trainer_evaluate_rows(cz_trainer *trainer, const int32_t *row, int n,
-                                   cz_evaluation *evaluation);
-void cz_evaluation_free(cz_evaluation *evaluation);
-
 /* Where attention goes, without dropout: its mean over heads and over the cells of a split. The
  * same bits for any number of ranks and threads. On rank 0. */
 typedef struct cz_attention {
@@ -104,10 +95,18 @@ typedef struct cz_attention {
     int text_tokens;   /* 0 without text */
     double *fusion;    /* (tokens, text_tokens): omics tokens on text tokens; NULL without text */
 } cz_attention;
-
-/* Collective. Free with cz_attention_free(). */
-cz_status cz_trainer_attention(cz_trainer *trainer, cz_split part, cz_attention *attention);
 void cz_attention_free(cz_attention *attention);
+
+/* Evaluates the cells of a split, in their order, without dropout. What is not on rank 0 alone is
+ * on all ranks. attention: where it goes meanwhile; NULL: not wanted. Collective. Free with
+ * cz_evaluation_free(), cz_attention_free(). */
+cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, bool probabilities,
+                              cz_evaluation *evaluation, cz_attention *attention);
+/* The same of the n cells that `row` lists, the same on every rank, with probabilities; nothing of
+ * it is kept, so that a caller can walk any number of cells in pieces. Collective. */
+cz_status cz_trainer_evaluate_rows(cz_trainer *trainer, const int32_t *row, int n,
+                                   cz_evaluation *evaluation);
+void cz_evaluation_free(cz_evaluation *evaluation);
 
 /* Sums of an evaluation over known cells; code (cells of the set) of each head. Local. */
 cz_scores cz_evaluation_scores(const cz_evaluation *evaluation, const cz_cells *cells);
@@ -123,11 +122,12 @@ typedef struct cz_training_facts {
     int64_t steps_here;     /* of them in this process */
     double step_seconds;    /* spent in those steps */
     double exposed_seconds; /* of it waiting for or talking to other ranks */
-    double evaluate_seconds, checkpoint_seconds, fetch_seconds;
-    int64_t evaluated_cells; /* of all ranks, in evaluate_seconds */
-    double first_step_at;    /* MPI_Wtime() when the first step began, 0 = none did */
-    double flops;            /* in matrix products of this rank's steps here */
-    double evaluate_flops;   /* and for a cell that it evaluates; NaN where it evaluated none */
+    double evaluate_seconds, fetch_seconds;
+    double checkpoint_seconds; /* that this rank's main thread spent on checkpoints */
+    int64_t evaluated_cells;   /* of all ranks, in evaluate_seconds */
+    double first_step_at;      /* MPI_Wtime() when the first step began, 0 = none did */
+    double flops;              /* in matrix products of this rank's steps here */
+    double evaluate_flops;     /* and for a cell that it evaluates; NaN where it evaluated none */
     const char *transport;
     int workers;
 } cz_training_facts;

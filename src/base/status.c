@@ -56,10 +56,14 @@ void cz_error_divert(char *text, size_t size)
     if (text) text[0] = 0;
 }
 
-const char *cz_error_message(void) { return message; }
+const char *cz_error_message(void) { return diverted ? diverted : message; }
 
 void cz_error_clear(void)
 {
+    if (diverted) {
+        diverted[0] = 0;
+        return;
+    }
     pthread_mutex_lock(&lock);
     message[0] = 0;
     pthread_mutex_unlock(&lock);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MESSAGE_SIZE = 4096, MESSAGE_TAG = 1, PIECE = 1 << 30 };
@@ -63,6 +64,46 @@ void cz_comm_free(cz_comm *comm)
     comm->node = comm->mpi = MPI_COMM_NULL;
 }
 
+bool cz_comm_any_thread(void)
+{
+    int provided;
+    return MPI_Query_thread(&provided) == MPI_SUCCESS && provided == MPI_THREAD_MULTIPLE;
+}
+
+/* Sleeps until a request is done, looking at it less often the longer it takes. */
+static int sleep_through(MPI_Request request)
+{
+    enum { SHORTEST = 20000, LONGEST = 1000000 }; /* nanoseconds */
+    int done, code = MPI_Request_get_status(request, &done, MPI_STATUS_IGNORE);
+    for (long nap = SHORTEST; code == MPI_SUCCESS && !done; nap *= nap < LONGEST ? 2 : 1) {
+        nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+        code = MPI_Request_get_status(request, &done, MPI_STATUS_IGNORE);
+    }
+    return code;
+}
+
+/* Waits for what `call` has started, if it has. */
+static cz_status finish(const cz_comm *comm, const char *call, int code, MPI_Request *request)
+{
+    if (code == MPI_SUCCESS && comm->sleeps) code = sleep_through(*request);
+    int waited = MPI_Wait(request, MPI_STATUS_IGNORE);
+    return cz_comm_result(call, code == MPI_SUCCESS ? waited : code);
+}
+
+static cz_status send_text(const cz_comm *comm, const char text[MESSAGE_SIZE])
+{
+    MPI_Request sending = MPI_REQUEST_NULL;
+    int code = MPI_Isend(text, MESSAGE_SIZE, MPI_CHAR, 0, MESSAGE_TAG, comm->mpi, &sending);
+    return finish(comm, "MPI_Isend", code, &sending);
+}
+
+static cz_status receive_text(const cz_comm *comm, char text[MESSAGE_SIZE], int from)
+{
+    MPI_Request coming = MPI_REQUEST_NULL;
+    int code = MPI_Irecv(text, MESSAGE_SIZE, MPI_CHAR, from, MESSAGE_TAG, comm->mpi, &coming);
+    return finish(comm, "MPI_Irecv", code, &coming);
+}
+
 /* A message that an earlier, smaller group already placed keeps that place. */
 static bool is_placed(const char *text)
 {
@@ -80,11 +121,8 @@ static cz_status bring_message(const cz_comm *comm, cz_status status, int from)
             snprintf(text, sizeof text, "%s", mine);
         else snprintf(text, sizeof text, "rank %d on %s: %s", comm->job_rank, comm->host, mine);
     }
-    if (from != 0 && comm->rank == from)
-        CZ_MPI(MPI_Send, text, sizeof text, MPI_CHAR, 0, MESSAGE_TAG, comm->mpi);
-    if (from != 0 && comm->rank == 0)
-        CZ_MPI(MPI_Recv, text, sizeof text, MPI_CHAR, from, MESSAGE_TAG, comm->mpi,
-               MPI_STATUS_IGNORE);
+    if (from != 0 && comm->rank == from) CZ_TRY(send_text(comm, text));
+    if (from != 0 && comm->rank == 0) CZ_TRY(receive_text(comm, text, from));
     if (comm->rank != 0) cz_error_clear();
     /* An empty text: that rank's message went to rank 0 earlier. */
     if (comm->rank == 0 && text[0]) {
@@ -99,20 +137,29 @@ cz_status cz_comm_agree(const cz_comm *comm, cz_status mine)
     struct {
         int status, rank;
     } own = {(int)mine, comm->rank}, worst;
-    CZ_MPI(MPI_Allreduce, &own, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->mpi);
+    MPI_Request request = MPI_REQUEST_NULL;
+    int code = MPI_Iallreduce(&own, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->mpi, &request);
+    CZ_TRY(finish(comm, "MPI_Iallreduce", code, &request));
     cz_status status = (cz_status)worst.status;
     if (status > CZ_STOPPED) CZ_TRY(bring_message(comm, status, worst.rank));
     return status;
 }
 
+static cz_status broadcast(const cz_comm *comm, void *bytes, int count)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int code = MPI_Ibcast(bytes, count, MPI_BYTE, 0, comm->mpi, &request);
+    return finish(comm, "MPI_Ibcast", code, &request);
+}
+
 cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, size_t size)
 {
     int first = (int)status;
-    CZ_MPI(MPI_Bcast, &first, 1, MPI_INT, 0, comm->mpi);
+    CZ_TRY(broadcast(comm, &first, sizeof first));
     if (first != CZ_OK) return (cz_status)first;
     for (size_t at = 0; at < size; at += PIECE) {
         int count = (int)(size - at < PIECE ? size - at : PIECE);
-        CZ_MPI(MPI_Bcast, (char *)bytes + at, count, MPI_BYTE, 0, comm->mpi);
+        CZ_TRY(broadcast(comm, (char *)bytes + at, count));
     }
     return CZ_OK;
 }

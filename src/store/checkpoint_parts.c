@@ -42,14 +42,27 @@ hid_t cz_table_type(bool file)
     return type;
 }
 
-/* Opens on all ranks; without collective metadata each rank would read it for itself. */
+/* Properties to open a file by, on all ranks; without collective metadata each rank would read it
+ * for itself. A rank that is alone needs no MPI, nor a lock, which file systems may not have. */
+static cz_status open_plan(hid_t *plan, const cz_comm *comm)
+{
+    *plan = H5Pcreate(H5P_FILE_ACCESS);
+    if (comm->size == 1) {
+        if (*plan >= 0 && H5Pset_file_locking(*plan, false, true) >= 0) return CZ_OK;
+        return cz_fail(CZ_ERR_MEMORY, "HDF5 cannot open files: %s", cz_h5_error());
+    }
+    if (*plan >= 0 && H5Pset_fapl_mpio(*plan, comm->mpi, MPI_INFO_NULL) >= 0 &&
+        H5Pset_all_coll_metadata_ops(*plan, true) >= 0 &&
+        H5Pset_coll_metadata_write(*plan, true) >= 0)
+        return CZ_OK;
+    return cz_fail(CZ_ERR_MPI, "HDF5 cannot use MPI: %s", cz_h5_error());
+}
+
+/* Opens on all ranks, or on none. */
 static cz_status open_together(hid_t *file, const char *path, bool writes, const cz_comm *comm)
 {
-    cz_status status = CZ_OK;
-    hid_t plan = H5Pcreate(H5P_FILE_ACCESS);
-    if (plan < 0 || H5Pset_fapl_mpio(plan, comm->mpi, MPI_INFO_NULL) < 0 ||
-        H5Pset_all_coll_metadata_ops(plan, true) < 0 || H5Pset_coll_metadata_write(plan, true) < 0)
-        status = cz_fail(CZ_ERR_MPI, "HDF5 cannot use MPI: %s", cz_h5_error());
+    hid_t plan;
+    cz_status status = open_plan(&plan, comm);
     /* Asked before: were it to open on some ranks only, these could never close it again. */
     if (!status && access(path, writes ? R_OK | W_OK : R_OK))
         status = cz_fail(writes ? CZ_ERR_IO : CZ_ERR_INPUT,
@@ -69,13 +82,13 @@ static cz_status open_together(hid_t *file, const char *path, bool writes, const
 
 /* Moves elements [begin, end) between an array and a dataset; `memory` is the whole array. */
 static cz_status move_slice(hid_t dataset, cz_dtype dtype, char *memory, size_t begin, size_t end,
-                            bool writes)
+                            bool writes, bool alone)
 {
     hsize_t start = begin, count = end - begin, one = count ? count : 1;
     hid_t type = cz_state_memory_type(dtype), plan = H5Pcreate(H5P_DATASET_XFER);
     hid_t there = H5Dget_space(dataset), here = H5Screate_simple(1, &one, NULL);
     void *at = memory + begin * cz_dtype_size(dtype);
-    herr_t result = H5Pset_dxpl_mpio(plan, H5FD_MPIO_COLLECTIVE);
+    herr_t result = alone ? 0 : H5Pset_dxpl_mpio(plan, H5FD_MPIO_COLLECTIVE);
     if (count) result |= H5Sselect_hyperslab(there, H5S_SELECT_SET, &start, NULL, &count, NULL);
     else result |= H5Sselect_none(there) | H5Sselect_none(here);
     /* Every rank gets here with valid handles, so no rank waits in vain inside. */
@@ -105,7 +118,7 @@ cz_status cz_state_move(const char *path, const cz_checkpoint *checkpoint, bool 
         if (!status)
             status = move_slice(dataset, checkpoint->dtype, cz_state_array(checkpoint, i),
                                 whole ? 0 : checkpoint->begin,
-                                whole ? checkpoint->n : checkpoint->end, writes);
+                                whole ? checkpoint->n : checkpoint->end, writes, comm->size == 1);
         if (!cz_h5_close(&dataset) && !status)
             status = cz_fail(CZ_ERR_IO, "%s: %s cannot be closed: %s", path, cz_state_path[i],
                              cz_h5_error());

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +21,13 @@ static size_t first_bad(const void *array, cz_dtype dtype, size_t begin, size_t 
     for (size_t at = begin; at < end; at += BLOCK) {
         size_t stop = end - at < BLOCK ? end : at + BLOCK;
         int bad = 0;
+        /* The difference is NaN, which differs from 0; what the compiler makes vectors of. */
         if (dtype == CZ_F64)
-            for (size_t i = at; i < stop; i++) bad |= !(d[i] <= DBL_MAX && d[i] >= -DBL_MAX);
+            for (size_t i = at; i < stop; i++) bad |= d[i] - d[i] != 0;
         else
-            for (size_t i = at; i < stop; i++) bad |= !(f[i] <= FLT_MAX && f[i] >= -FLT_MAX);
-        if (!bad) continue;
-        for (size_t i = at; i < stop; i++) {
-            double x = dtype == CZ_F64 ? d[i] : (double)f[i];
-            if (!(x <= DBL_MAX && x >= -DBL_MAX)) return i;
-        }
+            for (size_t i = at; i < stop; i++) bad |= f[i] - f[i] != 0;
+        for (size_t i = at; bad && i < stop; i++)
+            if (!isfinite(dtype == CZ_F64 ? d[i] : (double)f[i])) return i;
     }
     return end;
 }

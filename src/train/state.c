@@ -30,6 +30,15 @@ static cz_checkpoint describe(cz_trainer *t)
     return c;
 }
 
+cz_status trainer_open_writer(cz_trainer *t)
+{
+    cz_checkpoint checkpoint = describe(t);
+    CZ_TRY(cz_writer_open(&t->writer, &checkpoint, t->setup.comm));
+    if (!cz_writer_is_beside(t->writer))
+        cz_log("Checkpoints  training waits for them: this MPI has no MPI_THREAD_MULTIPLE");
+    return CZ_OK;
+}
+
 cz_status trainer_save(cz_trainer *t, bool best)
 {
     CZ_PHASE("checkpoint");
@@ -37,14 +46,24 @@ cz_status trainer_save(cz_trainer *t, bool best)
     int64_t bytes = t->metrics ? cz_metrics_bytes(t->metrics) : 0;
     t->progress.metrics_bytes = bytes;
     cz_checkpoint checkpoint = describe(t);
-    cz_status status = cz_checkpoint_save(t->setup.checkpoints, &checkpoint,
-                                          t->setup.config->checkpoint.keep, best, t->setup.comm);
+    cz_status status = cz_writer_save(t->writer, t->setup.checkpoints, &checkpoint,
+                                      t->setup.config->checkpoint.keep, best);
+    t->facts.checkpoint_seconds += MPI_Wtime() - started;
+    return status;
+}
+
+cz_status trainer_saved(cz_trainer *t)
+{
+    CZ_PHASE("checkpoint");
+    double started = MPI_Wtime();
+    cz_status status = cz_writer_wait(t->writer);
     t->facts.checkpoint_seconds += MPI_Wtime() - started;
     return status;
 }
 
 static cz_status load(cz_trainer *t, const char *path, cz_checkpoint *checkpoint, int *found)
 {
+    CZ_TRY(trainer_saved(t));
     *checkpoint = describe(t);
     checkpoint->config = NULL;
     CZ_TRY(cz_checkpoint_load(path, checkpoint, 0, found, t->setup.comm));

@@ -176,12 +176,14 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
     cz_reducer_rank_slice(t->reducer, &begin, &end);
     cz_params_initialise(params, cz_reducer_weights(t->reducer), t->dtype, begin, end,
                          setup->config->run.seed);
-    return cz_reducer_publish(t->reducer);
+    CZ_TRY(cz_reducer_publish(t->reducer));
+    return trainer_open_writer(t);
 }
 
 void cz_trainer_close(cz_trainer *t)
 {
     if (!t) return;
+    cz_writer_close(t->writer);
     for (int i = 0; t->worker && i < t->threads; i++) {
         cz_workspace_close(t->worker[i].workspace);
         for (int h = 0; h < CZ_MAX_HEADS; h++) {
@@ -276,7 +278,7 @@ static cz_status run_steps(cz_trainer *t)
 static cz_status scores_of(cz_trainer *t, cz_split part, cz_scores *scores)
 {
     cz_evaluation evaluation;
-    CZ_TRY(cz_trainer_evaluate(t, part, false, &evaluation));
+    CZ_TRY(cz_trainer_evaluate(t, part, false, &evaluation, NULL));
     *scores = cz_evaluation_scores(&evaluation, t->setup.cells);
     cz_evaluation_free(&evaluation);
     return CZ_OK;
@@ -312,7 +314,7 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
     return CZ_OK;
 }
 
-cz_status cz_trainer_run(cz_trainer *t)
+static cz_status run_epochs(cz_trainer *t)
 {
     CZ_TRY(open_metrics(t));
     while (!t->progress.finished) {
@@ -321,6 +323,14 @@ cz_status cz_trainer_run(cz_trainer *t)
         CZ_TRY(finish_epoch(t, MPI_Wtime() - started));
     }
     return CZ_OK;
+}
+
+cz_status cz_trainer_run(cz_trainer *t)
+{
+    cz_status status = run_epochs(t);
+    if (status == CZ_ERR_MPI) return status;
+    cz_status saved = trainer_saved(t);
+    return status > CZ_STOPPED || !saved ? status : saved;
 }
 
 cz_training_facts cz_trainer_facts(const cz_trainer *t)
@@ -377,6 +387,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t weights = cz_model_params(model)->total * cz_dtype_size(cz_dtype_wide(dtype));
     size_t arrays = weights + T * weights + (2 + workers - T) * weights / R +
                     cz_model_packed_bytes(model, backend);
+    size_t copy = 3 * weights / R; /* of the state that is written */
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config, dtype), slot_count(labels, cells));
@@ -387,6 +398,6 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t said = (size_t)count[CZ_VALIDATION] + (size_t)count[CZ_TEST];
     said += CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : (size_t)count[CZ_TRAIN];
     size_t end = (said + said / R) * (classes + 3 * (size_t)spec->head_count + 1) * sizeof(float);
-    return arrays + T * workspace + order + end +
+    return arrays + copy + T * workspace + order + end +
            portion_bytes(config, spec->width, spec->head_count, count, R, threads);
 }

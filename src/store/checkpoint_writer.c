@@ -1,0 +1,152 @@
+/* Checkpoints written by a thread of their own, from a copy of the state. */
+#include "checkpoint.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cz_writer {
+    cz_comm comm; /* the thread's, or this rank's where there is none */
+    bool beside;  /* the thread is there */
+    pthread_t thread;
+    pthread_mutex_t
+        lock; /* guards what follows; what is to be written is the thread's while busy */
+    pthread_cond_t changed;
+    bool busy, closing;
+    cz_checkpoint copy; /* of this rank's slice the arrays are good */
+    char folder[CZ_FILE_PATH];
+    int keep, best;
+    cz_status status; /* of the last write, until it is told */
+    char why[4096];
+};
+
+static void *write_on(void *context)
+{
+    cz_writer *w = context;
+    cz_error_divert(w->why, sizeof w->why); /* the process's message may be of another failure */
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        while (!w->busy && !w->closing) pthread_cond_wait(&w->changed, &w->lock);
+        if (!w->busy) break;
+        pthread_mutex_unlock(&w->lock);
+        cz_status status = cz_checkpoint_save(w->folder, &w->copy, w->keep, w->best, &w->comm);
+        pthread_mutex_lock(&w->lock);
+        w->status = status;
+        w->busy = false;
+        pthread_cond_signal(&w->changed);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+/* Whole arrays, whose pages are there once they are written: those of the slice. */
+static cz_status take_memory(cz_writer *w, const cz_checkpoint *state)
+{
+    static const char what[] = "the copy of a state that is written";
+    size_t size = cz_dtype_size(state->dtype);
+    w->copy.w = cz_alloc(state->n, size, what);
+    w->copy.m = cz_alloc(state->n, size, what);
+    w->copy.v = cz_alloc(state->n, size, what);
+    return w->copy.w && w->copy.m && w->copy.v ? CZ_OK : CZ_ERR_MEMORY;
+}
+
+/* Signals are the main thread's. */
+static cz_status start(cz_writer *w)
+{
+    sigset_t all, before;
+    cz_h5_quiet(); /* so the library is initialised here */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&w->thread, NULL, write_on, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    w->beside = !failed;
+    if (!failed) return CZ_OK;
+    return cz_fail(CZ_ERR_MEMORY, "no thread to write checkpoints: %s", strerror(failed));
+}
+
+cz_status cz_writer_open(cz_writer **opened, const cz_checkpoint *state, const cz_comm *comm)
+{
+    cz_writer *w = cz_alloc(1, sizeof *w, "the writer of checkpoints");
+    *opened = NULL;
+    CZ_TRY(cz_comm_agree(comm, w ? CZ_OK : CZ_ERR_MEMORY));
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    cz_status status = cz_comm_split(&w->comm, comm, 0);
+    if (status == CZ_ERR_MPI) return status;
+    if (cz_comm_any_thread()) {
+        w->comm.sleeps = true;
+        status = take_memory(w, state);
+        if (!status) status = start(w);
+    }
+    status = cz_comm_agree(comm, status);
+    if (status) cz_writer_close(w);
+    else *opened = w;
+    return status;
+}
+
+void cz_writer_close(cz_writer *w)
+{
+    if (!w) return;
+    if (w->beside) {
+        pthread_mutex_lock(&w->lock);
+        w->closing = true;
+        pthread_cond_signal(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+        pthread_join(w->thread, NULL);
+    }
+    cz_comm_free(&w->comm);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w->copy.w);
+    free(w->copy.m);
+    free(w->copy.v);
+    free(w);
+}
+
+bool cz_writer_is_beside(const cz_writer *w) { return w->beside; }
+
+static void copy_state(cz_checkpoint *to, const cz_checkpoint *from)
+{
+    size_t size = cz_dtype_size(from->dtype), at = from->begin * size;
+    size_t bytes = (from->end - from->begin) * size;
+    void *array[CZ_STATES] = {to->w, to->m, to->v};
+    for (int i = 0; i < CZ_STATES; i++)
+        memcpy((char *)array[i] + at, (const char *)cz_state_array(from, i) + at, bytes);
+    *to = *from;
+    to->w = array[0];
+    to->m = array[1];
+    to->v = array[2];
+}
+
+cz_status cz_writer_save(cz_writer *w, const char *folder, const cz_checkpoint *state, int keep,
+                         int best)
+{
+    CZ_TRY(cz_writer_wait(w));
+    if (!w->beside) return cz_checkpoint_save(folder, state, keep, best, &w->comm);
+    if (snprintf(w->folder, sizeof w->folder, "%s", folder) >= (int)sizeof w->folder)
+        return cz_fail(CZ_ERR_IO, "%s: the path is too long", folder);
+    copy_state(&w->copy, state);
+    w->keep = keep;
+    w->best = best;
+    pthread_mutex_lock(&w->lock);
+    w->busy = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    return CZ_OK;
+}
+
+cz_status cz_writer_wait(cz_writer *w)
+{
+    if (!w->beside) return CZ_OK;
+    pthread_mutex_lock(&w->lock);
+    while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
+    cz_status status = w->status;
+    w->status = CZ_OK;
+    pthread_mutex_unlock(&w->lock);
+    /* The same on all ranks; the message is on the group's rank 0. */
+    if (status && w->why[0]) cz_fail(status, "%s", w->why);
+    w->why[0] = 0;
+    return status;
+}
