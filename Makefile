@@ -10,7 +10,7 @@ ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf
+PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf zlib
 include tools/packages.mk
 
 # Sanitizers make gcc warn of what it only fears: there, warnings stay warnings.
