@@ -2,6 +2,7 @@
  * One thread reads chunks as they lie in the file, which only the main thread may, while the others
  * unpack; when all are read, or none fits any more, it helps. */
 #include "czhpc/h5_read.h"
+#include "inflate.h"
 #include "lzf.h"
 #include "numbers.h"
 
@@ -9,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 /* Chunks, unpacked, of all threads together; a chunk larger than this is left to HDF5. */
 enum { SCRATCH_BYTES = 64 << 20, CHUNK_BYTES = 16 << 20 };
@@ -106,17 +106,23 @@ static void unshuffle(unsigned char *to, const unsigned char *from, size_t bytes
     memcpy(to + n * value, from + n * value, bytes - n * value);
 }
 
-/* The chunk's values, in scratch (2, chunk_bytes) or where they were read; NULL: damaged. */
-static const unsigned char *unpack(const packing *p, const slot *s, unsigned char *scratch)
+/* What a thread unpacks with. */
+typedef struct tools {
+    inflater *inflater;
+    unsigned char *scratch; /* (2, chunk_bytes) */
+} tools;
+
+/* The chunk's values, in scratch or where they were read; NULL: damaged. */
+static const unsigned char *unpack(const packing *p, const slot *s, const tools *mine)
 {
+    unsigned char *scratch = mine->scratch;
     const unsigned char *from = s->raw;
     size_t size = s->size, bytes = p->chunk_bytes;
     if (!(s->mask >> (p->filters - 1) & 1)) {
         if (p->compression == LZF_FILTER) {
             size = lzf_decompress(from, (unsigned)size, scratch, (unsigned)bytes);
         } else {
-            uLongf found = bytes;
-            size = uncompress(scratch, &found, from, size) == Z_OK ? found : 0;
+            size = inflate_all(mine->inflater, scratch, bytes, from, size) ? bytes : 0;
         }
         from = scratch;
     }
@@ -166,11 +172,11 @@ static slot *find(const reading *r, int state)
 }
 
 /* With the lock, which is open meanwhile. */
-static void unpack_slot(reading *r, slot *s, unsigned char *scratch)
+static void unpack_slot(reading *r, slot *s, const tools *mine)
 {
     s->state = SLOT_TAKEN;
     pthread_mutex_unlock(&r->lock);
-    const unsigned char *from = unpack(&r->p, s, scratch);
+    const unsigned char *from = unpack(&r->p, s, mine);
     if (from) put(r, s, from);
     pthread_mutex_lock(&r->lock);
     if (!from) r->damaged = true;
@@ -178,12 +184,12 @@ static void unpack_slot(reading *r, slot *s, unsigned char *scratch)
     pthread_cond_broadcast(&r->changed);
 }
 
-static void unpack_all(reading *r, unsigned char *scratch)
+static void unpack_all(reading *r, const tools *mine)
 {
     pthread_mutex_lock(&r->lock);
     for (;;) {
         slot *s = find(r, SLOT_READ);
-        if (s) unpack_slot(r, s, scratch);
+        if (s) unpack_slot(r, s, mine);
         else if (r->finished) break;
         else pthread_cond_wait(&r->changed, &r->lock);
     }
@@ -191,13 +197,13 @@ static void unpack_all(reading *r, unsigned char *scratch)
 }
 
 /* A slot to read into: this thread unpacks where no other does. */
-static slot *free_slot(reading *r, unsigned char *scratch)
+static slot *free_slot(reading *r, const tools *mine)
 {
     slot *s;
     pthread_mutex_lock(&r->lock);
     while (!(s = find(r, SLOT_FREE))) {
         slot *full = find(r, SLOT_READ);
-        if (full) unpack_slot(r, full, scratch);
+        if (full) unpack_slot(r, full, mine);
         else pthread_cond_wait(&r->changed, &r->lock);
     }
     pthread_mutex_unlock(&r->lock);
@@ -258,20 +264,19 @@ static void tell(reading *r, slot *s)
     pthread_mutex_unlock(&r->lock);
 }
 
-static cz_status read_all(reading *r, unsigned char *scratch)
+static cz_status read_all(reading *r, const tools *mine)
 {
     const packing *p = &r->p;
     cz_status status = CZ_OK;
     for (hsize_t row = r->begin / p->chunk[0] * p->chunk[0]; row < r->end; row += p->chunk[0])
         for (hsize_t column = 0; column < p->dim[1] && !status; column += p->chunk[1]) {
-            slot *s = free_slot(r, scratch);
+            slot *s = free_slot(r, mine);
             s->at[0] = row;
             s->at[1] = column;
             bool read;
             status = read_slot(r, s, &read);
             if (read) tell(r, s);
         }
-    tell(r, NULL);
     return status;
 }
 
@@ -280,13 +285,15 @@ static cz_status read_worker(void *context, int thread)
     reading *r = context;
     cz_status status = CZ_OK;
     if (thread >= r->threads) return CZ_OK;
-    unsigned char *scratch = malloc(2 * r->p.chunk_bytes);
-    if (!scratch)
+    tools mine = {inflater_open(), malloc(2 * r->p.chunk_bytes)};
+    bool able = mine.inflater && mine.scratch;
+    if (!able)
         status = cz_fail(CZ_ERR_MEMORY, "no memory for chunks of %zu bytes", r->p.chunk_bytes);
-    if (!status && thread == 0) status = read_all(r, scratch);
-    else if (thread == 0) tell(r, NULL);
-    if (scratch) unpack_all(r, scratch);
-    free(scratch);
+    if (able && thread == 0) status = read_all(r, &mine);
+    if (thread == 0) tell(r, NULL);
+    if (able) unpack_all(r, &mine);
+    inflater_close(mine.inflater);
+    free(mine.scratch);
     return status;
 }
 
