@@ -10,7 +10,7 @@ ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf
+PACKAGES := hdf5-openmpi|hdf5-mpich|hdf5-mpi yaml-0.1 jansson openblas lapacke liblzf libdeflate|zlib
 include tools/packages.mk
 
 # Sanitizers make gcc warn of what it only fears: there, warnings stay warnings.
@@ -21,7 +21,8 @@ OPTIMISE_fuzz    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(WARN) $(OPTIMISE_$(CONFIG)) $(SANITIZE)
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' $(PKG_CFLAGS)
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' $(PKG_CFLAGS) \
+	$(if $(filter libdeflate,$(FOUND)),-DCZ_LIBDEFLATE)
 LDLIBS   += $(PKG_LIBS) -lpthread -lm -ldl
 LDFLAGS  += $(SANITIZE)
 

@@ -18,7 +18,7 @@ endif
 ifneq ($(filter-out help clean figures,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(strip $(MISSING)),)
 $(error czhpc needs, and pkg-config or PATH does not have: $(MISSING). On Debian: tools/setup.sh. \
-Elsewhere install MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS and LAPACKE, and name their \
+Elsewhere install MPI, parallel HDF5, libyaml, jansson, liblzf, libdeflate or zlib, OpenBLAS and LAPACKE, and name their \
 folders in PKG_CONFIG_PATH)
 endif
 endif

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what czhpc is built from, and says what it did; a second run finds nothing to do.
 #   tools/setup.sh [--lint] [--bench] [--validate] [--fuzz] [--slurm]
-#     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, OpenBLAS, LAPACKE, gnuplot
+#     (nothing)    compiler, MPI, parallel HDF5, libyaml, jansson, liblzf, libdeflate, OpenBLAS, LAPACKE,
+#                  gnuplot
 #     --lint       and what `make lint` runs
 #     --bench      and .venv/ with PyTorch and transformers, for `make bench`
 #     --validate   and .venv/ with PyTorch and the other oracles, for `make validate`
@@ -79,6 +80,8 @@ look() {
     # Serial: czhpc calls it from its own threads. Debian's default is the threaded build.
     need libopenblas-serial-dev "OpenBLAS, serial build: $path" any_of openblas
     need liblzf-dev "liblzf: $path" any_of liblzf
+    want libdeflate-dev "libdeflate: $path (gzip is unpacked faster)" any_of libdeflate
+    need zlib1g-dev "zlib: $path" any_of libdeflate zlib
     need liblapacke-dev "LAPACKE: $path" any_of lapacke
     want gnuplot-nox 'gnuplot in PATH (figures only)' command -v gnuplot
     want fonts-dejavu-core 'a TrueType font (figures only)' a_font

@@ -123,7 +123,7 @@ static bool same_counts(const char *matrix, cz_cells *cells, uint64_t *hash)
     int n = files.table.n, begin = n * comm.rank / comm.size, end = n * (comm.rank + 1) / comm.size;
     cells->measures = 2;
     if (h5ad_shard_open(&mine, &files, keep, begin, end, 2) ||
-        h5ad_shard_read(&mine, cells, &files, &comm))
+        h5ad_shard_read(&mine, cells, &files, &comm, pool))
         return false;
     json_t *rows = json_object_get(json_object_get(truth, "counts"), matrix);
     bool same = n == (int)json_array_size(rows) && same_rows(&mine, begin, rows);

@@ -8,6 +8,8 @@
 enum { ROWS = 3000, COLUMNS = 2000 };
 
 static cz_comm comm;
+static cz_pool *pool; /* that unpacks, NULL: HDF5 does */
+static hid_t own;
 static char path[] = "/tmp/czhpc-rows-XXXXXX";
 
 #define check_all(ok, ...)                                                                         \
@@ -50,6 +52,7 @@ static void write_dense(hid_t file)
     put(file, "dense", H5T_STD_I8LE, H5T_NATIVE_INT8, dense, ROWS, COLUMNS, 0, 0);
     put(file, "chunked", H5T_STD_U16BE, H5T_NATIVE_INT8, dense, ROWS, COLUMNS, 700, 125);
     put(file, "tall", H5T_IEEE_F32BE, H5T_NATIVE_INT8, dense, ROWS, COLUMNS, ROWS, 50);
+    put(file, "native", H5T_NATIVE_FLOAT, H5T_NATIVE_INT8, dense, ROWS, COLUMNS, 700, 125);
 }
 
 /* Rows of the matrix, or of its transpose; each backwards where `backwards`. */
@@ -195,7 +198,7 @@ static void check_counts(hid_t file, const char *place, h5ad_form form, const in
     count_rows counts;
     for (int g = 0; g < COLUMNS; g++) gene[g] = "gene";
     int rows = choose_rows(row, step, owner);
-    row_source from = {file, &matrix, row, rows, number, gene, &comm};
+    row_source from = {file, &matrix, row, rows, number, gene, &comm, pool, own};
     cz_status status = count_rows_open(&counts, 2 * rows, genes);
     if (!status) status = rows_read_counts(&counts, &from);
     if (!status) status = rows_read_counts(&counts, &from);
@@ -215,7 +218,7 @@ static void check_embedding(hid_t file, const char *place, h5ad_form form)
     h5ad_matrix matrix = matrix_at(place, form, file);
     int rows = choose_rows(row, 3, -1);
     float *x = malloc((size_t)rows * STRIDE * sizeof *x + 1);
-    row_source from = {file, &matrix, row, rows, NULL, NULL, &comm};
+    row_source from = {file, &matrix, row, rows, NULL, NULL, &comm, pool, own};
     bool same = x && !rows_read_embedding(x, STRIDE, &from);
     for (int i = 0; same && i < rows; i++)
         for (int c = 0; same && c < COLUMNS; c++)
@@ -234,7 +237,7 @@ static void check_frame(hid_t file)
                           .columns = FRAME,
                           .part = (char **)frame_part};
     int rows = choose_rows(row, 2, -1);
-    row_source from = {file, &matrix, row, rows, NULL, NULL, &comm};
+    row_source from = {file, &matrix, row, rows, NULL, NULL, &comm, pool, own};
     bool same = !rows_read_embedding(x[0], FRAME, &from);
     for (int i = 0; same && i < rows; i++)
         for (int c = 0; same && c < FRAME; c++) {
@@ -262,15 +265,27 @@ int main(int argc, char **argv)
         const char *place;
         h5ad_form form;
     } forms[] = {{"csr", H5AD_CSR},     {"backwards", H5AD_CSR}, {"csc", H5AD_CSC},
-                 {"dense", H5AD_DENSE}, {"chunked", H5AD_DENSE}, {"tall", H5AD_DENSE}};
+                 {"dense", H5AD_DENSE}, {"chunked", H5AD_DENSE}, {"tall", H5AD_DENSE},
+                 {"native", H5AD_DENSE}};
     static int32_t halves[COLUMNS]; /* backwards, two to one, some left out */
     for (int g = 0; g < COLUMNS; g++) halves[g] = g % 10 == 3 ? -1 : (COLUMNS - 1 - g) / 2;
-    for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
-        check_counts(file, forms[f].place, forms[f].form, NULL, COLUMNS, 1, -1);
-        check_counts(file, forms[f].place, forms[f].form, halves, COLUMNS / 2, 7, comm.size - 1);
-        check_embedding(file, forms[f].place, forms[f].form);
+    for (int unpacking = 0; unpacking < 2; unpacking++) {
+        if (unpacking) {
+            status = cz_pool_open(&pool, 2);
+            if (!status) status = cz_h5_open_file(&own, path);
+            check_all(!status, "each rank opens it for its threads to unpack %s",
+                      cz_error_message());
+        }
+        for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+            check_counts(file, forms[f].place, forms[f].form, NULL, COLUMNS, 1, -1);
+            check_counts(file, forms[f].place, forms[f].form, halves, COLUMNS / 2, 7,
+                         comm.size - 1);
+            check_embedding(file, forms[f].place, forms[f].form);
+        }
+        check_frame(file);
     }
-    check_frame(file);
+    cz_h5_close(&own);
+    cz_pool_close(pool);
     cz_h5_close(&file);
     if (comm.rank == 0) unlink(path);
     cz_comm_free(&comm);

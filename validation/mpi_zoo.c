@@ -135,7 +135,7 @@ static bool same_rows(const h5ad_plan *plan, json_t *expected)
     for (int i = 0; i < rows && i < 64; i++) row[i] = begin + i;
     cz_status status = cz_h5_open_shared(&file, plan->path, comm.mpi);
     if (cz_comm_agree(&comm, status)) return false;
-    row_source from = {file, &plan->matrix, row, rows, NULL, plan->gene, &comm};
+    row_source from = {file, &plan->matrix, row, rows, NULL, plan->gene, &comm, NULL, 0};
     bool same = (int)json_array_size(expected) == plan->n;
     if (plan->gene) {
         count_rows counts = {0};

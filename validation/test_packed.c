@@ -8,6 +8,7 @@
 
 enum { VALUES = 1000, FILLED = 100000 };
 
+static cz_pool *pool;
 static char made[] = "/tmp/czhpc-packed-XXXXXX";
 
 static int64_t value_of(const char *kind, int64_t i)
@@ -16,6 +17,19 @@ static int64_t value_of(const char *kind, int64_t i)
     if (!strcmp(kind, "mixed")) return i * 7919 % 251;
     uint64_t u = (uint64_t)i;
     return (int64_t)((u * 6364136223846793005u + 1442695040888963407u) ^ (u << 17));
+}
+
+/* The same by threads; a dataset that is not packed, or has checksums, is left to HDF5. */
+static void check_unpacked(hid_t file, const char *place, const char *kind, bool packed)
+{
+    static int64_t values[VALUES];
+    bool same = cz_h5_is_packed(file, place, H5T_NATIVE_INT64) == packed;
+    memset(values, 0, sizeof values);
+    if (packed)
+        same = same && !cz_h5_unpack(values, H5T_NATIVE_INT64, 0, VALUES, file, place, pool);
+    for (int i = 0; i < VALUES && packed; i++) same = same && values[i] == value_of(kind, i);
+    check(same, "%s is %s: %s", place, packed ? "unpacked" : "left to HDF5", cz_error_message());
+    cz_error_clear();
 }
 
 static void check_values(hid_t file)
@@ -36,6 +50,7 @@ static void check_values(hid_t file)
             for (int i = 0; i < VALUES; i++) same = same && values[i] == value_of(kinds[k], i);
             check(same, "%s is read: %s", place, cz_error_message());
             cz_error_clear();
+            check_unpacked(file, place, kinds[k], f > 0 && f < 5);
         }
     }
 }
@@ -50,6 +65,12 @@ static void check_fill(hid_t file)
         bool same = !cz_h5_layout(&dim, &class, file, places[p], 1) && dim == FILLED &&
                     !cz_h5_rows(values, H5T_NATIVE_FLOAT, 0, FILLED, file, places[p]);
         for (int i = 0; i < FILLED; i++)
+            same = same && values[i] == (p == 2 && i / 1000 == 5 ? 1.5f : 2.5f);
+        memset(values, 0, sizeof values);
+        if (p != 1)
+            same =
+                same && !cz_h5_unpack(values, H5T_NATIVE_FLOAT, 0, FILLED, file, places[p], pool);
+        for (int i = 0; i < FILLED && p != 1; i++)
             same = same && values[i] == (p == 2 && i / 1000 == 5 ? 1.5f : 2.5f);
         check(same, "%s: what is not stored is the fill value: %s", places[p], cz_error_message());
         cz_error_clear();
@@ -135,10 +156,11 @@ int main(void)
     hid_t file;
     int handle = mkstemp(made);
     if (handle >= 0) close(handle);
-    check(!cz_h5_open_file(&file, PACKED), "%s", PACKED);
+    check(!cz_h5_open_file(&file, PACKED) && !cz_pool_open(&pool, 3), "%s", PACKED);
     check_values(file);
     check_fill(file);
     cz_h5_close(&file);
+    cz_pool_close(pool);
     check_hostile();
     check_elsewhere();
     unlink(made);

@@ -4,6 +4,7 @@
 #define CZ_H5_READ_H
 
 #include "czhpc/h5.h"
+#include "czhpc/pool.h"
 
 #include <mpi.h>
 
@@ -45,5 +46,16 @@ cz_status cz_h5_texts(char ***texts, int *count, hid_t file, const char *place);
  * and be 0), and not agreed; else local. */
 cz_status cz_h5_rows(void *values, hid_t type, int64_t begin, int64_t count, hid_t file,
                      const char *place);
+
+/* Whether threads can unpack a dataset of one or two axes into values of `type`: its chunks, of 16
+ * MiB at most, are packed by deflate or lzf, perhaps shuffled before, and hold numbers as they lie
+ * in memory here. Of all others (other filters, checksums, byte orders) HDF5 takes care in
+ * cz_h5_rows(). Local. */
+bool cz_h5_is_packed(hid_t file, const char *place, hid_t type);
+
+/* The same rows of such a dataset by the threads of a pool, of a file that this process has opened
+ * alone. Local, main thread. CZ_ERR_INPUT: a chunk is damaged. */
+cz_status cz_h5_unpack(void *values, hid_t type, int64_t begin, int64_t count, hid_t file,
+                       const char *place, cz_pool *pool);
 
 #endif

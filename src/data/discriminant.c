@@ -115,7 +115,7 @@ static cz_status add_scatter(sums *s, const cz_cells *cells, int first, int rows
 {
     scatter_task task = {s, cells, pool, first, cz_pool_threads(pool), NULL, 0, NULL};
     task.row = cz_alloc((size_t)rows, sizeof *task.row, "rows of a discriminant");
-    task.u = cz_alloc(2 * ROWS * (size_t)s->P, sizeof *task.u, "rows of a discriminant");
+    task.u = cz_alloc((size_t)2 * ROWS * (size_t)s->P, sizeof *task.u, "rows of a discriminant");
     cz_status status = task.row && task.u ? CZ_OK : CZ_ERR_MEMORY;
     for (int i = 0; i < rows && !status; i++)
         if (training_class(cells, first, i) >= 0) task.row[task.rows++] = i;

@@ -116,7 +116,8 @@ static cz_status gather(cz_cells *cells, uint8_t *empty, const h5ad_shard *mine,
 
 /* Reads the rank's rows; `empty` (cells->n) is allocated. Collective, agreed. */
 static cz_status read_cells(cz_cells *cells, h5ad_shard *mine, uint8_t **empty, h5ad_files *files,
-                            const uint8_t *keep, const cz_config *config, const cz_comm *comm)
+                            const uint8_t *keep, const cz_config *config, const cz_comm *comm,
+                            cz_pool *pool)
 {
     int first = cells->begin[comm->rank], end = cells->begin[comm->rank + 1];
     size_t measures = (size_t)cells->measures;
@@ -135,7 +136,7 @@ static cz_status read_cells(cz_cells *cells, h5ad_shard *mine, uint8_t **empty, 
         if (!cells->x) status = CZ_ERR_MEMORY;
     }
     CZ_TRY(cz_comm_agree(comm, status));
-    CZ_TRY(h5ad_shard_read(mine, cells, files, comm));
+    CZ_TRY(h5ad_shard_read(mine, cells, files, comm, pool));
     return gather(cells, *empty, mine, comm);
 }
 
@@ -214,7 +215,7 @@ cz_status cz_h5ad_cells(cz_cells *cells, const cz_config *config, const cz_comm 
     if (!status) status = h5ad_files_open(files, config, comm);
     if (!status)
         status = cz_comm_agree(comm, choose_cells(cells, &keep, files, config, comm->size));
-    if (!status) status = read_cells(cells, &mine, &empty, files, keep, config, comm);
+    if (!status) status = read_cells(cells, &mine, &empty, files, keep, config, comm, pool);
     if (!status) status = cz_comm_agree(comm, review_cells(cells, &mine, empty, config, comm));
     if (!status && files->counts)
         status = features_from_counts(cells, &mine, files, config, comm, pool);

@@ -114,6 +114,17 @@ cz_status count_rows_add(count_rows *to, const row_source *from, int i, const in
     return CZ_OK;
 }
 
+cz_status rows_values(void *values, hid_t type, int64_t begin, int64_t count,
+                      const row_source *from, const char *place)
+{
+    int packed = from->pool && cz_h5_is_packed(from->own, place, type);
+    if (from->pool &&
+        MPI_Allreduce(MPI_IN_PLACE, &packed, 1, MPI_INT, MPI_MIN, from->comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on who unpacks");
+    if (!packed) return cz_h5_rows(values, type, begin, count, from->file, place);
+    return cz_h5_unpack(values, type, begin, count, from->own, place, from->pool);
+}
+
 int rows_block_end(const row_reader *reader, int first)
 {
     const row_source *from = reader->from;

@@ -23,6 +23,8 @@ typedef struct row_source {
         *number;       /* (columns) a gene's number in the job, -1 = left out; NULL = as it is */
     char *const *gene; /* (columns) names for messages; NULL for an embedding */
     const cz_comm *comm;
+    cz_pool *pool; /* unpacks; NULL: HDF5 does */
+    hid_t own;     /* for the pool: the file as this process alone has opened it */
 } row_source;
 
 /* Compressed rows that grow: all rows of a rank, file after file. */
@@ -69,6 +71,11 @@ cz_status rows_in_blocks(row_reader *reader);
 
 /* The end of a block of at most `step` rows of the file, up to a multiple of `align` of them. */
 int rows_block_end(const row_reader *reader, int first);
+
+/* Rows [begin, begin + count) of a dataset as `type`: by cz_h5_unpack() where all ranks can, else
+ * by cz_h5_rows(). Collective, not agreed. */
+cz_status rows_values(void *values, hid_t type, int64_t begin, int64_t count,
+                      const row_source *from, const char *place);
 
 /* Makes room for `more` entries. Local. */
 cz_status count_rows_reserve(count_rows *to, int64_t more);

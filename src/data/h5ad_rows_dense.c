@@ -55,8 +55,7 @@ static cz_status read_dense(row_reader *reader, int first, int end)
     size_t columns = (size_t)from->matrix->columns;
     int64_t begin = end > first ? from->row[first] : 0;
     int64_t count = end > first ? from->row[end - 1] + 1 - begin : 0;
-    CZ_TRY(
-        cz_h5_rows(reader->value, H5T_NATIVE_FLOAT, begin, count, from->file, from->matrix->place));
+    CZ_TRY(rows_values(reader->value, H5T_NATIVE_FLOAT, begin, count, from, from->matrix->place));
     for (int i = first; i < end; i++) {
         const float *row = (float *)reader->value + (size_t)(from->row[i] - begin) * columns;
         if (reader->to) CZ_TRY(add_dense(reader, i, row));
@@ -99,11 +98,9 @@ static cz_status read_column(row_reader *reader, int first, int end)
     bool nullable = reader->index;
     snprintf(values, sizeof values, "%s%s", part, nullable ? "/values" : "");
     snprintf(mask, sizeof mask, "%s/mask", part);
-    cz_status status =
-                  cz_h5_rows(reader->value, H5T_NATIVE_FLOAT, begin, count, from->file, values),
+    cz_status status = rows_values(reader->value, H5T_NATIVE_FLOAT, begin, count, from, values),
               other = CZ_OK;
-    if (nullable)
-        other = cz_h5_rows(reader->index, H5T_NATIVE_FLOAT, begin, count, from->file, mask);
+    if (nullable) other = rows_values(reader->index, H5T_NATIVE_FLOAT, begin, count, from, mask);
     if (!status) status = other;
     for (int i = first; i < end && !status; i++) {
         int64_t k = from->row[i] - begin;

@@ -33,7 +33,7 @@ static cz_status read_starts(row_reader *reader, int first, int end)
     int64_t before = first > 0 ? reader->start[first - 1] + reader->size[first - 1] : 0;
     place indptr;
     place_of(indptr, from, "indptr");
-    CZ_TRY(cz_h5_rows(pointer, H5T_NATIVE_INT64, begin, count, from->file, indptr));
+    CZ_TRY(rows_values(pointer, H5T_NATIVE_INT64, begin, count, from, indptr));
     for (int64_t k = 0; k < count; before = pointer[k++])
         if (pointer[k] < before || pointer[k] > from->matrix->entries)
             return falls(from, begin + k, pointer[k], before);
@@ -67,9 +67,8 @@ static cz_status read_entries(row_reader *reader, int first, int end)
     place_of(indices, from, "indices");
     place_of(data, from, "data");
     /* Both, whatever comes of the first: the other ranks read both. */
-    cz_status status =
-        cz_h5_rows(reader->index, H5T_NATIVE_INT32, begin, size, from->file, indices);
-    cz_status other = cz_h5_rows(reader->value, H5T_NATIVE_FLOAT, begin, size, from->file, data);
+    cz_status status = rows_values(reader->index, H5T_NATIVE_INT32, begin, size, from, indices);
+    cz_status other = rows_values(reader->value, H5T_NATIVE_FLOAT, begin, size, from, data);
     if (!status) status = other;
     for (int i = first; i < end && !status; i++) {
         int64_t at = reader->start[i] - begin;
@@ -187,8 +186,8 @@ static cz_status walk_pointers(const column_walk *walk)
     int64_t before = 0;
     place indptr;
     place_of(indptr, from, "indptr");
-    cz_status status = cz_h5_rows(walk->pointer, H5T_NATIVE_INT64, 0, from->matrix->columns + 1,
-                                  from->file, indptr);
+    cz_status status =
+        rows_values(walk->pointer, H5T_NATIVE_INT64, 0, from->matrix->columns + 1, from, indptr);
     for (int g = 0; g <= from->matrix->columns && !status; before = walk->pointer[g++])
         if (walk->pointer[g] < before || walk->pointer[g] > from->matrix->entries)
             status = falls(from, g, walk->pointer[g], before);
@@ -206,11 +205,11 @@ static cz_status walk_block(column_walk *walk, int64_t begin, int64_t size, bool
         walk->part[r] = (int)(size * (r + 1) / comm->size - size * r / comm->size);
     int64_t mine = begin + size * comm->rank / comm->size, count = walk->part[comm->rank];
     cz_status status =
-        cz_h5_rows(walk->own_index, H5T_NATIVE_INT32, mine, count, walk->from->file, indices);
+        rows_values(walk->own_index, H5T_NATIVE_INT32, mine, count, walk->from, indices);
     CZ_TRY(cz_comm_agree(comm, status));
     CZ_TRY(cz_comm_gather_all(comm, walk->index, walk->own_index, walk->part, sizeof(int32_t)));
     if (!values) return CZ_OK;
-    status = cz_h5_rows(walk->own_value, H5T_NATIVE_FLOAT, mine, count, walk->from->file, data);
+    status = rows_values(walk->own_value, H5T_NATIVE_FLOAT, mine, count, walk->from, data);
     CZ_TRY(cz_comm_agree(comm, status));
     return cz_comm_gather_all(comm, walk->value, walk->own_value, walk->part, sizeof(float));
 }

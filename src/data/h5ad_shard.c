@@ -100,7 +100,7 @@ static cz_status read_embedding(h5ad_shard *shard, int first, int end, cz_cells 
 
 /* The rank's rows of file f. Collective, agreed. */
 static cz_status read_file(h5ad_shard *shard, int f, cz_cells *cells, const h5ad_files *files,
-                           const uint8_t *mitochondrial, const cz_comm *comm)
+                           const uint8_t *mitochondrial, const cz_comm *comm, cz_pool *pool)
 {
     const h5ad_plan *plan = &files->plan[f];
     int first = shard->first[f], end = shard->first[f + 1];
@@ -109,25 +109,29 @@ static cz_status read_file(h5ad_shard *shard, int f, cz_cells *cells, const h5ad
                        .rows = end - first,
                        .number = files->genes.number[f],
                        .gene = plan->gene,
-                       .comm = comm};
+                       .comm = comm,
+                       .pool = pool};
     /* Where it opened on some ranks only, closing it together would wait for ever. */
     CZ_TRY(cz_comm_agree(comm, cz_h5_open_shared(&from.file, plan->path, comm->mpi)));
-    cz_status status = files->counts
-                           ? read_counts(shard, first, end, cells->measures, &from, mitochondrial)
-                           : read_embedding(shard, first, end, cells, &from);
+    cz_status status = cz_comm_agree(comm, cz_h5_open_file(&from.own, plan->path));
+    if (!status)
+        status = files->counts
+                     ? read_counts(shard, first, end, cells->measures, &from, mitochondrial)
+                     : read_embedding(shard, first, end, cells, &from);
+    cz_h5_close(&from.own);
     cz_h5_close(&from.file);
     return status;
 }
 
 cz_status h5ad_shard_read(h5ad_shard *shard, cz_cells *cells, const h5ad_files *files,
-                          const cz_comm *comm)
+                          const cz_comm *comm, cz_pool *pool)
 {
     CZ_PHASE("read matrix");
     uint8_t *mark = cz_alloc((size_t)files->genes.genes, 1, "the mitochondrial genes");
     cz_status status = cz_comm_agree(comm, mark ? CZ_OK : CZ_ERR_MEMORY);
     bool found = mark && gene_list_mitochondrial(mark, &files->genes) > 0;
     for (int f = 0; f < files->count && !status; f++)
-        status = read_file(shard, f, cells, files, found ? mark : NULL, comm);
+        status = read_file(shard, f, cells, files, found ? mark : NULL, comm, pool);
     free(mark);
     return status;
 }

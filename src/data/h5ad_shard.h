@@ -24,10 +24,11 @@ void h5ad_shard_free(h5ad_shard *shard);
 /* Reads the rows: counts into the shard, embeddings into cells->x (rows, cells->width), whose
  * columns beyond the embedding stay as they are. Fills hash and empty, and of counts the first
  * of cells->measures: total_counts, n_genes_by_counts, pct_counts_mt if there are such genes.
- * Collective, agreed. CZ_ERR_INPUT: as rows_read_counts(); an embedding that is not finite in part.
+ * The pool helps. Collective, agreed. CZ_ERR_INPUT: as rows_read_counts(); an embedding that is not
+ * finite in part.
  */
 cz_status h5ad_shard_read(h5ad_shard *shard, cz_cells *cells, const h5ad_files *files,
-                          const cz_comm *comm);
+                          const cz_comm *comm, cz_pool *pool);
 
 /* Drops the rows (and those of cells->x) whose keep[i], of the rank's own, is 0. Local. */
 void h5ad_shard_keep(h5ad_shard *shard, cz_cells *cells, const uint8_t *keep);

@@ -23,6 +23,7 @@ class Czhpc(MakefilePackage):
     depends_on("libyaml")
     depends_on("jansson")
     depends_on("liblzf")
+    depends_on("libdeflate")
     # Serial: czhpc calls it from threads of its own. LAPACKE is in it.
     depends_on("openblas threads=none")
     depends_on("gnuplot+cairo", type="run", when="+figures")
