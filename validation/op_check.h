@@ -270,8 +270,8 @@ static inline void op_variants(const op_case *o, op_gaps *worst)
     }
 }
 
-/* The verdicts on what op_variants() has gathered. `roundings`: how many to bf16 lie one after the
- * other on the way to what is stored as it, and to what is not. */
+/* The verdicts on what op_variants() has gathered. `roundings`: to bf16, how many of them what is
+ * stored as it may be off, and what is not; those of a sum's terms average out. */
 static inline void op_verdict(const char *name, const op_gaps *worst, int roundings,
                               int roundings_wide)
 {
