@@ -144,7 +144,9 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, const 
 cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *comm)
 {
     machine on = {.ranks = comm->size};
-    CZ_TRY(choose_threads(&on.threads, config, comm));
+    cz_cores cores;
+    CZ_TRY(choose_cores(&cores, config, comm));
+    on.threads = cores.threads;
     CZ_TRY(choose_precision(&on.dtype, config, comm));
     CZ_TRY(with_shape(config, comm, &on));
     if (comm->rank == 0) print_items(config, search);
