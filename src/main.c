@@ -79,7 +79,9 @@ static cz_status choose_experiment(cz_config *config, cz_config *list, int exper
 static cz_status write_synthetic(const cz_config *config, const char *path, const cz_comm *comm)
 {
     cz_pool *pool = NULL;
-    CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, cz_pool_cores(comm->node_size))));
+    cz_cores cores;
+    CZ_TRY(cz_comm_cores(comm, config->run.binding == CZ_BINDING_AUTO, &cores));
+    CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, cores.threads, &cores)));
     cz_status status = cz_synthetic_write(path, config, comm, pool);
     cz_pool_close(pool);
     if (!status) cz_note("Wrote %s", path);

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc; i++) overrides[i - 3].text = argv[i];
     cz_status status = cz_comm_world(&comm);
     if (!status) status = cz_config_load(&config, argv[1], overrides, argc - 3);
-    if (!status) status = cz_pool_open(&pool, 1);
+    if (!status) status = cz_pool_open(&pool, 1, NULL);
     if (!status) status = cz_cells_load(&cells, &config, &comm, pool);
     if (!status)
         status =

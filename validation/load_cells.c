@@ -48,7 +48,7 @@ static cz_status load(const char *path, const cz_override *overrides, int count,
     cz_pool *pool;
     CZ_TRY(cz_config_load(&config, path, overrides, count));
     int threads = config.run.threads ? config.run.threads : cz_pool_cores(comm->node_size);
-    CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, threads)));
+    CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, threads, NULL)));
     double before = peak_mib(comm), started = MPI_Wtime();
     cz_status status = cz_cells_load(&cells, &config, comm, pool);
     double seconds = MPI_Wtime() - started, peak = peak_mib(comm);

@@ -256,8 +256,8 @@ int main(int argc, char **argv)
     cz_pool *pool;
     int provided;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    if (cz_comm_world(&comm) || cz_comm_split(&alone, &comm, comm.rank) || cz_pool_open(&pool, 2) ||
-        cz_h5_open_file(&fixture, FIXTURE)) {
+    if (cz_comm_world(&comm) || cz_comm_split(&alone, &comm, comm.rank) ||
+        cz_pool_open(&pool, 2, NULL) || cz_h5_open_file(&fixture, FIXTURE)) {
         fprintf(stderr, "%s\n", cz_error_message());
         MPI_Abort(MPI_COMM_WORLD, 4);
     }

@@ -237,7 +237,9 @@ int main(int argc, char **argv)
     cz_data_serve_probe(argc, argv);
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &(int){0});
     if (cz_comm_world(&world) || cz_comm_split(&alone, &world, world.rank)) return 1;
-    if (cz_pool_open(&pool, argc > 1 ? cz_pool_cores(world.node_size) : 2)) return 1;
+    cz_cores cores;
+    if (cz_comm_cores(&world, false, &cores)) return 1;
+    if (cz_pool_open(&pool, argc > 1 ? cores.threads : 2, NULL)) return 1;
     if (argc == 4) check_vectors(argv[1], argv[2], argv[3]);
     else {
         if (world.rank == 0 && !mkdtemp(work)) return 1;

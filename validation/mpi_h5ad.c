@@ -297,7 +297,7 @@ int main(int argc, char **argv)
     cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     truth = json_load_file(EXPECTED, 0, NULL);
-    if (!truth || cz_comm_world(&comm) || cz_pool_open(&pool, 2)) {
+    if (!truth || cz_comm_world(&comm) || cz_pool_open(&pool, 2, NULL)) {
         fprintf(stderr, "%s %s\n", EXPECTED, cz_error_message());
         MPI_Abort(MPI_COMM_WORLD, 4);
     }

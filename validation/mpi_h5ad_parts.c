@@ -186,7 +186,8 @@ int main(int argc, char **argv)
     int provided;
     cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    if (cz_comm_world(&comm) || cz_comm_split(&alone, &comm, comm.rank) || cz_pool_open(&pool, 1)) {
+    if (cz_comm_world(&comm) || cz_comm_split(&alone, &comm, comm.rank) ||
+        cz_pool_open(&pool, 1, NULL)) {
         fprintf(stderr, "%s\n", cz_error_message());
         MPI_Abort(MPI_COMM_WORLD, 4);
     }

@@ -271,7 +271,7 @@ int main(int argc, char **argv)
     for (int g = 0; g < COLUMNS; g++) halves[g] = g % 10 == 3 ? -1 : (COLUMNS - 1 - g) / 2;
     for (int unpacking = 0; unpacking < 2; unpacking++) {
         if (unpacking) {
-            status = cz_pool_open(&pool, 2);
+            status = cz_pool_open(&pool, 2, NULL);
             if (!status) status = cz_h5_open_file(&own, path);
             check_all(!status, "each rank opens it for its threads to unpack %s",
                       cz_error_message());

@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     glob_t sources;
     cz_data_serve_probe(argc, argv);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    if (cz_comm_world(&comm) || cz_pool_open(&pool, 1) ||
+    if (cz_comm_world(&comm) || cz_pool_open(&pool, 1, NULL) ||
         glob("validation/fixtures/*.h5ad", 0, NULL, &sources)) {
         fprintf(stderr, "%s\n", cz_error_message());
         MPI_Abort(MPI_COMM_WORLD, 4);

@@ -33,7 +33,7 @@ static cz_status step(void *context, int thread)
 static cz_status work(void)
 {
     cz_pool *pool;
-    CZ_TRY(cz_pool_open(&pool, THREADS));
+    CZ_TRY(cz_pool_open(&pool, THREADS, NULL));
     for (int i = 0; i <= world.rank; i++) {
         CZ_PHASE("uneven");
         busy(0.01);

@@ -329,7 +329,7 @@ static void check_pool(cz_comm *comm, int threads)
 {
     static const size_t sizes[] = {1, 5, 17, 4097, 30001};
     cz_pool *pool;
-    if (cz_pool_open(&pool, threads)) return;
+    if (cz_pool_open(&pool, threads, NULL)) return;
     for (int t = CZ_TRANSPORT_WINDOW; t <= CZ_TRANSPORT_MESSAGES; t++) {
         cz_transport transport = (cz_transport)t;
         for (int i = 0; i < 5; i++) {

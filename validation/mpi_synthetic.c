@@ -30,7 +30,7 @@ static bool make(cz_cells *cells, source *from, const cz_config *config, const c
                  int threads)
 {
     cz_pool *pool;
-    cz_status status = cz_pool_open(&pool, threads);
+    cz_status status = cz_pool_open(&pool, threads, NULL);
     if (!status) status = from(cells, config, comm, pool);
     cz_pool_close(pool);
     return status == CZ_OK;
@@ -110,7 +110,7 @@ static void check_optimum(const cz_comm *comm, const cz_comm *alone, const char 
     cz_pool *pool;
     bool right = load(&shared, &config, comm, 1);
     right = load(&whole, &config, alone, 1) && right;
-    if (!all(comm, right) || cz_pool_open(&pool, 2)) exit(1);
+    if (!all(comm, right) || cz_pool_open(&pool, 2, NULL)) exit(1);
     right = !cz_cells_optimum(&a, &shared, &config, CZ_TEST, comm, pool);
     right = !cz_cells_optimum(&b, &whole, &config, CZ_TEST, alone, pool) && right;
     cz_pool_close(pool);
@@ -142,7 +142,7 @@ static void check_file(const cz_comm *comm)
     cz_config config = small_config(1111, 48);
     cz_cells made = {0}, got = {0};
     cz_pool *pool;
-    bool same = !cz_pool_open(&pool, 1) && !cz_synthetic_write(path, &config, comm, pool) &&
+    bool same = !cz_pool_open(&pool, 1, NULL) && !cz_synthetic_write(path, &config, comm, pool) &&
                 load(&made, &config, comm, 1);
     config.data.source = CZ_SOURCE_H5AD;
     config.data.features = CZ_FEATURES_OBSM;

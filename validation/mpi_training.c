@@ -199,7 +199,7 @@ static result train_on(const plan *p, const cz_comm *comm)
     snprintf(checkpoints, sizeof checkpoints, "%s/%s", folder, p->name);
     snprintf(metrics, sizeof metrics, "%s/%s.jsonl", folder, p->name);
     if (comm->rank == 0) cz_make_folder(checkpoints);
-    r.status = cz_pool_open(&pool, p->threads);
+    r.status = cz_pool_open(&pool, p->threads, NULL);
     if (!r.status) r.status = cz_model_open(&model, &spec);
     cz_trainer_setup setup = {.config = p->config,
                               .comm = comm,

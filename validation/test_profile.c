@@ -120,7 +120,7 @@ static void check_tree(int threads)
     cz_profile p;
     cz_pool *pool = NULL;
     int64_t begin = cz_profile_clock();
-    bool ok = !cz_profile_open(begin, 10000) && !cz_pool_open(&pool, threads);
+    bool ok = !cz_profile_open(begin, 10000) && !cz_pool_open(&pool, threads, NULL);
     if (!check(ok, "%d threads: a profile is opened", threads)) return;
     for (int i = 0; i < 5; i++) {
         CZ_PHASE("phase");

@@ -313,7 +313,7 @@ static int dump(const char *path)
 int main(int count, char **argument)
 {
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &(int){0});
-    if (cz_comm_world(&comm) || cz_pool_open(&pool, 2)) return 1;
+    if (cz_comm_world(&comm) || cz_pool_open(&pool, 2, NULL)) return 1;
     int status = 0;
     if (count == 3 && !strcmp(argument[1], "dump")) {
         status = dump(argument[2]);

@@ -6,6 +6,7 @@
 #ifndef CZ_COMM_H
 #define CZ_COMM_H
 
+#include "czhpc/cores.h"
 #include "czhpc/pool.h"
 #include "czhpc/tensor.h"
 
@@ -42,6 +43,10 @@ cz_status cz_comm_agree(const cz_comm *comm, cz_status mine);
 
 /* Rank 0's status and bytes to all. Collective. If rank 0 failed, all get its status. */
 cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, size_t size);
+
+/* The cores that this rank has beside the others of its node, as cores.h says; bind false: masks
+ * stay as they are. To be called while no pool of the rank is open. Collective. */
+cz_status cz_comm_cores(const cz_comm *comm, bool bind, cz_cores *cores);
 
 /* Fetches rows that live on other ranks. Rank r owns global rows begin[r] .. begin[r+1]-1
  * (begin has size + 1 entries, the same everywhere), packed in `own`, `row_bytes` each.

@@ -59,6 +59,7 @@ typedef enum cz_precision {
     CZ_PRECISION_BF16,
     CZ_PRECISION_FP64
 } cz_precision;
+typedef enum cz_binding { CZ_BINDING_AUTO, CZ_BINDING_INHERIT } cz_binding;
 typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
 typedef enum cz_objective { CZ_OBJECTIVE_ACCURACY, CZ_OBJECTIVE_LOSS } cz_objective;
 typedef enum cz_search_sampler {
@@ -86,6 +87,7 @@ typedef struct cz_config {
         char results[CZ_PATH_MAX]; /* "results" */
         int64_t seed;              /* 0: of weights, order and dropout */
         int threads;               /* 0 = the cores that the rank may use */
+        cz_binding binding;        /* of threads to cores */
         cz_device device;
         cz_precision precision;
         char level[16];     /* auto | portable | avx2 | avx512: most the CPU kernels use */

@@ -1,11 +1,11 @@
 #include "czhpc/pool.h"
+#include "czhpc/log.h"
 #include "czhpc/profile.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 typedef struct worker {
     cz_pool *pool;
@@ -15,14 +15,16 @@ typedef struct worker {
 
 struct cz_pool {
     int threads;
-    pthread_t *handle; /* threads - 1 of them started */
+    pthread_t *handle; /* that of the caller first */
     worker *worker;
     cz_status *status;
     pthread_mutex_t starting; /* held until all threads are there, or one cannot be started */
     pthread_barrier_t begin, end, inside;
     cz_work work;
     void *context;
-    int place; /* of the main thread, in the profile */
+    int place;      /* of the main thread, in the profile */
+    cz_cpus before; /* what the caller was bound to */
+    bool bound;
     int started;
     bool failed; /* not all threads could be started: the others end at once */
     bool closing;
@@ -64,8 +66,29 @@ static cz_status start_threads(cz_pool *pool)
     return CZ_OK;
 }
 
+static int bind_thread(pthread_t thread, const cz_cpus *cpus)
+{
+    const void *mask = cpus->word;
+    return pthread_setaffinity_np(thread, sizeof cpus->word, mask);
+}
+
+static void bind_threads(cz_pool *pool, const cz_cores *cores)
+{
+    int refused = 0;
+    if (!cores || !cores->bind) return;
+    pool->bound = cz_cpus_of_thread(&pool->before);
+    for (int t = 0; t < pool->threads && !refused; t++) {
+        cz_cpus cpus = cz_cores_of_thread(cores, t, pool->threads);
+        refused = bind_thread(pool->handle[t], &cpus);
+    }
+    if (refused)
+        cz_warn("threads cannot be bound to their cores (%s): the system moves them as it likes",
+                strerror(refused));
+}
+
 static void free_pool(cz_pool *pool)
 {
+    if (pool->bound) bind_thread(pthread_self(), &pool->before);
     for (int t = 1; t <= pool->started; t++) pthread_join(pool->handle[t], NULL);
     pthread_barrier_destroy(&pool->begin);
     pthread_barrier_destroy(&pool->end);
@@ -77,7 +100,7 @@ static void free_pool(cz_pool *pool)
     free(pool);
 }
 
-cz_status cz_pool_open(cz_pool **opened, int threads)
+cz_status cz_pool_open(cz_pool **opened, int threads, const cz_cores *cores)
 {
     cz_pool *pool = cz_alloc(1, sizeof *pool, "the pool of threads");
     *opened = NULL;
@@ -94,7 +117,11 @@ cz_status cz_pool_open(cz_pool **opened, int threads)
     /* Those that have started cannot pass a barrier meant for all; so they wait here first. */
     pthread_mutex_lock(&pool->starting);
     if (!status) status = cz_profile_reserve(threads);
-    if (!status) status = start_threads(pool);
+    if (!status) {
+        pool->handle[0] = pthread_self();
+        status = start_threads(pool);
+    }
+    if (!status) bind_threads(pool, cores);
     pool->failed = status != CZ_OK;
     pthread_mutex_unlock(&pool->starting);
     if (status) free_pool(pool);
@@ -128,14 +155,4 @@ cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
 void cz_pool_barrier(cz_pool *pool)
 {
     if (pool->threads > 1) pthread_barrier_wait(&pool->inside);
-}
-
-int cz_pool_cores(int local_ranks)
-{
-    cpu_set_t mask;
-    int online = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    int mine = sched_getaffinity(0, sizeof mask, &mask) ? 1 : CPU_COUNT(&mask);
-    /* A rank bound to a part of the node has that part for itself. */
-    int cores = mine < online || local_ranks < 1 ? mine : mine / local_ranks;
-    return cores < 1 ? 1 : cores;
 }

@@ -76,7 +76,8 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
 
 /* Keys that an experiment may not set: what the list itself says, or the job as a whole. */
 static const char *const whole_job[] = {"run.name",   "run.results",        "run.seed",
-                                        "split.seed", "run.ranks_per_item", "search."};
+                                        "split.seed", "run.ranks_per_item", "run.binding",
+                                        "search."};
 
 static const char *set_fault(const char *set)
 {

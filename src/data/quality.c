@@ -64,7 +64,7 @@ cz_status cz_quality_classes(int32_t **class, const int32_t *row, int n, const c
     cz_comm alone = {.mpi = MPI_COMM_SELF, .node = MPI_COMM_SELF, .size = 1, .node_size = 1};
     cz_discriminant d = {0};
     cz_pool *pool = NULL; /* of this thread alone: a few columns make little work */
-    if (!status) status = cz_pool_open(&pool, 1);
+    if (!status) status = cz_pool_open(&pool, 1, NULL);
     if (!status) status = cz_discriminant_fit(&d, &measured, &alone, pool);
     for (int i = 0; i < n && !status; i++)
         (*class)[i] = cz_discriminant_class(&d, x + (size_t)row[i] * width, -1);

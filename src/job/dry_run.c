@@ -144,8 +144,10 @@ static cz_status with_shape(const cz_config *config, const cz_comm *comm, const 
 cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *comm)
 {
     machine on = {.ranks = comm->size};
-    CZ_TRY(choose_threads(&on.threads, config, comm));
+    cz_cores cores;
     cz_dtype dtype;
+    CZ_TRY(choose_cores(&cores, config, comm));
+    on.threads = cores.threads;
     CZ_TRY(choose_precision(&dtype, config, comm));
     CZ_TRY(choose_backend(&on.backend, dtype, config, comm));
     CZ_TRY(with_shape(config, comm, &on));

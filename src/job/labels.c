@@ -120,7 +120,7 @@ static cz_status embed_list(const list *l, const char *out, const cz_config *con
 cz_status cz_job_labels(const char *file, const char *out, const cz_config *config,
                         const cz_comm *comm)
 {
-    int threads;
+    cz_cores cores;
     list l = {0};
     cz_pool *pool = NULL;
     /* Before any work that would be lost. */
@@ -130,8 +130,8 @@ cz_status cz_job_labels(const char *file, const char *out, const cz_config *conf
         return cz_fail(CZ_ERR_USAGE, "czhpc labels needs --text-model: czhpc labels FILE.txt "
                                      "--text-model DIR --out FILE.h5");
     status = read_list(&l, file, comm);
-    if (!status) status = choose_threads(&threads, config, comm);
-    if (!status) status = cz_comm_agree(comm, cz_pool_open(&pool, threads));
+    if (!status) status = choose_cores(&cores, config, comm);
+    if (!status) status = cz_comm_agree(comm, cz_pool_open(&pool, cores.threads, &cores));
     if (!status) status = embed_list(&l, out, config, comm, pool);
     cz_pool_close(pool);
     free(l.label);

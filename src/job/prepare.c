@@ -7,11 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm)
+cz_status choose_cores(cz_cores *cores, const cz_config *config, const cz_comm *comm)
 {
-    *threads = config->run.threads ? config->run.threads : cz_pool_cores(comm->node_size);
+    CZ_TRY(cz_comm_cores(comm, config->run.binding == CZ_BINDING_AUTO, cores));
+    if (config->run.threads) {
+        cores->threads = config->run.threads;
+        cores->limit = CZ_LIMIT_NONE;
+    }
     /* Workers are numbered rank x threads: every rank has as many as the poorest. */
-    if (MPI_Allreduce(MPI_IN_PLACE, threads, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
+    if (MPI_Allreduce(MPI_IN_PLACE, &cores->threads, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS)
         return cz_fail(CZ_ERR_MPI, "the ranks could not agree on a number of threads");
     return CZ_OK;
 }

@@ -8,15 +8,15 @@ enum { EVENTS = 250000, EVENTS_OF_A_THREAD = 100 };
 
 cz_status profile_open(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
 {
-    int threads;
-    CZ_TRY(choose_threads(&threads, config, comm));
+    cz_cores cores;
+    CZ_TRY(choose_cores(&cores, config, comm));
     /* The ranks of a node have one clock, and so one origin; nodes agree to the time that MPI takes
      * to start. */
     double since = MPI_Wtime() - options->started;
     int64_t origin = cz_profile_clock() - (int64_t)(1e9 * since);
     if (MPI_Bcast(&origin, 1, MPI_INT64_T, 0, comm->node) != MPI_SUCCESS)
         return cz_fail(CZ_ERR_MPI, "the ranks could not agree on when the job began");
-    int events = EVENTS / (comm->size * threads);
+    int events = EVENTS / (comm->size * cores.threads);
     if (events < EVENTS_OF_A_THREAD) events = EVENTS_OF_A_THREAD;
     cz_status status = cz_comm_agree(comm, cz_profile_open(origin, events));
     if (status) cz_profile_close();

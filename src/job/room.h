@@ -43,9 +43,10 @@ void run_folder_close(run_folder *folder);
 cz_status run_folder_describe(const run_folder *folder, const cz_job_options *options,
                               const cz_comm *comm, const char *backend, int threads);
 
-/* Threads a rank, the same everywhere; the type of activations: bf16, where nothing else is asked
- * for, if every rank's processor multiplies it; and the backend of a type. Collective. */
-cz_status choose_threads(int *threads, const cz_config *config, const cz_comm *comm);
+/* The cores of this rank, with threads a rank, the same everywhere; the type of activations: bf16,
+ * where nothing else is asked for, if every rank's processor multiplies it; and the backend of a
+ * type. Collective. */
+cz_status choose_cores(cz_cores *cores, const cz_config *config, const cz_comm *comm);
 cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm);
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm);
@@ -67,7 +68,7 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
  * the configurations ask for the same. */
 typedef struct stock {
     const cz_comm *comm; /* the group */
-    int own_threads;     /* of a rank, where the configuration names no number */
+    cz_cores cores;      /* of this rank, and its threads where the configuration names no number */
     int threads;
     cz_pool *pool;
     const cz_backend *backend;
@@ -78,7 +79,7 @@ typedef struct stock {
 } stock;
 
 /* An empty one. Local. */
-stock stock_of(const cz_comm *comm, int threads);
+stock stock_of(const cz_comm *comm, const cz_cores *cores);
 /* What the configuration asks for; nothing to do where that is there. Collective over its group. */
 cz_status stock_fill(stock *common, const cz_config *config);
 void stock_empty(stock *common);

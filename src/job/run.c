@@ -46,8 +46,10 @@ static void introduce(const run *r)
                 r->stock->text.made);
     cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(r->model)),
             r->config->model.text ? "expression and label text" : "expression alone");
-    cz_note("Runs on      %d rank%s x %d thread%s, %s; in %s", r->comm->size,
+    char cores[CZ_CORES_TEXT];
+    cz_note("Runs on      %d rank%s x %d thread%s %s, %s; in %s", r->comm->size,
             r->comm->size == 1 ? "" : "s", r->stock->threads, r->stock->threads == 1 ? "" : "s",
+            cz_cores_describe(cores, &r->stock->cores, r->stock->threads),
             cz_backend_name(r->stock->backend), r->folder.path);
 }
 
@@ -260,9 +262,9 @@ cz_status run_whole(const cz_config *config, const cz_job_options *options, stoc
 
 cz_status train_alone(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
 {
-    int threads;
-    CZ_TRY(choose_threads(&threads, config, comm));
-    stock all = stock_of(comm, threads);
+    cz_cores cores;
+    CZ_TRY(choose_cores(&cores, config, comm));
+    stock all = stock_of(comm, &cores);
     cz_status status = run_whole(config, options, &all, NULL);
     if (status != CZ_ERR_MPI) stock_empty(&all);
     return status;

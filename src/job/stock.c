@@ -17,7 +17,7 @@ static uint64_t key_of(const cz_config *config)
 static cz_status fill(stock *s, const cz_config *config)
 {
     if (config->run.threads) s->threads = config->run.threads;
-    CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads)));
+    CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads, &s->cores)));
     cz_dtype dtype;
     CZ_TRY(cz_comm_agree(s->comm, choose_precision(&dtype, config, s->comm)));
     CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, dtype, config, s->comm)));
@@ -44,10 +44,11 @@ void stock_empty(stock *s)
     cz_embedding_free(&s->text);
     cz_cells_free(&s->cells);
     cz_pool_close(s->pool);
-    *s = (stock){.comm = s->comm, .threads = s->own_threads, .own_threads = s->own_threads};
+    cz_cores cores = s->cores;
+    *s = stock_of(s->comm, &cores);
 }
 
-stock stock_of(const cz_comm *comm, int threads)
+stock stock_of(const cz_comm *comm, const cz_cores *cores)
 {
-    return (stock){.comm = comm, .threads = threads, .own_threads = threads};
+    return (stock){.comm = comm, .cores = *cores, .threads = cores->threads};
 }
