@@ -136,7 +136,9 @@ static double row_gap(const double *map, int rows, int cols)
 static cz_status look(result *r, cz_trainer *trainer, const cz_comm *comm)
 {
     cz_attention a;
-    cz_status status = cz_trainer_attention(trainer, CZ_TRAIN, &a);
+    cz_evaluation e;
+    cz_status status = cz_trainer_evaluate(trainer, CZ_TRAIN, false, &e, &a);
+    cz_evaluation_free(&e);
     if (status || comm->rank) return status;
     size_t pool = (size_t)a.latents * (size_t)a.tokens * sizeof(double);
     size_t cross = (size_t)a.tokens * (size_t)a.text_tokens * sizeof(double);

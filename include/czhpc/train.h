@@ -87,16 +87,6 @@ typedef struct cz_evaluation {
                                     * and only where they were asked for, else NULL */
 } cz_evaluation;
 
-/* Evaluates the cells of a split, in their order, without dropout. What is not on rank 0 alone is
- * on all ranks. Collective. Free with cz_evaluation_free(). */
-cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, bool probabilities,
-                              cz_evaluation *evaluation);
-/* The same of the n cells that `row` lists, the same on every rank, with probabilities; nothing of
- * it is kept, so that a caller can walk any number of cells in pieces. Collective. */
-cz_status cz_trainer_evaluate_rows(cz_trainer *trainer, const int32_t *row, int n,
-                                   cz_evaluation *evaluation);
-void cz_evaluation_free(cz_evaluation *evaluation);
-
 /* Where attention goes, without dropout: its mean over heads and over the cells of a split. The
  * same bits for any number of ranks and threads. On rank 0. */
 typedef struct cz_attention {
@@ -105,10 +95,18 @@ typedef struct cz_attention {
     int text_tokens;   /* 0 without text */
     double *fusion;    /* (tokens, text_tokens): omics tokens on text tokens; NULL without text */
 } cz_attention;
-
-/* Collective. Free with cz_attention_free(). */
-cz_status cz_trainer_attention(cz_trainer *trainer, cz_split part, cz_attention *attention);
 void cz_attention_free(cz_attention *attention);
+
+/* Evaluates the cells of a split, in their order, without dropout. What is not on rank 0 alone is
+ * on all ranks. attention: where it goes meanwhile; NULL: not wanted. Collective. Free with
+ * cz_evaluation_free(), cz_attention_free(). */
+cz_status cz_trainer_evaluate(cz_trainer *trainer, cz_split part, bool probabilities,
+                              cz_evaluation *evaluation, cz_attention *attention);
+/* The same of the n cells that `row` lists, the same on every rank, with probabilities; nothing of
+ * it is kept, so that a caller can walk any number of cells in pieces. Collective. */
+cz_status cz_trainer_evaluate_rows(cz_trainer *trainer, const int32_t *row, int n,
+                                   cz_evaluation *evaluation);
+void cz_evaluation_free(cz_evaluation *evaluation);
 
 /* Sums of an evaluation over known cells; code (cells of the set) of each head. Local. */
 cz_scores cz_evaluation_scores(const cz_evaluation *evaluation, const cz_cells *cells);

@@ -166,7 +166,8 @@ static cz_summary summarise(const run *r, const cz_results *results)
 }
 
 /* From the evaluations to the files. */
-static cz_status report(run *r, const cz_evaluation *validation, const cz_evaluation *test)
+static cz_status report(run *r, const cz_evaluation *validation, const cz_evaluation *test,
+                        const cz_attention *attention)
 {
     CZ_PHASE("report");
     char path[3 * CZ_PATH_MAX];
@@ -180,28 +181,27 @@ static cz_status report(run *r, const cz_evaluation *validation, const cz_evalua
                                 r->stock->pool));
     serve(r);
     CZ_TRY(peak_memory(&summary.peak_mib, r->comm));
-    cz_attention attention = {0};
-    cz_status status = cz_trainer_attention(r->trainer, CZ_TEST, &attention);
-    serve(r);
-    if (!status && r->comm->rank == 0) {
+    cz_status status = CZ_OK;
+    if (r->comm->rank == 0) {
         status = cz_results_make(&results, test, validation, &r->stock->cells);
-        if (!status) status = write_results(r, test, &attention, &summary);
+        if (!status) status = write_results(r, test, attention, &summary);
         cz_results_free(&results);
     }
-    cz_attention_free(&attention);
     return cz_comm_agree(r->comm, status);
 }
 
 static cz_status evaluate_and_report(run *r)
 {
     cz_evaluation validation = {0}, test = {0};
+    cz_attention attention = {0};
     CZ_TRY(cz_trainer_take_best(r->trainer));
     serve(r);
-    cz_status status = cz_trainer_evaluate(r->trainer, CZ_VALIDATION, true, &validation);
+    cz_status status = cz_trainer_evaluate(r->trainer, CZ_VALIDATION, true, &validation, NULL);
     serve(r);
-    if (!status) status = cz_trainer_evaluate(r->trainer, CZ_TEST, true, &test);
+    if (!status) status = cz_trainer_evaluate(r->trainer, CZ_TEST, true, &test, &attention);
     serve(r);
-    if (!status) status = report(r, &validation, &test);
+    if (!status) status = report(r, &validation, &test, &attention);
+    cz_attention_free(&attention);
     cz_evaluation_free(&test);
     cz_evaluation_free(&validation);
     return status;

@@ -166,7 +166,7 @@ static cz_status final_value(trial *t, double *value)
 {
     cz_evaluation evaluation = {0};
     if (t->worker->phase == SEARCH_CONFIRM) CZ_TRY(cz_trainer_take_best(t->trainer));
-    CZ_TRY(cz_trainer_evaluate(t->trainer, CZ_VALIDATION, false, &evaluation));
+    CZ_TRY(cz_trainer_evaluate(t->trainer, CZ_VALIDATION, false, &evaluation, NULL));
     cz_scores scores = cz_evaluation_scores(&evaluation, &t->cells);
     cz_evaluation_free(&evaluation);
     *value = value_of(&scores, t->config);

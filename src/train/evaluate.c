@@ -21,7 +21,14 @@ static cz_status divide(evaluation_set *set, const cz_comm *comm)
     return CZ_OK;
 }
 
-cz_status evaluation_set_open(evaluation_set *set, const cz_trainer *t, cz_split part)
+static void set_free(evaluation_set *set)
+{
+    free(set->row);
+    free(set->counts);
+    *set = (evaluation_set){0};
+}
+
+static cz_status set_open(evaluation_set *set, const cz_trainer *t, cz_split part)
 {
     const cz_cells *cells = t->setup.cells;
     *set = (evaluation_set){0};
@@ -30,54 +37,8 @@ cz_status evaluation_set_open(evaluation_set *set, const cz_trainer *t, cz_split
     for (int i = 0, k = 0; i < cells->n && set->row; i++)
         if (cells->split[i] == part) set->row[k++] = i;
     cz_status status = cz_comm_agree(t->setup.comm, divide(set, t->setup.comm));
-    if (status) evaluation_set_free(set);
+    if (status) set_free(set);
     return status;
-}
-
-void evaluation_set_free(evaluation_set *set)
-{
-    free(set->row);
-    free(set->counts);
-    *set = (evaluation_set){0};
-}
-
-/* The cells that are held, this rank's from `first` on. */
-typedef struct walk {
-    cz_trainer *trainer;
-    block_work work;
-    void *context;
-    int first;
-} walk;
-
-static cz_status walk_worker(void *context, int thread)
-{
-    const walk *w = context;
-    cz_trainer *t = w->trainer;
-    int n = t->held.count, end = blocks_begin(n, thread + 1, t->threads);
-    for (int at = blocks_begin(n, thread, t->threads); at < end; at += EVALUATION_BLOCK) {
-        int last = at + EVALUATION_BLOCK < n ? at + EVALUATION_BLOCK : n;
-        cz_batch batch = row_set_batch(&t->held, t, at, last);
-        CZ_TRY(w->work(w->context, thread, &batch, w->first + at));
-    }
-    return CZ_OK;
-}
-
-cz_status evaluation_walk(cz_trainer *t, const evaluation_set *set, block_work work, void *context)
-{
-    const cz_comm *comm = t->setup.comm;
-    int begin = blocks_begin(set->n, comm->rank, comm->size), mine = set->counts[comm->rank];
-    int most = 0, size = portion_cells(t->setup.cells->width, t->threads * EVALUATION_BLOCK);
-    for (int r = 0; r < comm->size; r++) most = set->counts[r] > most ? set->counts[r] : most;
-    CZ_TRY(cz_comm_agree(comm, row_set_reserve(&t->held, t, mine < size ? mine : size)));
-    for (int first = 0; first < most; first += size) {
-        int left = mine - first, count = left < size ? left : size;
-        t->held.count = count > 0 ? count : 0;
-        for (int i = 0; i < t->held.count; i++) t->held.row[i] = set->row[begin + first + i];
-        CZ_TRY(row_set_fill(&t->held, t));
-        walk w = {t, work, context, first};
-        CZ_TRY(cz_comm_agree(comm, cz_pool_run(t->setup.pool, walk_worker, &w)));
-    }
-    return CZ_OK;
 }
 
 typedef struct evaluation_job {
@@ -85,6 +46,8 @@ typedef struct evaluation_job {
     cz_outcome out;                /* of this rank's cells */
     float *log_prob[CZ_MAX_HEADS]; /* (cells, classes) of each head; NULL: not wanted */
     void *logits[CZ_MAX_HEADS];    /* (threads, EVALUATION_BLOCK, classes), where wanted */
+    attention_sums attention;      /* its sum NULL: not wanted */
+    int first;                     /* of this rank's cells, the first that is held */
 } evaluation_job;
 
 static double logit(cz_tensor logits, int row, int class)
@@ -116,10 +79,11 @@ static cz_tensor block_of_logits(const evaluation_job *job, int thread, int head
                      classes);
 }
 
-static cz_status evaluate_block(void *context, int thread, const cz_batch *batch, int at)
+/* at: of the block's first cell among this rank's. */
+static cz_status evaluate_block(const evaluation_job *job, int thread, const cz_batch *batch,
+                                int at)
 {
     CZ_SPAN("blocks");
-    const evaluation_job *job = context;
     cz_trainer *t = job->trainer;
     cz_outcome out = {0};
     for (int h = 0; h < t->heads; h++) {
@@ -128,6 +92,7 @@ static cz_status evaluate_block(void *context, int thread, const cz_batch *batch
         if (job->log_prob[h])
             out.logits[h] = cz_row_range(block_of_logits(job, thread, h), 0, batch->cells);
     }
+    if (job->attention.sum) attention_follow(&out, &job->attention, thread);
     worker *w = &t->worker[thread];
     CZ_TRY(cz_model_evaluate(w->workspace, trainer_weights(t), batch, &out));
     int labels = cz_workspace_labels(w->workspace);
@@ -140,6 +105,38 @@ static cz_status evaluate_block(void *context, int thread, const cz_batch *batch
     return CZ_OK;
 }
 
+static cz_status evaluate_worker(void *context, int thread)
+{
+    const evaluation_job *job = context;
+    cz_trainer *t = job->trainer;
+    int n = t->held.count, end = blocks_begin(n, thread + 1, t->threads);
+    for (int at = blocks_begin(n, thread, t->threads); at < end; at += EVALUATION_BLOCK) {
+        int last = at + EVALUATION_BLOCK < n ? at + EVALUATION_BLOCK : n;
+        cz_batch batch = row_set_batch(&t->held, t, at, last);
+        CZ_TRY(evaluate_block(job, thread, &batch, job->first + at));
+    }
+    return CZ_OK;
+}
+
+/* Takes this rank's blocks to its threads, a portion after the other. Collective. */
+static cz_status walk(evaluation_job *job, const evaluation_set *set)
+{
+    cz_trainer *t = job->trainer;
+    const cz_comm *comm = t->setup.comm;
+    int begin = blocks_begin(set->n, comm->rank, comm->size), mine = set->counts[comm->rank];
+    int most = 0, size = portion_cells(t->setup.cells->width, t->threads * EVALUATION_BLOCK);
+    for (int r = 0; r < comm->size; r++) most = set->counts[r] > most ? set->counts[r] : most;
+    CZ_TRY(cz_comm_agree(comm, row_set_reserve(&t->held, t, mine < size ? mine : size)));
+    for (job->first = 0; job->first < most; job->first += size) {
+        int left = mine - job->first, count = left < size ? left : size;
+        t->held.count = count > 0 ? count : 0;
+        for (int i = 0; i < t->held.count; i++) t->held.row[i] = set->row[begin + job->first + i];
+        CZ_TRY(row_set_fill(&t->held, t));
+        CZ_TRY(cz_comm_agree(comm, cz_pool_run(t->setup.pool, evaluate_worker, job)));
+    }
+    return CZ_OK;
+}
+
 static void job_free(evaluation_job *job)
 {
     for (int h = 0; h < CZ_MAX_HEADS; h++) {
@@ -148,6 +145,7 @@ static void job_free(evaluation_job *job)
         free(job->log_prob[h]);
         free(job->logits[h]);
     }
+    free(job->attention.sum);
 }
 
 static float *log_probs(size_t n, const cz_trainer *t, int h)
@@ -208,30 +206,37 @@ static cz_status gather(cz_trainer *t, const evaluation_set *set, const evaluati
     return CZ_OK;
 }
 
+/* attention: NULL, not wanted. */
 static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabilities,
-                          cz_evaluation *e)
+                          cz_evaluation *e, cz_attention *attention)
 {
     evaluation_job job = {.trainer = t};
     cz_status status = job_allocate(&job, set->counts[t->setup.comm->rank], probabilities);
     if (!status) status = allocate_result(e, t, set, probabilities);
+    if (!status && attention) status = attention_open(&job.attention, t);
     status = cz_comm_agree(t->setup.comm, status);
-    if (!status) status = evaluation_walk(t, set, evaluate_block, &job);
+    if (!status) status = walk(&job, set);
     if (!status) status = gather(t, set, &job, e);
+    if (!status && attention) status = attention_take(attention, &job.attention, t, set->n);
     t->facts.evaluated_cells += set->n;
     job_free(&job);
-    if (status) cz_evaluation_free(e);
+    if (!status) return CZ_OK;
+    cz_evaluation_free(e);
+    if (attention) cz_attention_free(attention);
     return status;
 }
 
-cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, cz_evaluation *e)
+cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, cz_evaluation *e,
+                              cz_attention *attention)
 {
     CZ_PHASE("evaluate");
     double started = MPI_Wtime();
     evaluation_set set;
     *e = (cz_evaluation){0};
-    CZ_TRY(evaluation_set_open(&set, t, part));
-    cz_status status = evaluate(t, &set, probabilities, e);
-    evaluation_set_free(&set);
+    if (attention) *attention = (cz_attention){0};
+    CZ_TRY(set_open(&set, t, part));
+    cz_status status = evaluate(t, &set, probabilities, e, attention);
+    set_free(&set);
     t->facts.evaluate_seconds += MPI_Wtime() - started;
     return status;
 }
@@ -244,8 +249,8 @@ cz_status cz_trainer_evaluate_rows(cz_trainer *t, const int32_t *row, int n, cz_
     *e = (cz_evaluation){0};
     if (set.row) memcpy(set.row, row, (size_t)n * sizeof *row);
     cz_status status = cz_comm_agree(t->setup.comm, divide(&set, t->setup.comm));
-    if (!status) status = evaluate(t, &set, true, e);
-    evaluation_set_free(&set);
+    if (!status) status = evaluate(t, &set, true, e, NULL);
+    set_free(&set);
     t->facts.evaluate_seconds += MPI_Wtime() - started;
     return status;
 }

@@ -274,7 +274,7 @@ static cz_status run_steps(cz_trainer *t)
 static cz_status scores_of(cz_trainer *t, cz_split part, cz_scores *scores)
 {
     cz_evaluation evaluation;
-    CZ_TRY(cz_trainer_evaluate(t, part, false, &evaluation));
+    CZ_TRY(cz_trainer_evaluate(t, part, false, &evaluation, NULL));
     *scores = cz_evaluation_scores(&evaluation, t->setup.cells);
     cz_evaluation_free(&evaluation);
     return CZ_OK;

@@ -95,17 +95,21 @@ void row_set_free(row_set *set);
 /* The batch of cells [begin, end) of a set. */
 cz_batch row_set_batch(const row_set *set, const cz_trainer *t, int begin, int end);
 
-/* Lists the cells of a split. Collective. Free with evaluation_set_free(). */
-cz_status evaluation_set_open(evaluation_set *set, const cz_trainer *t, cz_split part);
-void evaluation_set_free(evaluation_set *set);
-
 /* What the workspaces compute with. */
 cz_weights trainer_weights(const cz_trainer *t);
 
-/* Called for a block; at: of its first cell among this rank's. */
-typedef cz_status (*block_work)(void *context, int thread, const cz_batch *batch, int at);
-/* Takes this rank's blocks to its threads, a portion after the other. Collective. */
-cz_status evaluation_walk(cz_trainer *t, const evaluation_set *set, block_work work, void *context);
+/* Attention added up in whole numbers, so that no division of the cells changes a bit. */
+typedef struct attention_sums {
+    int64_t *sum;       /* (threads, pool + cross) */
+    size_t pool, cross; /* elements of the resampler's map, and of the label attention's */
+} attention_sums;
+/* Local; free sums->sum after a failure, too. */
+cz_status attention_open(attention_sums *sums, const cz_trainer *t);
+/* Has a pass of this thread add to the sums. */
+void attention_follow(cz_outcome *out, const attention_sums *sums, int thread);
+/* The means over `cells` cells, all threads and ranks, on rank 0. Collective. */
+cz_status attention_take(cz_attention *attention, const attention_sums *sums, const cz_trainer *t,
+                         int cells);
 
 /* Order of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);
