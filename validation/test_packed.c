@@ -156,7 +156,7 @@ int main(void)
     hid_t file;
     int handle = mkstemp(made);
     if (handle >= 0) close(handle);
-    check(!cz_h5_open_file(&file, PACKED) && !cz_pool_open(&pool, 3), "%s", PACKED);
+    check(!cz_h5_open_file(&file, PACKED) && !cz_pool_open(&pool, 3, NULL), "%s", PACKED);
     check_values(file);
     check_fill(file);
     cz_h5_close(&file);

@@ -2,8 +2,7 @@
  * result while it is in the cache. */
 #include "vector.h"
 
-/* What follows x w^T. */
-/* Handed on by value: what is stored might alias what a pointer shows. */
+/* What follows x w^T; handed on by value, since what is stored might alias what a pointer shows. */
 typedef struct after {
     cz_tensor y;
     const real *bias;
@@ -94,11 +93,9 @@ cz_status K(linear_forward)(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
     after f = {.y = y, .bias = bias.data, .drop = drop, .cell_rows = rows, .C = C};
     if (drop) {
         f.cell_bytes = cz_mask_bytes(rows * C);
-        f.scale = (real)cz_dropout_scale(drop->p);
-        for (int b = 0; b < cells; b++) K(mask)
-        (drop->bits + (size_t)b * f.cell_bytes, exec->step, drop->site, drop->p, drop->cell[b],
-         rows * C);
+        f.scale = drop_scale(drop);
     }
+    draw_masks(exec, drop, cells, rows * C);
     bool plain = !f.bias && act == CZ_LINEAR && !drop;
     return K(gemm)(exec, set_tensor(y), view_of(x), K(weights_forward)(w), N, C, cz_cols(x),
                    plain ? NULL : finishes[act][is_wide(y)], &f);
