@@ -221,7 +221,7 @@ int main(void)
     if (handle >= 0) close(handle);
     cz_h5_quiet();
     for (int p = 0; p < 3; p++)
-        if (cz_pool_open(&pool[p], threads[p])) return 1;
+        if (cz_pool_open(&pool[p], threads[p], NULL)) return 1;
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     check_numbers(file);
     check_chunks(file);
