@@ -33,6 +33,12 @@ INLINE stored to_bf16(real value)
     if (value != value) return (stored)(bits >> 16 | 64); /* stays NaN, quiet */
     return (stored)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+/* What a store and a load would make of it. */
+INLINE vec rounded(vec v)
+{
+    for (int i = 0; i < LANES; i++) v[i] = from_bf16(to_bf16(v[i]));
+    return v;
+}
 INLINE vec load_part_stored(const stored *p, int n)
 {
     vec v = {0};

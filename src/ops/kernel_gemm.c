@@ -115,8 +115,12 @@ INLINE const void *place(view v, int i, int j, bool wide)
 INLINE vec load_view(const void *base, ptrdiff_t at, int left, bool wide)
 {
     if (left <= 0) return (vec){0};
-    return wide ? load_next((const real *)base + at, left)
-                : load_next((const stored *)base + at, left);
+    if (!wide) return load_next((const stored *)base + at, left);
+    vec v = load_next((const real *)base + at, left);
+#if CZ_STORED_BITS == 16
+    v = rounded(v); /* weights are multiplied by as copies of them would be stored */
+#endif
+    return v;
 }
 
 /* to (LANES, LANES) = from^T of `rows` rows and `cols` columns at most, zeros beyond. */
