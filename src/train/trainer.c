@@ -381,7 +381,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
      * every worker's gradient of its own slices, and its own workers' gradients. */
     size_t weights = cz_model_params(model)->total * cz_dtype_size(dtype);
     size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
-    size_t copy = 3 * weights / R; /* of the state that is written */
+    size_t copy = 3 * weights; /* of the state that is written, on rank 0 all of it */
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config), slot_count(labels, cells));
