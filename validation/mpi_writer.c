@@ -1,5 +1,5 @@
-/* Checkpoints that a thread writes beside the computation: the same files, failures that are told
- * late but told, and MPI by two threads at once. */
+/* Checkpoints that threads write beside the computation, of each rank its slice or rank 0 all: the
+ * same files, failures that are told late but told, and MPI by two threads at once. */
 #include "checkpoint_state.h"
 #include "czhpc/log.h"
 
@@ -10,10 +10,21 @@
 static const char FIRST[] = "phase-1-epoch-001-step-000003.h5";
 
 static cz_writer *writer;
+static bool first_has_all;
+
+/* make_state() with the slices that this test is about. */
+static cz_checkpoint sliced_state(int seed, const cz_comm *comm)
+{
+    cz_checkpoint state = make_state(SMALL, CZ_F32, seed, comm);
+    if (!first_has_all) return state;
+    state.begin = comm->rank ? SMALL : 0;
+    state.end = SMALL;
+    return state;
+}
 
 static cz_status save(const char *folder, int seed, int best)
 {
-    cz_checkpoint state = make_state(SMALL, CZ_F32, seed, &world);
+    cz_checkpoint state = sliced_state(seed, &world);
     static char config[64];
     if (!config[0]) snprintf(config, sizeof config, "%s", state.config);
     free(state.config);
@@ -27,7 +38,7 @@ static cz_status save(const char *folder, int seed, int best)
 
 static cz_status open_writer(const cz_comm *comm)
 {
-    cz_checkpoint shape = make_state(SMALL, CZ_F32, 0, comm);
+    cz_checkpoint shape = sliced_state(0, comm);
     cz_status status = cz_writer_open(&writer, &shape, comm);
     free_state(&shape);
     return status;
@@ -143,7 +154,7 @@ static void check_not_finite(void)
 {
     cz_status seen;
     make_folder("finite");
-    cz_checkpoint state = make_state(SMALL, CZ_F32, 1, &world);
+    cz_checkpoint state = sliced_state(1, &world);
     cz_status status = cz_writer_save(writer, path_of("finite", ""), &state, 2, 0);
     if (!status) status = cz_writer_wait(writer);
     size_t at = SMALL - 1;
@@ -175,7 +186,7 @@ static void check_groups(void)
     snprintf(folder, sizeof folder, "group-%d", colour);
     bool ok = !cz_comm_split(&group, &world, colour) && !open_writer(&group);
     for (int seed = 1; seed <= SAVES && ok; seed++) {
-        cz_checkpoint state = make_state(SMALL, CZ_F32, seed + colour, &group);
+        cz_checkpoint state = sliced_state(seed + colour, &group);
         free(state.config);
         state.config = "a group's";
         ok = !cz_writer_save(writer, path_of(folder, ""), &state, 2, 0);
@@ -207,7 +218,8 @@ static void check_groups(void)
     }
 }
 
-/* With --churn FOLDER: saves state after state until it is killed, telling each that is safe. */
+/* With --churn FOLDER (rank 0 has all) or --slices FOLDER: saves state after state until it is
+ * killed, telling each that is safe. */
 static int churn(const char *folder)
 {
     snprintf(root, sizeof root, "%s", folder);
@@ -220,37 +232,62 @@ static int churn(const char *folder)
     return 0;
 }
 
-static void check_everything(void)
+/* Slices that the writer was not opened for would be lost. */
+static void check_slices(void)
 {
+    cz_writer *other = NULL;
+    cz_checkpoint shape = make_state(SMALL, CZ_F32, 0, &world);
+    shape.begin = 0;
+    shape.end = SMALL;
+    cz_status status = cz_writer_open(&other, &shape, &world);
+    check_all(status == CZ_ERR_BUG && !other && said("rank 0 saves all, rank 1"),
+              "two ranks that both hold all are refused");
+    free_state(&shape);
+}
+
+static void check_form(bool whole)
+{
+    first_has_all = whole;
     snprintf(root, sizeof root, "/tmp/mpi_writer-%d", (int)getpid());
     MPI_Bcast(root, sizeof root, MPI_CHAR, 0, world.mpi);
     make_folder(".");
-    check_all(cz_writer_is_beside(writer), "there is a thread");
+    check_all(!open_writer(&world) && cz_writer_is_beside(writer),
+              whole ? "a thread of rank 0 writes what it has, all"
+                    : "threads of all ranks write their slices");
     check_same_file();
     check_succession();
     check_failures_told();
     check_full_disk();
     check_not_finite();
     check_groups();
-    MPI_Barrier(world.mpi);
+    cz_writer_close(writer);
     if (world.rank == 0) cz_remove_folder(root);
+    MPI_Barrier(world.mpi);
+}
+
+static int churn_in(const char *folder, bool whole)
+{
+    first_has_all = whole;
+    int failed = open_writer(&world) || churn(folder);
+    cz_writer_close(writer);
+    return failed;
 }
 
 int main(int argc, char **argv)
 {
     int provided, failed = 0;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
-    if (cz_comm_world(&world) || open_writer(&world)) return 1;
+    if (cz_comm_world(&world)) return 1;
     cz_log_set_speaker(false);
-    if (provided < MPI_THREAD_MULTIPLE) {
-        if (world.rank == 0) check_skip("this MPI has no MPI_THREAD_MULTIPLE");
-    } else if (argc > 2) {
-        failed = churn(argv[2]);
+    if (argc > 2) {
+        failed = churn_in(argv[2], !strcmp(argv[1], "--churn"));
     } else {
-        check_everything();
+        if (provided == MPI_THREAD_MULTIPLE) check_form(false);
+        else if (world.rank == 0) check_skip("slices: this MPI has no MPI_THREAD_MULTIPLE");
+        check_form(true);
+        if (world.size > 1) check_slices();
         failed = check_done();
     }
-    cz_writer_close(writer);
     cz_comm_free(&world);
     MPI_Finalize();
     return failed;

@@ -1,8 +1,9 @@
 /* A group of ranks, and the collectives that training needs.
  *
  * MPI is called by the main thread, and by another only where cz_comm_any_thread() says so, in a
- * group that is that thread's alone. Every MPI error is a CZ_ERR_MPI with MPI's own text. Nothing
- * here uses MPI_COMM_WORLD but cz_comm_world(). */
+ * group that is that thread's alone; a group of one rank agrees, broadcasts and gathers without
+ * MPI, in any thread. Every MPI error is a CZ_ERR_MPI with MPI's own text. Nothing here uses
+ * MPI_COMM_WORLD but cz_comm_world(). */
 #ifndef CZ_COMM_H
 #define CZ_COMM_H
 
@@ -107,6 +108,10 @@ void *cz_reducer_moment2(cz_reducer *reducer);
 void *cz_reducer_gradient(cz_reducer *reducer, int thread);
 void cz_reducer_slice(const cz_reducer *reducer, int thread, size_t *begin, size_t *end);
 void cz_reducer_rank_slice(const cz_reducer *reducer, size_t *begin, size_t *end);
+/* What of the arrays a rank saves, for all ranks together to save all: in a window rank 0 all,
+ * others nothing; else each its slice. Not to be read while other ranks may update, which they do
+ * in cz_reducer_step() alone, where they wait for this rank. */
+void cz_reducer_saved_slice(const cz_reducer *reducer, size_t *begin, size_t *end);
 
 /* What the packer has made of the weights, 64-byte aligned; NULL if there is none. */
 const void *cz_reducer_packed(const cz_reducer *reducer);

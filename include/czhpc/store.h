@@ -49,17 +49,20 @@ typedef struct cz_checkpoint {
 cz_status cz_checkpoint_save(const char *folder, const cz_checkpoint *checkpoint, int keep,
                              int best, const cz_comm *comm);
 
-/* Writes checkpoints beside the computation: a thread of its own writes a copy of the state by
- * cz_checkpoint_save() in a group of its own. While a write is under way HDF5 is that thread's
- * alone. Where cz_comm_any_thread() says no, each is written before cz_writer_save() returns. */
+/* Writes checkpoints beside the computation: a thread of each rank that holds a slice writes a copy
+ * of it by cz_checkpoint_save() in a group of their own. While a write is under way HDF5 is that
+ * thread's alone. Where rank 0 holds all, its thread writes without MPI; else MPI is called by
+ * these threads, and where cz_comm_any_thread() forbids it, there is none: each checkpoint is
+ * written before cz_writer_save() returns. */
 typedef struct cz_writer cz_writer;
 
 /* `state`: n, dtype, begin and end of all states to come, for whose copy memory is taken here.
- * Collective over `comm`. Free with cz_writer_close(), collective likewise, which waits, too. */
+ * `comm` must outlive the writer. Collective over it. Free with cz_writer_close(), collective
+ * likewise, which waits, too. */
 cz_status cz_writer_open(cz_writer **writer, const cz_checkpoint *state, const cz_comm *comm);
 void cz_writer_close(cz_writer *writer); /* NULL is fine */
 
-/* Whether there is such a thread. Local. */
+/* Whether there are such threads. Local. */
 bool cz_writer_is_beside(const cz_writer *writer);
 
 /* Waits as cz_writer_wait() does, whose failure it passes on, and copies this rank's slice; the

@@ -132,14 +132,21 @@ static cz_status bring_message(const cz_comm *comm, cz_status status, int from)
     return CZ_OK;
 }
 
+typedef struct outcome {
+    int status, rank;
+} outcome;
+
+static cz_status find_worst(const cz_comm *comm, outcome *worst, const outcome *own)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int code = MPI_Iallreduce(own, worst, 1, MPI_2INT, MPI_MAXLOC, comm->mpi, &request);
+    return finish(comm, "MPI_Iallreduce", code, &request);
+}
+
 cz_status cz_comm_agree(const cz_comm *comm, cz_status mine)
 {
-    struct {
-        int status, rank;
-    } own = {(int)mine, comm->rank}, worst;
-    MPI_Request request = MPI_REQUEST_NULL;
-    int code = MPI_Iallreduce(&own, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->mpi, &request);
-    CZ_TRY(finish(comm, "MPI_Iallreduce", code, &request));
+    outcome own = {(int)mine, comm->rank}, worst = own;
+    if (comm->size > 1) CZ_TRY(find_worst(comm, &worst, &own));
     cz_status status = (cz_status)worst.status;
     if (status > CZ_STOPPED) CZ_TRY(bring_message(comm, status, worst.rank));
     return status;
@@ -155,6 +162,7 @@ static cz_status broadcast(const cz_comm *comm, void *bytes, int count)
 cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, size_t size)
 {
     int first = (int)status;
+    if (comm->size == 1) return status;
     CZ_TRY(broadcast(comm, &first, sizeof first));
     if (first != CZ_OK) return (cz_status)first;
     for (size_t at = 0; at < size; at += PIECE) {
@@ -194,12 +202,15 @@ static cz_status gather(const cz_comm *comm, void *dst, const void *own, const i
                              element_bytes);
         if (status) break;
     }
-    MPI_Datatype element;
+    MPI_Datatype element = MPI_DATATYPE_NULL;
     status = cz_comm_agree(comm, status);
-    if (!status)
+    bool alone = comm->size == 1;
+    if (!status && alone && total) memcpy(dst, own, total * element_bytes);
+    if (!status && !alone)
         status = cz_comm_result("MPI_Type_contiguous",
                                 MPI_Type_contiguous((int)element_bytes, MPI_BYTE, &element));
-    if (!status) status = gather_elements(comm, dst, own, counts, begin, element, everywhere);
+    if (!status && !alone)
+        status = gather_elements(comm, dst, own, counts, begin, element, everywhere);
     free(begin);
     return status;
 }

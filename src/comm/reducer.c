@@ -40,6 +40,14 @@ void cz_reducer_rank_slice(const cz_reducer *r, size_t *begin, size_t *end)
     cz_reducer_range(r, first, first + r->threads, begin, end);
 }
 
+void cz_reducer_saved_slice(const cz_reducer *r, size_t *begin, size_t *end)
+{
+    cz_reducer_rank_slice(r, begin, end);
+    if (!r->window) return;
+    *begin = r->comm->rank ? r->n : 0;
+    *end = r->n;
+}
+
 void *cz_reducer_weights(cz_reducer *r) { return r->weights; }
 void *cz_reducer_moment1(cz_reducer *r) { return r->moment1; }
 void *cz_reducer_moment2(cz_reducer *r) { return r->moment2; }

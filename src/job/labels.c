@@ -101,8 +101,6 @@ static cz_status embed_list(const list *l, const char *out, const cz_config *con
     double begun = MPI_Wtime();
     own.text.width = 0;   /* as the model has it, */
     own.model.tokens = 1; /* which need not be a multiple of anything */
-    /* A table is kept: its vectors should not depend on where it was made, if nobody asks. */
-    if (own.run.precision == CZ_PRECISION_AUTO) own.run.precision = CZ_PRECISION_FP32;
     CZ_TRY(cz_comm_agree(comm, choose_label_backend(&backend, &own, comm)));
     CZ_TRY(cz_embed_labels(&text, l->label, l->count, &own, NULL, backend, comm, pool));
     cz_status status = CZ_OK;

@@ -52,7 +52,14 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     return CZ_OK;
 }
 
-/* The level that every rank's processor has, at most what run.level allows. */
+/* The level that every rank's processor has, at most `allowed`; not every type has every level. */
+static void best_backend(const cz_backend **backend, cz_dtype dtype, cz_level best,
+                         cz_level allowed)
+{
+    if (allowed < best) best = allowed;
+    while (!(*backend = cz_backend_cpu(dtype, best))) best--;
+}
+
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm)
 {
@@ -64,8 +71,7 @@ cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_co
                        "run.level: %s is not to be had here, the best for %s is %s%s",
                        cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
                        dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
-    if (allowed < best) best = allowed;
-    while (!(*backend = cz_backend_cpu(dtype, best))) best--; /* not every type has every level */
+    best_backend(backend, dtype, best, allowed);
     return CZ_OK;
 }
 
@@ -99,9 +105,12 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
 cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
                                const cz_comm *comm)
 {
-    cz_dtype dtype;
-    CZ_TRY(choose_precision(&dtype, config, comm));
-    return choose_backend(backend, dtype == CZ_F64 ? CZ_F32 : dtype, config, comm);
+    cz_dtype dtype = config->run.precision == CZ_PRECISION_BF16 ? CZ_BF16 : CZ_F32;
+    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
+    CZ_TRY(highest_allowed(&allowed, config));
+    CZ_TRY(common_level(&best, dtype, comm));
+    best_backend(backend, dtype, best, allowed);
+    return CZ_OK;
 }
 
 cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,

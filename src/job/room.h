@@ -51,7 +51,8 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm);
 
-/* The backend of the text model, which has no fp64. Collective. */
+/* The backend of the text model: bf16 only where that is asked for, since its vectors are kept and
+ * should not depend on the processors that made them; there is no fp64. Collective. */
 cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
                                const cz_comm *comm);
 

@@ -1,4 +1,4 @@
-/* Checkpoints written by a thread of their own, from a copy of the state. */
+/* Checkpoints written by threads of their own, from a copy of the state. */
 #include "checkpoint.h"
 
 #include <errno.h>
@@ -8,17 +8,20 @@
 #include <string.h>
 
 struct cz_writer {
-    cz_comm comm; /* the thread's, or this rank's where there is none */
-    bool beside;  /* the thread is there */
+    const cz_comm *comm; /* the ranks whose state it is */
+    cz_comm own;         /* those that write together: all, or this rank by itself */
+    bool alone;          /* rank 0 writes all */
+    bool beside;         /* in threads */
+    bool pending;        /* a write whose outcome has not been told */
+    bool runs;           /* this rank has a thread, and what follows is used */
     pthread_t thread;
-    pthread_mutex_t
-        lock; /* guards what follows; what is to be written is the thread's while busy */
+    pthread_mutex_t lock; /* guards busy and closing; the rest is the thread's while busy */
     pthread_cond_t changed;
     bool busy, closing;
     cz_checkpoint copy; /* of this rank's slice the arrays are good */
     char folder[CZ_FILE_PATH];
     int keep, best;
-    cz_status status; /* of the last write, until it is told */
+    cz_status status;
     char why[4096];
 };
 
@@ -31,14 +34,27 @@ static void *write_on(void *context)
         while (!w->busy && !w->closing) pthread_cond_wait(&w->changed, &w->lock);
         if (!w->busy) break;
         pthread_mutex_unlock(&w->lock);
-        cz_status status = cz_checkpoint_save(w->folder, &w->copy, w->keep, w->best, &w->comm);
+        w->status = cz_checkpoint_save(w->folder, &w->copy, w->keep, w->best, &w->own);
         pthread_mutex_lock(&w->lock);
-        w->status = status;
         w->busy = false;
         pthread_cond_signal(&w->changed);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
+}
+
+/* Who writes: rank 0, if it holds all, and then others hold nothing; or all together. Collective.
+ */
+static cz_status choose_form(cz_writer *w, const cz_checkpoint *state)
+{
+    const cz_comm *comm = w->comm;
+    w->alone = state->begin == 0 && state->end == state->n;
+    CZ_TRY(cz_comm_broadcast(comm, CZ_OK, &w->alone, sizeof w->alone));
+    w->beside = w->alone || cz_comm_any_thread();
+    w->runs = w->beside && (!w->alone || comm->rank == 0);
+    if (!w->alone || comm->rank == 0 || state->begin == state->end) return CZ_OK;
+    return cz_fail(CZ_ERR_BUG, "rank 0 saves all, rank %d elements %zu to %zu", comm->rank,
+                   state->begin, state->end);
 }
 
 /* Whole arrays, whose pages are there once they are written: those of the slice. */
@@ -61,9 +77,19 @@ static cz_status start(cz_writer *w)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&w->thread, NULL, write_on, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    w->beside = !failed;
+    w->runs = !failed;
     if (!failed) return CZ_OK;
     return cz_fail(CZ_ERR_MEMORY, "no thread to write checkpoints: %s", strerror(failed));
+}
+
+static cz_status open_thread(cz_writer *w, const cz_checkpoint *state)
+{
+    bool wanted = w->runs;
+    w->runs = false;
+    if (!wanted) return CZ_OK;
+    w->own.sleeps = true;
+    CZ_TRY(take_memory(w, state));
+    return start(w);
 }
 
 cz_status cz_writer_open(cz_writer **opened, const cz_checkpoint *state, const cz_comm *comm)
@@ -71,32 +97,33 @@ cz_status cz_writer_open(cz_writer **opened, const cz_checkpoint *state, const c
     cz_writer *w = cz_alloc(1, sizeof *w, "the writer of checkpoints");
     *opened = NULL;
     CZ_TRY(cz_comm_agree(comm, w ? CZ_OK : CZ_ERR_MEMORY));
+    w->comm = comm;
+    w->own = (cz_comm){.mpi = MPI_COMM_NULL, .node = MPI_COMM_NULL};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    cz_status status = cz_comm_split(&w->comm, comm, 0);
+    cz_status status = cz_comm_agree(comm, choose_form(w, state));
+    if (!status) status = cz_comm_split(&w->own, comm, w->alone ? comm->rank : 0);
     if (status == CZ_ERR_MPI) return status;
-    if (cz_comm_any_thread()) {
-        w->comm.sleeps = true;
-        status = take_memory(w, state);
-        if (!status) status = start(w);
-    }
-    status = cz_comm_agree(comm, status);
+    if (!status) status = cz_comm_agree(comm, open_thread(w, state));
     if (status) cz_writer_close(w);
     else *opened = w;
     return status;
 }
 
+static void end_thread(cz_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+}
+
 void cz_writer_close(cz_writer *w)
 {
     if (!w) return;
-    if (w->beside) {
-        pthread_mutex_lock(&w->lock);
-        w->closing = true;
-        pthread_cond_signal(&w->changed);
-        pthread_mutex_unlock(&w->lock);
-        pthread_join(w->thread, NULL);
-    }
-    cz_comm_free(&w->comm);
+    if (w->runs) end_thread(w);
+    cz_comm_free(&w->own);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     free(w->copy.w);
@@ -120,13 +147,8 @@ static void copy_state(cz_checkpoint *to, const cz_checkpoint *from)
     to->v = array[2];
 }
 
-cz_status cz_writer_save(cz_writer *w, const char *folder, const cz_checkpoint *state, int keep,
-                         int best)
+static void hand_over(cz_writer *w, const cz_checkpoint *state, int keep, int best)
 {
-    CZ_TRY(cz_writer_wait(w));
-    if (!w->beside) return cz_checkpoint_save(folder, state, keep, best, &w->comm);
-    if (snprintf(w->folder, sizeof w->folder, "%s", folder) >= (int)sizeof w->folder)
-        return cz_fail(CZ_ERR_IO, "%s: the path is too long", folder);
     copy_state(&w->copy, state);
     w->keep = keep;
     w->best = best;
@@ -134,19 +156,36 @@ cz_status cz_writer_save(cz_writer *w, const char *folder, const cz_checkpoint *
     w->busy = true;
     pthread_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
+}
+
+cz_status cz_writer_save(cz_writer *w, const char *folder, const cz_checkpoint *state, int keep,
+                         int best)
+{
+    CZ_TRY(cz_writer_wait(w));
+    if (!w->beside) return cz_checkpoint_save(folder, state, keep, best, &w->own);
+    if (snprintf(w->folder, sizeof w->folder, "%s", folder) >= (int)sizeof w->folder)
+        return cz_fail(CZ_ERR_IO, "%s: the path is too long", folder);
+    if (w->runs) hand_over(w, state, keep, best);
+    w->pending = true;
     return CZ_OK;
+}
+
+/* How the thread's write ended; the same on all ranks that wrote together, whose first has the
+ * message. */
+static cz_status take_outcome(cz_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    if (w->status && w->why[0]) cz_fail(w->status, "%s", w->why);
+    w->why[0] = 0;
+    return w->status;
 }
 
 cz_status cz_writer_wait(cz_writer *w)
 {
-    if (!w->beside) return CZ_OK;
-    pthread_mutex_lock(&w->lock);
-    while (w->busy) pthread_cond_wait(&w->changed, &w->lock);
-    cz_status status = w->status;
-    w->status = CZ_OK;
-    pthread_mutex_unlock(&w->lock);
-    /* The same on all ranks; the message is on the group's rank 0. */
-    if (status && w->why[0]) cz_fail(status, "%s", w->why);
-    w->why[0] = 0;
-    return status;
+    if (!w->pending) return CZ_OK;
+    w->pending = false;
+    cz_status status = w->runs ? take_outcome(w) : CZ_OK;
+    return w->alone ? cz_comm_broadcast(w->comm, status, NULL, 0) : status;
 }

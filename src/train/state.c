@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The state with this rank's slice. */
 static cz_checkpoint describe(cz_trainer *t)
 {
     const cz_params *params = cz_model_params(t->setup.model);
@@ -30,9 +31,17 @@ static cz_checkpoint describe(cz_trainer *t)
     return c;
 }
 
+/* The same, the slice being what this rank saves. */
+static cz_checkpoint describe_saved(cz_trainer *t)
+{
+    cz_checkpoint c = describe(t);
+    cz_reducer_saved_slice(t->reducer, &c.begin, &c.end);
+    return c;
+}
+
 cz_status trainer_open_writer(cz_trainer *t)
 {
-    cz_checkpoint checkpoint = describe(t);
+    cz_checkpoint checkpoint = describe_saved(t);
     CZ_TRY(cz_writer_open(&t->writer, &checkpoint, t->setup.comm));
     if (!cz_writer_is_beside(t->writer))
         cz_log("Checkpoints  training waits for them: this MPI has no MPI_THREAD_MULTIPLE");
@@ -45,7 +54,7 @@ cz_status trainer_save(cz_trainer *t, bool best)
     double started = MPI_Wtime();
     int64_t bytes = t->metrics ? cz_metrics_bytes(t->metrics) : 0;
     t->progress.metrics_bytes = bytes;
-    cz_checkpoint checkpoint = describe(t);
+    cz_checkpoint checkpoint = describe_saved(t);
     cz_status status = cz_writer_save(t->writer, t->setup.checkpoints, &checkpoint,
                                       t->setup.config->checkpoint.keep, best);
     t->facts.checkpoint_seconds += MPI_Wtime() - started;

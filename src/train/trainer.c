@@ -389,7 +389,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t weights = cz_model_params(model)->total * cz_dtype_size(cz_dtype_wide(dtype));
     size_t arrays = weights + T * weights + (2 + workers - T) * weights / R +
                     cz_model_packed_bytes(model, backend);
-    size_t copy = 3 * weights / R; /* of the state that is written */
+    size_t copy = 3 * weights; /* of the state that is written, on rank 0 all of it */
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
         cz_workspace_bytes(model, dtype, block_cells(config, dtype), slot_count(labels, cells));
