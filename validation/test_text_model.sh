@@ -106,6 +106,9 @@ run 2 $small --results "$work" --name again --text-model $model/
 grep -q 'Label text .* 0 made now' "$work/err" &&
     cmp -s "$work/by-model/predictions.csv" "$work/again/predictions.csv"
 check $? 'the next job finds them in the cache'
+! grep -q 'BERT of' "$work/err"
+check $? 'and opens no model for them'
+refuse 3 'text.width is 16' $small --results "$work" --name narrow-again --text-model $model --set text.width=16
 run 2 $small --results "$work" --dry-run --text-model $model
 check $? '--dry-run looks at the model'
 

@@ -26,10 +26,10 @@ void log_values(double *value, const cz_csr *counts, int begin, int end)
     }
 }
 
-int log_block_end(const cz_csr *counts, int begin, int end)
+int log_block_end(const cz_csr *counts, int begin, int end, int block)
 {
     int at = begin + 1;
-    while (at < end && counts->begin[at + 1] - counts->begin[begin] <= LOG_BLOCK) at++;
+    while (at < end && counts->begin[at + 1] - counts->begin[begin] <= block) at++;
     return at;
 }
 
@@ -94,7 +94,7 @@ static cz_status walk_panels(void *context, int thread)
     double *value = cz_alloc((size_t)(LOG_BLOCK + counts->genes), sizeof *value, "the logs");
     if (!value) return CZ_ERR_MEMORY;
     for (int next; begin < end; begin = next) {
-        next = log_block_end(counts, begin, end);
+        next = log_block_end(counts, begin, end, LOG_BLOCK);
         log_values(value, counts, begin, next);
         for (int p = job->x ? 0 : thread; p < panels; p += job->x ? 1 : threads) {
             int first = p * PANEL, columns = job->K - first < PANEL ? job->K - first : PANEL;

@@ -32,9 +32,9 @@ cz_status variable_genes(int32_t *selected, int want, const double *mean, const 
 void log_values(double *value, const cz_csr *counts, int begin, int end);
 
 /* Rows whose logs are worked on together: the end, at most `end`, of those from `begin` on that
- * have no more than LOG_BLOCK entries (one row at least, so room for LOG_BLOCK + genes). */
+ * have no more than `block` entries (one row at least, so room for block + genes). */
 enum { LOG_BLOCK = 32768 };
-int log_block_end(const cz_csr *counts, int begin, int end);
+int log_block_end(const cz_csr *counts, int begin, int end, int block);
 
 /* What the two ways to the components are given. */
 typedef struct svd_input {
@@ -56,6 +56,23 @@ enum { GRAM_GENES = 4096 };
 cz_status svd_by_gram(cz_counts_model *model, const svd_input *input);
 /* The same by subspace iteration over the rows, for any number of genes. Collective. */
 cz_status svd_by_iteration(cz_counts_model *model, const svd_input *input);
+
+/* The upper triangle of a matrix of genes, row after row; and row i of it, of which only columns i
+ * and on are there. */
+static inline size_t packed_size(int genes) { return (size_t)genes * ((size_t)genes + 1) / 2; }
+static inline double *packed_row(double *sum, int genes, int i)
+{
+    return sum + (size_t)i * (size_t)genes - packed_size(i);
+}
+
+/* sum (packed_size) += A' A of the training rows of this rank, A their logs, in exact sums (see
+ * sum_grid()): by entries or by columns the same bits. The second is quicker where more than some
+ * 10 % of the values are not 0, which products_by_columns() tells. Local, the pool helps.
+ * CZ_ERR_MEMORY. */
+cz_status sum_products(double *sum, const svd_input *input, bool columns);
+bool products_by_columns(const cz_csr *counts);
+/* What that takes beside the sums. */
+size_t products_bytes(int genes, int threads);
 
 /* What both end with, on rank 0: turns eigenvectors in model->loading, with their eigenvalues
  * lambda (K), ascending, into descending singular vectors of fixed sign. Local. */

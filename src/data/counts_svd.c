@@ -182,13 +182,13 @@ done:
 /* Rank 0's: it alone holds the whole Gram matrix. */
 size_t cz_counts_bytes(int rows, int genes, int selected, int components, int threads)
 {
-    size_t side = (size_t)selected, K = (size_t)components, block = LOG_BLOCK + side;
+    size_t side = (size_t)selected, K = (size_t)components;
     size_t factor = (size_t)rows * sizeof(double);
     size_t loading = K * side * sizeof(double);
     size_t sums = 3 * (size_t)threads * (size_t)genes * sizeof(double);
-    size_t lists = (size_t)threads * block * (sizeof(double) + 2 * sizeof(int32_t));
-    size_t products = (side * side + side * (side + 1) / 2) * sizeof(double);
+    size_t adding = products_bytes(selected, threads), full = side * side * sizeof(double);
+    size_t gram = packed_size(selected) * sizeof(double) + (adding > full ? adding : full);
     size_t wider = (K + K / 4 + EXTRA) * side * sizeof(double);
-    size_t components_bytes = selected <= GRAM_GENES ? lists + products : 4 * wider;
+    size_t components_bytes = selected <= GRAM_GENES ? gram : 4 * wider;
     return factor + loading + (sums > components_bytes ? sums : components_bytes);
 }

@@ -19,7 +19,19 @@ static void warn(const char *what)
     cz_error_clear();
 }
 
-void label_cache_open(label_cache *cache, const char *folder, uint64_t key, int width)
+/* What is kept cannot be used: it is passed over. */
+static void pass_over(label_cache *cache)
+{
+    warn("label vectors are made anew, as those kept cannot be used");
+    cz_label_table_free(&cache->table);
+}
+
+static cz_status wrong_model(const label_cache *cache)
+{
+    return cz_fail(CZ_ERR_INPUT, "%s: is of another model", cache->path);
+}
+
+void label_cache_open(label_cache *cache, const char *folder, uint64_t key)
 {
     *cache = (label_cache){0};
     if (!folder) return;
@@ -27,11 +39,22 @@ void label_cache_open(label_cache *cache, const char *folder, uint64_t key, int 
     snprintf(cache->path, sizeof cache->path, "%s/%s.h5", folder, cache->key);
     if (access(cache->path, F_OK)) return;
     cz_status status = cz_label_table_read(&cache->table, cache->path);
-    if (!status && (strcmp(cache->table.key, cache->key) != 0 || cache->table.width != width))
-        status = cz_fail(CZ_ERR_INPUT, "%s: is of another model", cache->path);
-    if (!status) return;
-    warn("label vectors are made anew, as those kept cannot be used");
-    cz_label_table_free(&cache->table);
+    if (!status && strcmp(cache->table.key, cache->key) != 0) status = wrong_model(cache);
+    if (status) pass_over(cache);
+}
+
+void label_cache_check(label_cache *cache, int width)
+{
+    if (!cache->table.rows || cache->table.width == width) return;
+    wrong_model(cache);
+    pass_over(cache);
+}
+
+bool label_cache_holds(const label_cache *cache, char *const *label, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (cz_label_row(&cache->table, label[i]) < 0) return false;
+    return true;
 }
 
 void label_cache_close(label_cache *cache) { cz_label_table_free(&cache->table); }

@@ -5,6 +5,7 @@
 
 #include "czhpc/label_table.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct label_cache {
@@ -15,8 +16,12 @@ typedef struct label_cache {
 
 /* Reads the table of a model; one that is damaged or of another model is passed over with a
  * warning, and will be written anew. Local. */
-void label_cache_open(label_cache *cache, const char *folder, uint64_t key, int width);
+void label_cache_open(label_cache *cache, const char *folder, uint64_t key);
 void label_cache_close(label_cache *cache);
+/* Once the width of the model's vectors is known: passes over a table of another one. Local. */
+void label_cache_check(label_cache *cache, int width);
+/* Whether it has all of these labels: then the model itself is not needed. Local. */
+bool label_cache_holds(const label_cache *cache, char *const *label, int count);
 
 /* Writes the table anew with `count` labels more. What goes wrong is a warning. Local. */
 void label_cache_add(const label_cache *cache, char *const *label, const float *vectors, int count,

@@ -160,17 +160,27 @@ static cz_status put_together(cz_embedding *e, char *const *label, int count, co
     return CZ_OK;
 }
 
+static void describe_made(cz_embedding *e, int count, int computed, const label_cache *cache)
+{
+    int used = snprintf(e->made, sizeof e->made, "%d made now", computed);
+    if (cache->path[0])
+        snprintf(e->made + used, sizeof e->made - (size_t)used, ", %d from %.900s",
+                 count - computed, cache->path);
+}
+
+static const char *pooling_words(const cz_config *config)
+{
+    return config->text.pooling == CZ_POOLING_MEAN ? "mean of all tokens" : "[CLS]";
+}
+
 static void describe(cz_embedding *e, int count, const text_model *model, int computed,
                      const label_cache *cache, const cz_config *config)
 {
     const cz_bert_shape *s = cz_bert_get_shape(model->bert);
     snprintf(e->about, sizeof e->about, "%d vectors by %.800s: BERT of %d layers x %d, %s, %s",
              count, config->text.model, s->layers, s->width, cz_tokenizer_origin(model->tokenizer),
-             config->text.pooling == CZ_POOLING_MEAN ? "mean of all tokens" : "[CLS]");
-    int used = snprintf(e->made, sizeof e->made, "%d made now", computed);
-    if (cache->path[0])
-        snprintf(e->made + used, sizeof e->made - (size_t)used, ", %d from %.900s",
-                 count - computed, cache->path);
+             pooling_words(config));
+    describe_made(e, count, computed, cache);
     int unused;
     const char *names = cz_bert_unused(model->bert, &unused);
     if (unused) cz_log("%s: %d tensors are not used: %s", config->text.model, unused, names);
@@ -197,24 +207,53 @@ static cz_status with_cache(cz_embedding *e, char *const *label, int count, cons
     return status;
 }
 
+/* All of them, on rank 0: no rank opens the model. */
+static cz_status from_cache(cz_embedding *e, char *const *label, int count, const cz_config *config,
+                            const label_cache *cache, const cz_comm *comm)
+{
+    cz_status status = CZ_OK;
+    if (comm->rank == 0) {
+        status = put_together(e, label, count, &(missing){0}, cache, cache->table.width, config);
+        snprintf(e->about, sizeof e->about, "%d vectors by %.800s, %s", count, config->text.model,
+                 pooling_words(config));
+        describe_made(e, count, 0, cache);
+    }
+    return share(e, count, comm, status);
+}
+
 static cz_status by_model(cz_embedding *e, char *const *label, int count, const cz_config *config,
-                          const char *folder, const cz_backend *backend, const cz_comm *comm,
+                          label_cache *cache, const cz_backend *backend, const cz_comm *comm,
                           cz_pool *pool)
 {
     text_model model = {0};
     int padded;
-    /* The key first: what is opened later cannot be older. */
-    cz_status status = comm->rank ? CZ_OK : text_model_key(&e->identity, config);
-    if (!status) status = text_model_open(&model, config);
+    cz_status status = text_model_open(&model, config);
     int width = status ? 0 : cz_bert_get_shape(model.bert)->width;
     if (!status) status = cz_label_width(&padded, width, config->text.model, config);
     status = cz_comm_agree(comm, status);
-    label_cache cache = {0};
-    if (!status && comm->rank == 0)
-        label_cache_open(&cache, folder, text_cache_key(e->identity, backend), width);
-    if (!status) status = with_cache(e, label, count, config, &cache, &model, backend, comm, pool);
-    label_cache_close(&cache);
+    if (!status && comm->rank == 0) label_cache_check(cache, width);
+    if (!status) status = with_cache(e, label, count, config, cache, &model, backend, comm, pool);
     text_model_close(&model);
+    return status;
+}
+
+static cz_status by_model_or_cache(cz_embedding *e, char *const *label, int count,
+                                   const cz_config *config, const char *folder,
+                                   const cz_backend *backend, const cz_comm *comm, cz_pool *pool)
+{
+    label_cache cache = {0};
+    bool kept = false;
+    /* The key first: what is opened later cannot be older. */
+    cz_status status = comm->rank ? CZ_OK : text_model_key(&e->identity, config);
+    if (!status && comm->rank == 0) {
+        label_cache_open(&cache, folder, text_cache_key(e->identity, backend));
+        kept = label_cache_holds(&cache, label, count);
+    }
+    status = cz_comm_broadcast(comm, status, &kept, sizeof kept);
+    if (!status)
+        status = kept ? from_cache(e, label, count, config, &cache, comm)
+                      : by_model(e, label, count, config, &cache, backend, comm, pool);
+    label_cache_close(&cache);
     return status;
 }
 
@@ -225,7 +264,7 @@ cz_status cz_embed_labels(cz_embedding *e, char *const *label, int count, const 
     CZ_PHASE("label text");
     *e = (cz_embedding){0};
     cz_status status = config->text.model[0]
-                           ? by_model(e, label, count, config, cache, backend, comm, pool)
+                           ? by_model_or_cache(e, label, count, config, cache, backend, comm, pool)
                            : read_table(e, label, count, config, comm);
     if (status) cz_embedding_free(e);
     return status;
