@@ -388,12 +388,29 @@ static void check_launchers(void)
 }
 
 typedef struct seen {
+    cz_pool *pool;
     cz_cpus of[2];
+    int round[2], wrong[2];
 } seen;
 
 static cz_status look(void *context, int thread)
 {
     cz_cpus_of_thread(&((seen *)context)->of[thread]);
+    return CZ_OK;
+}
+
+/* Each sees what the other wrote before it came; now and then one of them is so late that the other
+ * no longer looks but sleeps. */
+static cz_status meet(void *context, int thread)
+{
+    seen *s = context;
+    for (int round = 1; round <= 20000; round++) {
+        if (round % 2000 == 0 && round / 2000 % 2 == thread) usleep(20000);
+        s->round[thread] = round;
+        cz_pool_barrier(s->pool);
+        s->wrong[thread] += s->round[!thread] != round;
+        cz_pool_barrier(s->pool);
+    }
     return CZ_OK;
 }
 
@@ -404,8 +421,6 @@ static void check_pool(void)
     cz_rank_cpus self = {0};
     cz_cores c;
     cz_cpus after;
-    cz_pool *pool;
-    seen s;
     cz_topology_read(&t, "");
     cz_cpus_of_thread(&self.mask);
     cz_cores_share(&c, &t, &self, 1, 0, true);
@@ -414,15 +429,18 @@ static void check_pool(void)
         return;
     }
     for (int bind = 1; bind >= 0; bind--) {
+        seen s = {0};
         c.bind = bind;
-        bool ok = !cz_pool_open(&pool, 2, &c) && !cz_pool_run(pool, look, &s);
+        bool ok = !cz_pool_open(&s.pool, 2, &c) && !cz_pool_run(s.pool, look, &s);
         for (int thread = 0; thread < 2; thread++) {
             cz_cpus wanted = bind ? cz_cores_of_thread(&c, thread, 2) : self.mask;
             ok = ok && cz_cpus_equal(&s.of[thread], &wanted);
         }
-        cz_pool_close(pool);
+        bool met = !cz_pool_run(s.pool, meet, &s) && !s.wrong[0] && !s.wrong[1];
+        cz_pool_close(s.pool);
         cz_cpus_of_thread(&after);
         check(ok, "pool: 2 threads, %s", bind ? "a core each" : "not bound");
+        check(met, "pool: 40,000 barriers of theirs, some after a sleep");
         check(cz_cpus_equal(&after, &self.mask), "pool: then its caller is where it was");
     }
 }

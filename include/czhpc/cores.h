@@ -71,6 +71,9 @@ typedef struct cz_cores {
 void cz_cores_share(cz_cores *cores, const cz_topology *topology, const cz_rank_cpus *rank,
                     int ranks, int me, bool bind);
 
+/* Whether each of so many threads is bound to a core for itself. */
+bool cz_cores_each(const cz_cores *cores, int threads);
+
 /* How a rank with so many threads runs, such as "on cores 0-1, a thread each"; returns `text`. */
 enum { CZ_CORES_TEXT = 768 };
 const char *cz_cores_describe(char text[CZ_CORES_TEXT], const cz_cores *cores, int threads);

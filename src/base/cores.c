@@ -106,8 +106,8 @@ void cz_cores_share(cz_cores *c, const cz_topology *t, const cz_rank_cpus *rank,
     if (cz_cpus_within(&all, &rank[me].launcher)) name_cores(&c->beyond, t, &rank[me].launcher);
 }
 
-/* Whether so many threads have a core each; or at least keep to the cores of their rank. */
-static bool has_core_each(const cz_cores *c, int threads) { return threads == c->count; }
+bool cz_cores_each(const cz_cores *c, int threads) { return c->bind && threads == c->count; }
+
 static bool keeps_to_own(const cz_cores *c, int threads)
 {
     return threads <= cz_cpus_count(&c->own);
@@ -116,7 +116,7 @@ static bool keeps_to_own(const cz_cores *c, int threads)
 cz_cpus cz_cores_of_thread(const cz_cores *c, int thread, int threads)
 {
     cz_cpus one = {0};
-    if (!has_core_each(c, threads)) return keeps_to_own(c, threads) ? c->own : c->may;
+    if (!cz_cores_each(c, threads)) return keeps_to_own(c, threads) ? c->own : c->may;
     cz_cpus_add(&one, c->cpu[thread]);
     return one;
 }
@@ -127,7 +127,7 @@ static const char *manner(const cz_cores *c, int threads)
     if (!c->count) return ", shared";
     if (threads > c->count) return ", more threads than cores";
     if (!c->bind) return ", not bound";
-    return has_core_each(c, threads) && cz_cpus_count(&c->node) > 1 ? ", a thread each" : "";
+    return cz_cores_each(c, threads) && cz_cpus_count(&c->node) > 1 ? ", a thread each" : "";
 }
 
 static const char *const limits[] = {

@@ -1,4 +1,5 @@
 #include "czhpc/pool.h"
+#include "barrier.h"
 #include "czhpc/log.h"
 #include "czhpc/profile.h"
 
@@ -6,6 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* How often a thread on a core that is its own looks for the others: some 0.4 ms, more than threads
+ * with the same work are mostly apart, less than anybody minds where they wait for a file. */
+enum { LOOKS = 10000 };
 
 typedef struct worker {
     cz_pool *pool;
@@ -19,7 +24,7 @@ struct cz_pool {
     worker *worker;
     cz_status *status;
     pthread_mutex_t starting; /* held until all threads are there, or one cannot be started */
-    pthread_barrier_t begin, end, inside;
+    barrier all; /* every thread passes it in one order: before work, within, and after it */
     cz_work work;
     void *context;
     int place;      /* of the main thread, in the profile */
@@ -33,7 +38,7 @@ struct cz_pool {
 static void wait_for_all(cz_pool *pool)
 {
     CZ_SPAN("wait for threads");
-    pthread_barrier_wait(&pool->end);
+    barrier_wait(&pool->all);
 }
 
 static void *serve(void *argument)
@@ -46,7 +51,7 @@ static void *serve(void *argument)
     if (failed) return NULL;
     cz_profile_lane = self->lane;
     for (;;) {
-        pthread_barrier_wait(&pool->begin);
+        barrier_wait(&pool->all);
         if (pool->closing) return NULL;
         cz_profile_follow(pool->place);
         pool->status[self->thread] = pool->work(pool->context, self->thread);
@@ -81,6 +86,7 @@ static void bind_threads(cz_pool *pool, const cz_cores *cores)
         cz_cpus cpus = cz_cores_of_thread(cores, t, pool->threads);
         refused = bind_thread(pool->handle[t], &cpus);
     }
+    if (!refused && cz_cores_each(cores, pool->threads)) barrier_set_looks(&pool->all, LOOKS);
     if (refused)
         cz_warn("threads cannot be bound to their cores (%s): the system moves them as it likes",
                 strerror(refused));
@@ -90,9 +96,7 @@ static void free_pool(cz_pool *pool)
 {
     if (pool->bound) bind_thread(pthread_self(), &pool->before);
     for (int t = 1; t <= pool->started; t++) pthread_join(pool->handle[t], NULL);
-    pthread_barrier_destroy(&pool->begin);
-    pthread_barrier_destroy(&pool->end);
-    pthread_barrier_destroy(&pool->inside);
+    barrier_destroy(&pool->all);
     pthread_mutex_destroy(&pool->starting);
     free(pool->handle);
     free(pool->worker);
@@ -107,9 +111,7 @@ cz_status cz_pool_open(cz_pool **opened, int threads, const cz_cores *cores)
     if (!pool) return CZ_ERR_MEMORY;
     pool->threads = threads;
     pthread_mutex_init(&pool->starting, NULL);
-    pthread_barrier_init(&pool->begin, NULL, (unsigned)threads);
-    pthread_barrier_init(&pool->end, NULL, (unsigned)threads);
-    pthread_barrier_init(&pool->inside, NULL, (unsigned)threads);
+    barrier_init(&pool->all, threads);
     pool->handle = cz_alloc((size_t)threads, sizeof *pool->handle, "the pool of threads");
     pool->worker = cz_alloc((size_t)threads, sizeof *pool->worker, "the pool of threads");
     pool->status = cz_alloc((size_t)threads, sizeof *pool->status, "the pool of threads");
@@ -133,7 +135,7 @@ void cz_pool_close(cz_pool *pool)
 {
     if (!pool) return;
     pool->closing = true;
-    if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
+    if (pool->threads > 1) barrier_wait(&pool->all);
     free_pool(pool);
 }
 
@@ -144,7 +146,7 @@ cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
     pool->work = work;
     pool->context = context;
     pool->place = cz_profile_place();
-    if (pool->threads > 1) pthread_barrier_wait(&pool->begin);
+    if (pool->threads > 1) barrier_wait(&pool->all);
     cz_status worst = work(context, 0);
     if (pool->threads > 1) wait_for_all(pool);
     for (int t = 1; t < pool->threads; t++)
@@ -154,5 +156,5 @@ cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
 
 void cz_pool_barrier(cz_pool *pool)
 {
-    if (pool->threads > 1) pthread_barrier_wait(&pool->inside);
+    if (pool->threads > 1) barrier_wait(&pool->all);
 }

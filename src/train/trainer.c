@@ -28,8 +28,11 @@ static int block_cells(const cz_config *config)
 
 static int slot_count(int labels, int cells) { return labels < cells ? labels : cells; }
 
-static cz_status open_worker(cz_trainer *t, worker *w)
+/* By the thread that works with it: what it writes first lies near its core. */
+static cz_status open_worker(void *context, int thread)
 {
+    cz_trainer *t = context;
+    worker *w = &t->worker[thread];
     const cz_trainer_setup *s = &t->setup;
     int cells = worker_cells(s->config->train.batch, t->workers);
     int labels = s->text.data ? cz_rows(s->text) : 0;
@@ -105,8 +108,7 @@ static cz_status open_local(cz_trainer *t)
     CZ_TRY(weigh_classes(t));
     t->worker = cz_alloc((size_t)t->threads, sizeof *t->worker, "the workers");
     if (!t->worker) return CZ_ERR_MEMORY;
-    for (int i = 0; i < t->threads; i++) CZ_TRY(open_worker(t, &t->worker[i]));
-    return CZ_OK;
+    return cz_pool_run(t->setup.pool, open_worker, t);
 }
 
 static cz_transport transport_of(const cz_config *config)
