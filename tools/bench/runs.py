@@ -19,7 +19,6 @@ LONGEST = 300  # seconds that a process may take
 MPI = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_hwloc_base_binding_policy": "none",  # else one rank is bound to one core
 }
 
 

@@ -61,7 +61,7 @@ over() { # job
 }
 
 # The job of every check of stopping: long enough to be met while it trains.
-long=(validation/small.yaml --results "$work" --set train.epochs=60 --set checkpoint.every_steps=0)
+long=(validation/small.yaml --results "$work" --set run.threads=0 --set train.epochs=60 --set checkpoint.every_steps=0)
 
 # Waits for the requeue, and not for its delay; the nodes refuse a job begun in the second in which
 # it was revoked.
@@ -93,7 +93,8 @@ check_train() {
     local job
     job=$(submit train.sbatch -- "${long[@]}" --name whole) || { bad 'sbatch'; return; }
     ended_well "$job" 120 || return
-    grep -q '2 ranks' "$work/whole/czhpc.log" || { bad 'not on 2 ranks'; return; }
+    grep -q '2 ranks x 1 thread .*SLURM' "$work/whole/czhpc.log" ||
+        { bad 'not on 2 ranks of 1 thread, a CPU for each'; return; }
     [ "$(field "$job" NodeList)" = 'n[1-2]' ] || { bad "not on both nodes: $(field "$job" NodeList)"; return; }
     ok 'a job on both nodes ends'
 }
