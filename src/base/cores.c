@@ -41,14 +41,15 @@ typedef struct sharers {
 
 static sharers count_sharers(const cz_rank_cpus *rank, int ranks, int me, bool freed)
 {
-    sharers s = {0};
+    sharers s = {.same = 1, .some = 1};
     const cz_cpus *mine = may_of(&rank[me], freed);
     for (int r = 0; r < ranks; r++) {
         const cz_cpus *other = may_of(&rank[r], freed);
+        if (r == me) continue;
         bool same = cz_cpus_equal(mine, other);
         s.same += same;
         s.before += same && r < me;
-        s.some += r == me || cz_cpus_meet(mine, other);
+        s.some += cz_cpus_meet(mine, other);
     }
     return s;
 }
