@@ -54,7 +54,7 @@ int main(int count, char **arguments)
     cz_pool *pool = NULL;
     cz_status status = CZ_ERR_MEMORY;
     double *gflops = calloc((size_t)threads, sizeof *gflops);
-    if (gflops) status = cz_pool_open(&pool, threads);
+    if (gflops) status = cz_pool_open(&pool, threads, NULL);
     if (!status) status = report(pool, gflops, threads);
     if (status) fprintf(stderr, "%s\n", cz_error_message());
     cz_pool_close(pool);
