@@ -79,6 +79,7 @@ def commit():
 def describe(threads):
     """Of the machine and of the software; no name of the host."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    linux = ".".join(platform.release().split(".")[:2])
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "?")
     blas = first_line("pkg-config", "--modversion", "openblas")
     return {
@@ -88,7 +89,7 @@ def describe(threads):
         "cores": os.cpu_count(),
         "threads": threads,
         "memory_gib": round(memory, 1),
-        "system": f"{system}, Linux {platform.release()}",
+        "system": f"{system}, Linux {linux}",
         "compiler": first_line("mpicc", "--version"),
         "mpi": first_line("mpirun", "--version"),
         "blas": blas and f"OpenBLAS {blas}",
