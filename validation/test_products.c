@@ -48,7 +48,7 @@ static double *sums(const svd_input *input, int threads, bool columns)
 {
     svd_input by = *input;
     double *sum = calloc(packed_size(input->counts->genes) + 1, sizeof *sum);
-    cz_status status = cz_pool_open(&by.pool, threads);
+    cz_status status = cz_pool_open(&by.pool, threads, NULL);
     if (!status) status = sum_products(sum, &by, columns);
     cz_pool_close(by.pool);
     if (status) sum[0] = NAN;
