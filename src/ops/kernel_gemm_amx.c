@@ -68,8 +68,8 @@ typedef struct product {
     finish_block *finish;
     const void *context;
     stored *a_block, *b_block;
-    int n_block; /* columns packed at once; of rows a block, which stays in the first level */
-    bool in_place;        /* whole tiles of A are read where they lie */
+    int n_block;   /* columns packed at once; of rows a block, which stays in the first level */
+    bool in_place; /* whole tiles of A are read where they lie */
 } product;
 
 /* Rows [m0, m0 + rows) as tiles, packed where they must be. */
