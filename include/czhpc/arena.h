@@ -9,7 +9,8 @@ typedef struct cz_arena {
     size_t size, used, peak;
 } cz_arena;
 
-/* Reserves `size` bytes; pages are touched only when used. Free with cz_arena_free(). */
+/* Reserves `size` bytes; pages, large ones where the system has
+ * them, are touched only when used. Free with cz_arena_free(). */
 cz_status cz_arena_init(cz_arena *arena, size_t size);
 void cz_arena_free(cz_arena *arena);
 

@@ -21,8 +21,9 @@ typedef struct cz_comm {
     int rank, size;
     int node_rank, node_size;
     int job_rank, job_size; /* in the group of cz_comm_world(), which messages name */
-    bool sleeps;            /* agreeing, broadcasting and gathering wait asleep, which takes up to a
-                             * millisecond            longer: in a thread beside those that compute */
+    /* Agreeing, broadcasting and gathering wait asleep, which takes up to a millisecond longer: in
+     * a thread beside those that compute. */
+    bool sleeps;
     char host[64];
 } cz_comm;
 
@@ -90,8 +91,8 @@ typedef struct cz_packer {
     const void *context; /* alive as long as the reducer */
 } cz_packer;
 
-/* `n` elements of `dtype`, the same threads on every rank. All arrays start as zeros.
- * Collective, main thread. */
+/* `n` elements of `dtype`, the same threads on every rank; packer NULL: nothing is packed. All
+ * arrays start as zeros. Collective, main thread. */
 cz_status cz_reducer_open(cz_reducer **reducer, const cz_comm *comm, cz_pool *pool, size_t n,
                           cz_dtype dtype, cz_transport transport, const cz_packer *packer);
 void cz_reducer_close(cz_reducer *reducer); /* collective */

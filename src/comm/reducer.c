@@ -15,7 +15,7 @@ _Static_assert(offsetof(cz_slot, sums.sum) == 0, "a slot is a leaf of a tree of 
 static size_t slice_border(const cz_reducer *r, size_t at)
 {
     if (at >= r->n) return r->n;
-    return r->packer.bytes ? r->packer.border(r->packer.context, at) : at;
+    return r->window && r->packer.bytes ? r->packer.border(r->packer.context, at) : at;
 }
 
 void cz_reducer_range(const cz_reducer *r, int first, int last, size_t *begin, size_t *end)
@@ -83,18 +83,20 @@ void cz_reducer_sum_slots(const cz_reducer *r, int thread, const void *const *sl
 /* Every rank must have passed the same: what differs would hang or mix up the exchange. */
 static cz_status check_arguments(const cz_reducer *r, cz_transport transport)
 {
-    int64_t mine[4] = {(int64_t)r->n, r->threads, r->dtype, transport}, pair[8], least[8];
-    for (int i = 0; i < 4; i++) {
+    int64_t mine[5] = {(int64_t)r->n, r->threads, r->dtype, transport, (int64_t)r->packer.bytes};
+    int64_t pair[10], least[10];
+    for (int i = 0; i < 5; i++) {
         pair[i] = mine[i];
-        pair[4 + i] = -mine[i];
+        pair[5 + i] = -mine[i];
     }
-    CZ_MPI(MPI_Allreduce, pair, least, 8, MPI_INT64_T, MPI_MIN, r->comm->mpi);
+    CZ_MPI(MPI_Allreduce, pair, least, 10, MPI_INT64_T, MPI_MIN, r->comm->mpi);
     cz_status status = CZ_OK;
-    if (least[1] != -least[5])
+    if (least[1] != -least[6])
         status = cz_fail(CZ_ERR_CONFIG,
                          "ranks have from %d to %d threads: set run.threads to one number",
-                         (int)least[1], (int)-least[5]);
-    else if (least[0] != -least[4] || least[2] != -least[6] || least[3] != -least[7])
+                         (int)least[1], (int)-least[6]);
+    else if (least[0] != -least[5] || least[2] != -least[7] || least[3] != -least[8] ||
+             least[4] != -least[9])
         status = cz_fail(CZ_ERR_BUG, "ranks disagree on the size or type of the weights");
     return cz_comm_agree(r->comm, status);
 }
@@ -144,8 +146,6 @@ static cz_status touch(void *context, int thread)
     memset(r->moment1 + at, 0, bytes);
     memset(r->moment2 + at, 0, bytes);
     memset(cz_reducer_gradient(r, thread), 0, r->stride);
-    size_t share = r->packer.bytes / (size_t)r->workers;
-    memset(r->packed + share * (size_t)(r->comm->rank * r->threads + thread), 0, share);
     memset(&r->slot[thread], 0, sizeof r->slot[thread]);
     return CZ_OK;
 }

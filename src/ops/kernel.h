@@ -184,7 +184,7 @@ INLINE real max_lanes(vec v)
 
 #if CZ_STORED_BITS == 16
 #include "bf16.h"
-/* f_real or f_act, by what p points to. */
+/* f_real or f_stored, by what p points to. */
 #define BY_TYPE(f, p)                                                                              \
     _Generic((p), real * : f##_real, const real * : f##_real, stored * : f##_stored, const stored * : f##_stored)
 INLINE real as_real(stored x) { return from_bf16(x); }

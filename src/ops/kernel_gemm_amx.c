@@ -12,6 +12,7 @@
 #if CZ_AMX
 
 enum { BLOCK = 2 * TILE }; /* rows and columns that are summed at once */
+_Static_assert(BLOCK == CZ_AMX_LINES, "cz_ops_scratch() promises this bound");
 
 /* Tiles of one operand: `line` bytes between the lines of a tile, the tile of the next k and of
  * the next 16 rows or columns that many elements further. */
@@ -29,6 +30,7 @@ INLINE tiles packed(const void *data, int depth)
 /* sum (16 mt, 16 nt), rows BLOCK apart, over `depth` tiles of k. */
 INLINE void multiply(float *sum, const int mt, const int nt, tiles a, tiles b, int depth)
 {
+    __asm__ volatile("" : : : "memory"); /* gcc 12 does not see tiles being loaded from memory */
     _tile_zero(0);
     if (nt > 1) _tile_zero(1);
     if (mt > 1) _tile_zero(2);

@@ -28,12 +28,6 @@ static bool next_block(pool *p, int B)
     return p->cells > 0;
 }
 
-/* Columns of head h of a matrix of weights (rows, D). */
-INLINE cz_tensor head_columns(const pool *p, cz_tensor t, int h)
-{
-    return cz_columns(t, h * p->size, p->size);
-}
-
 /* scores[i, t, h, l] = q_h[l] k_h[i, t], for all cells of the block at once. */
 static cz_status scores(pool *p)
 {

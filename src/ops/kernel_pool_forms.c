@@ -11,19 +11,13 @@ INLINE const stored *weights_of(const pool *p, int i)
 INLINE real *dweights_of(const pool *p, int i) { return p->scores + (size_t)i * cell_weights(p); }
 INLINE stored *u_of(const pool *p, int i) { return p->u + (size_t)i * cell_u(p); }
 
-/* W_o[:, h] and its gradient. */
-INLINE cz_tensor part_of(const pool *p, cz_tensor w_out, int h)
-{
-    return cz_columns(w_out, h * p->size, p->size);
-}
-
 static cz_status factored_open(pool *p)
 {
     for (int h = 0; h < p->H; h++)
         CZ_TRY(K(gemm)(p->exec, set_stored(p->u + h * p->D, (ptrdiff_t)p->H * p->D),
                        rows_of(head_of(p, p->v, 0, h), p->v.ld),
-                       transpose_of(part_of(p, p->w->w_out, h)), p->cells * p->T, p->D, p->size,
-                       NULL, NULL));
+                       transpose_of(head_columns(p, p->w->w_out, h)), p->cells * p->T, p->D,
+                       p->size, NULL, NULL));
     return CZ_OK;
 }
 
@@ -50,8 +44,8 @@ static cz_status factored_close(pool *p)
     for (int h = 0; h < p->H; h++) {
         const stored *du = p->u + h * p->D;
         CZ_TRY(K(gemm)(p->exec, set_stored(head_of(p, p->dv, 0, h), p->dv.ld), rows_of(du, ld),
-                       view_of(part_of(p, p->w->w_out, h)), N, p->size, p->D, NULL, NULL));
-        CZ_TRY(K(gemm)(p->exec, add_tensor(part_of(p, p->dw->w_out, h)), transposed(du, ld),
+                       view_of(head_columns(p, p->w->w_out, h)), N, p->size, p->D, NULL, NULL));
+        CZ_TRY(K(gemm)(p->exec, add_tensor(head_columns(p, p->dw->w_out, h)), transposed(du, ld),
                        rows_of(head_of(p, p->v, 0, h), p->v.ld), p->D, p->size, N, NULL, NULL));
     }
     return CZ_OK;

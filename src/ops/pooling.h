@@ -42,6 +42,12 @@ INLINE stored *head_of(const pool *p, cz_tensor tokens, int i, int h)
     return tensor_row(tokens, (p->first + i) * p->T) + h * p->size;
 }
 
+/* Columns of head h of a matrix of weights (rows, D). */
+INLINE cz_tensor head_columns(const pool *p, cz_tensor t, int h)
+{
+    return cz_columns(t, h * p->size, p->size);
+}
+
 /* The output projection. In order: open for the block, rows for each of its cells `i`, which
  * gives its projection; and in backward, where the cell's dz has been written, back for each
  * cell, close for the block: the gradient of the weights and dv are set, dw_out is added to. */

@@ -1,6 +1,6 @@
-/* Scratch of the CPU kernels, in elements, for every level and type: what each may take beside a
- * product's own. A kernel that takes more, or a new one, belongs here, since cz_ops_scratch()
- * promises the sum. */
+/* Scratch of the CPU kernels, in elements where nothing else is said, for every level and type:
+ * what each may take beside a product's own. A kernel that takes more, or a new one, belongs here,
+ * since cz_ops_scratch() promises the sum. */
 #ifndef CZ_SCRATCH_H
 #define CZ_SCRATCH_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    /* Largest packed blocks of A and B of any level, and what aligning both may add. */
+    /* Largest packed blocks of A and B of the levels without tiles, and what aligning both adds. */
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
     CZ_AMX_PACKED = 1 << 19, /* elements of an operand that are packed at once on AMX, */
     CZ_AMX_LINES = 32,       /* if so many lines of it are not more */
@@ -47,8 +47,8 @@ static inline size_t cz_pool_scratch(int T, int L, int D, int H)
            (2 * (size_t)L + 5) * cz_padded(D) + 12 * 16;
 }
 
-/* Bytes of a product of bf16 that no side of is longer than `most`, whose result has at most
- * `result` elements: on AMX both operands packed, else the result in fp32 and packed blocks. */
+/* Bytes of a bf16 product whose M, N and K are at most `most`, with a result of at most `result`
+ * elements: on AMX both operands packed, else the result in fp32 and packed blocks. */
 static inline size_t cz_bf16_gemm_bytes(size_t most, size_t result)
 {
     size_t lines = CZ_AMX_LINES * (most + CZ_AMX_LINES);

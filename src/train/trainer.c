@@ -21,8 +21,9 @@ static int worker_cells(int batch, int workers)
     return cells > EVALUATION_BLOCK ? cells : EVALUATION_BLOCK;
 }
 
-/* By measurement (validation/bench_model.c): on AMX, packing what a block multiplies by costs more
- * than a larger block's activations do. */
+/* By measurement (validation/bench_model.c): on AMX what is packed for a block, both operands of
+ * every dW, costs more than a larger block's activations do. All levels of a type take the same
+ * blocks. */
 static int block_cells(const cz_config *config, cz_dtype dtype)
 {
     if (config->train.block) return config->train.block;
