@@ -50,6 +50,12 @@ typedef real stored;
 #endif
 #endif
 
+#if CZ_STORED_BITS == 16
+enum { NARROW = true }; /* `stored` is not `real` */
+#else
+enum { NARROW = false };
+#endif
+
 enum { LANES = CZ_VECTOR_BYTES * 8 / CZ_REAL_BITS };
 
 #define K_JOIN(name, variant) cz_##name##_##variant
@@ -240,7 +246,7 @@ INLINE stored *tensor_row(cz_tensor t, int row)
     return (stored *)t.data + (size_t)row * (size_t)t.ld;
 }
 INLINE real *wide_row(cz_tensor t, int row) { return (real *)t.data + (size_t)row * (size_t)t.ld; }
-INLINE bool is_wide(cz_tensor t) { return STORED_DTYPE != REAL_DTYPE && t.dtype == REAL_DTYPE; }
+INLINE bool is_wide(cz_tensor t) { return NARROW && t.dtype == REAL_DTYPE; }
 
 INLINE real *take(cz_exec *exec, size_t elements)
 {

@@ -188,8 +188,7 @@ static void pack_b(const product *p, int k0, int K, int n0, int N)
     for (int n = 0; n < N; n += TILE_COLS) {
         int cols = smaller(TILE_COLS, N - n), width = cols > LANES ? TILE_COLS : LANES;
         real *to = p->b_block + (ptrdiff_t)n * K;
-        if (STORED_DTYPE != REAL_DTYPE && p->b.wide)
-            pack_b_panel(to, p->b, k0, n0 + n, K, cols, width, true);
+        if (NARROW && p->b.wide) pack_b_panel(to, p->b, k0, n0 + n, K, cols, width, true);
         else pack_b_panel(to, p->b, k0, n0 + n, K, cols, width, false);
     }
 }
@@ -204,8 +203,7 @@ static void multiply_rows(const product *p, int k0, int K, int n0, int N, int m0
     for (int i = 0; i < count; i++) {
         int rows = M / count + (i < M % count);
         real *to = p->a_block + i * panel_size;
-        if (STORED_DTYPE != REAL_DTYPE && p->a.wide)
-            pack_a_panel(to, p->a, m0 + done, k0, rows, K, true);
+        if (NARROW && p->a.wide) pack_a_panel(to, p->a, m0 + done, k0, rows, K, true);
         else pack_a_panel(to, p->a, m0 + done, k0, rows, K, false);
         done += rows;
     }
@@ -243,7 +241,7 @@ cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
 {
     if (M == 0 || N == 0) return CZ_OK;
     size_t kept = exec->scratch->used;
-    bool apart = STORED_DTYPE != REAL_DTYPE && !c.wide;
+    bool apart = NARROW && !c.wide;
     product p = {c.data, c.ld, a, b, M, N, K, c.add, finish, context, NULL, NULL};
     if (apart) {
         p.c = take(exec, (size_t)M * (size_t)N);

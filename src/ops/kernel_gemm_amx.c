@@ -12,7 +12,7 @@
 #if CZ_AMX
 
 enum { BLOCK = 2 * TILE }; /* rows and columns that are summed at once */
-_Static_assert(BLOCK == CZ_AMX_LINES, "cz_ops_scratch() promises this bound");
+_Static_assert((int)BLOCK == (int)CZ_AMX_LINES, "cz_ops_scratch() promises this bound");
 
 /* Tiles of one operand: `line` bytes between the lines of a tile, the tile of the next k and of
  * the next 16 rows or columns that many elements further. */
