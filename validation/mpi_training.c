@@ -386,6 +386,22 @@ static void check_first_step(const cz_backend *backend)
             "%s: the first loss %.1e from that of fp64", cz_backend_name(backend), gap);
 }
 
+/* A plan's run, stopped in the middle of epoch 2. */
+static result stop_half_way(plan *p)
+{
+    p->stop = &stop_now;
+    stop_now = 0;
+    return train_as(p);
+}
+
+/* And on from where it was stopped. */
+static result go_on(plan *p)
+{
+    p->resume = true;
+    p->stop = &never;
+    return train_as(p);
+}
+
 /* Stopped in the middle of epoch 2 and resumed: the weights of an unbroken run. */
 static void check_resume(const cz_backend *backend, const struct choice *v)
 {
@@ -397,12 +413,7 @@ static void check_resume(const cz_backend *backend, const struct choice *v)
     plan p = {&config, backend, world.size, 1, whole_name, &never, false, NULL};
     result whole = train_as(&p);
     p.name = broken;
-    p.stop = &stop_now;
-    stop_now = 0;
-    result stopped = train_as(&p);
-    p.resume = true;
-    p.stop = &never;
-    result resumed = train_as(&p);
+    result stopped = stop_half_way(&p), resumed = go_on(&p);
     verdict(stopped.status == CZ_STOPPED && !resumed.status && resumed.weights == whole.weights,
             "%s, %s: stopped in epoch 2 and resumed, the bits of an unbroken run (%s)", name,
             v->what, cz_error_message());
@@ -412,13 +423,10 @@ static void check_resume(const cz_backend *backend, const struct choice *v)
 static void check_other_type(void)
 {
     cz_config config = small_config();
-    plan p = {&config, best(CZ_BF16), world.size, 1, "other type", &stop_now, false, NULL};
-    stop_now = 0;
-    result stopped = train_as(&p);
+    plan p = {&config, best(CZ_BF16), world.size, 1, "other type", &never, false, NULL};
+    result stopped = stop_half_way(&p);
     p.backend = best(CZ_F32);
-    p.resume = true;
-    p.stop = &never;
-    result moved = train_as(&p);
+    result moved = go_on(&p);
     verdict(stopped.status == CZ_STOPPED && moved.status == CZ_OK && moved.replicas,
             "a state of %s goes on on %s (%s)", cz_backend_name(best(CZ_BF16)),
             cz_backend_name(best(CZ_F32)), cz_error_message());
@@ -446,12 +454,7 @@ static void check_portions(const struct choice *v)
     p.ranks = world.size;
     p.threads = divides ? 4 / world.size : 1;
     p.name = broken;
-    p.stop = &stop_now;
-    stop_now = 0;
-    result stopped = train_as(&p);
-    p.resume = true;
-    p.stop = &never;
-    result resumed = train_as(&p);
+    result stopped = stop_half_way(&p), resumed = go_on(&p);
     verdict(!whole.status && stopped.status == CZ_STOPPED && !resumed.status &&
                 resumed.weights == whole.weights && resumed.validation == whole.validation &&
                 resumed.attention == whole.attention,

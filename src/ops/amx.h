@@ -16,7 +16,6 @@ enum {
     TILE_SIZE = TILE * TILE_K,
 };
 
-INLINE int smaller(int a, int b) { return a < b ? a : b; }
 INLINE int tiles_of(int n, int size) { return (n + size - 1) / size; }
 
 /* What _tile_loadconfig reads. */

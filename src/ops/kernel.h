@@ -229,6 +229,18 @@ EACH_TYPE(stored, stored)
 #define store_next(p, v, left) BY_TYPE(store_next, p)(p, v, left)
 #define add_next(p, v, left) BY_TYPE(add_next, p)(p, v, left)
 
+/* The same at element `at` of memory whose type is only known as wide, `real`, or not, `stored`. */
+INLINE vec load_any(const void *data, ptrdiff_t at, int left, const bool wide)
+{
+    return wide ? load_next((const real *)data + at, left)
+                : load_next((const stored *)data + at, left);
+}
+INLINE void store_any(void *data, ptrdiff_t at, vec v, int left, const bool wide)
+{
+    if (wide) store_next((real *)data + at, v, left);
+    else store_next((stored *)data + at, v, left);
+}
+
 /* Bits [at, at + count) of a mask, count <= 16; only the bytes that hold them are read. */
 INLINE unsigned mask_bits(const uint8_t *bits, size_t at, int count)
 {
@@ -247,6 +259,8 @@ INLINE stored *tensor_row(cz_tensor t, int row)
 }
 INLINE real *wide_row(cz_tensor t, int row) { return (real *)t.data + (size_t)row * (size_t)t.ld; }
 INLINE bool is_wide(cz_tensor t) { return NARROW && t.dtype == REAL_DTYPE; }
+
+INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
 INLINE real *take(cz_exec *exec, size_t elements)
 {

@@ -115,10 +115,9 @@ INLINE const void *place(view v, int i, int j, bool wide)
 INLINE vec load_view(const void *base, ptrdiff_t at, int left, bool wide)
 {
     if (left <= 0) return (vec){0};
-    if (!wide) return load_next((const stored *)base + at, left);
-    vec v = load_next((const real *)base + at, left);
+    vec v = load_any(base, at, left, wide);
 #if CZ_STORED_BITS == 16
-    v = rounded(v); /* weights are multiplied by as copies of them would be stored */
+    if (wide) v = rounded(v); /* weights are multiplied by as copies of them would be stored */
 #endif
     return v;
 }
@@ -168,7 +167,6 @@ INLINE void pack_a_panel(real *to, view a, int m0, int k0, int rows, int K, bool
 enum { A_SIZE = BLOCK_M / TILE_ROWS * COLUMN * (BLOCK_K + LANES), B_SIZE = BLOCK_K * BLOCK_N };
 _Static_assert(A_SIZE + B_SIZE + 32 <= CZ_SCRATCH_GEMM, "cz_ops_scratch() promises this bound");
 
-INLINE int smaller(int a, int b) { return a < b ? a : b; }
 INLINE int panels_of(int rows) { return (rows + TILE_ROWS - 1) / TILE_ROWS; }
 
 /* A product, and the block of it that is in work. */

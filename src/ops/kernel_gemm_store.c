@@ -11,13 +11,8 @@ INLINE void store_rows(const target to, const real *c, ptrdiff_t ldc, int row, i
         for (int i = 0; i < cols; i += LANES) {
             int left = whole ? LANES : cols - i;
             vec v = load_next(c + i, left);
-            if (wide) {
-                real *y = (real *)to.data + at + i;
-                store_next(y, add ? load_next(y, left) + v : v, left);
-            } else {
-                stored *y = (stored *)to.data + at + i;
-                store_next(y, add ? load_next(y, left) + v : v, left);
-            }
+            if (add) v += load_any(to.data, at + i, left, wide);
+            store_any(to.data, at + i, v, left, wide);
         }
     }
 }

@@ -44,8 +44,7 @@ INLINE void finish_rows(const after f, const real *x, ptrdiff_t ld, int row, int
             if (is.bias) v += load_next(f.bias + col + c, left);
             v = activated(v, is.activation);
             if (is.drop) v = dropped(v, bits, at + (size_t)c, f.scale, left);
-            if (is.wide) store_next(wide_row(f.y, row + r) + col + c, v, left);
-            else store_next(tensor_row(f.y, row + r) + col + c, v, left);
+            store_any(f.y.data, (ptrdiff_t)(row + r) * f.y.ld + col + c, v, left, is.wide);
         }
     }
 }

@@ -1,17 +1,14 @@
 /* Operations on rows: zero, copy, gather, add, add reversed. */
 #include "kernel.h"
 
-/* Rows of either type. */
+/* From column c of a row, of either type. */
 INLINE vec load_row(cz_tensor t, int row, int c, const bool wide)
 {
-    int left = cz_cols(t) - c;
-    return wide ? load_next(wide_row(t, row) + c, left) : load_next(tensor_row(t, row) + c, left);
+    return load_any(t.data, (ptrdiff_t)row * t.ld + c, cz_cols(t) - c, wide);
 }
 INLINE void store_row(cz_tensor t, int row, int c, vec v, const bool wide)
 {
-    int left = cz_cols(t) - c;
-    if (wide) store_next(wide_row(t, row) + c, v, left);
-    else store_next(tensor_row(t, row) + c, v, left);
+    store_any(t.data, (ptrdiff_t)row * t.ld + c, v, cz_cols(t) - c, wide);
 }
 
 INLINE void copy_rows(cz_tensor y, cz_tensor x, const bool y_wide, const bool x_wide)

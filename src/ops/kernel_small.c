@@ -5,20 +5,9 @@
 
 enum { TILE_ROWS = 4, TILE_VECTORS = 2 };
 
-/* Either type at an address, by what its matrix is. */
 INLINE real element(const void *data, ptrdiff_t at, const bool wide)
 {
     return wide ? ((const real *)data)[at] : as_real(((const stored *)data)[at]);
-}
-INLINE vec load_at(const void *data, ptrdiff_t at, int left, const bool wide)
-{
-    return wide ? load_next((const real *)data + at, left)
-                : load_next((const stored *)data + at, left);
-}
-INLINE void store_at(void *data, ptrdiff_t at, vec v, int left, const bool wide)
-{
-    if (wide) store_next((real *)data + at, v, left);
-    else store_next((stored *)data + at, v, left);
 }
 
 typedef struct operands {
@@ -37,8 +26,8 @@ INLINE void tile(const operands *o, const int rows, const int vectors, const boo
     for (int k = 0; k < o->K; k++) {
         vec bk[TILE_VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) bk[v] =
-            load_at(o->b.data, k * o->b.row + n + v * LANES,
-                    whole || v + 1 < vectors ? LANES : left, b_wide);
+            load_any(o->b.data, k * o->b.row + n + v * LANES,
+                     whole || v + 1 < vectors ? LANES : left, b_wide);
         UNROLL for (int r = 0; r < rows; r++)
         {
             vec x = broadcast(element(o->a.data, (m + r) * o->a.row + k * o->a.col, a_wide));
@@ -49,8 +38,8 @@ INLINE void tile(const operands *o, const int rows, const int vectors, const boo
     {
         ptrdiff_t at = (m + r) * o->c.ld + n + v * LANES;
         int count = whole || v + 1 < vectors ? LANES : left;
-        vec before = o->c.add ? load_at(o->c.data, at, count, c_wide) : (vec){0};
-        store_at(o->c.data, at, before + sum[r][v], count, c_wide);
+        vec before = o->c.add ? load_any(o->c.data, at, count, c_wide) : (vec){0};
+        store_any(o->c.data, at, before + sum[r][v], count, c_wide);
     }
 }
 

@@ -1,9 +1,8 @@
 /* Checkpoints written by threads of their own, from a copy of the state. */
 #include "checkpoint.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
+#include "czhpc/thread.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,18 +67,12 @@ static cz_status take_memory(cz_writer *w, const cz_checkpoint *state)
     return w->copy.w && w->copy.m && w->copy.v ? CZ_OK : CZ_ERR_MEMORY;
 }
 
-/* Signals are the main thread's. */
 static cz_status start(cz_writer *w)
 {
-    sigset_t all, before;
     cz_h5_quiet(); /* so the library is initialised here */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&w->thread, NULL, write_on, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    w->runs = !failed;
-    if (!failed) return CZ_OK;
-    return cz_fail(CZ_ERR_MEMORY, "no thread to write checkpoints: %s", strerror(failed));
+    cz_status status = cz_thread_start(&w->thread, write_on, w, "to write checkpoints");
+    w->runs = !status;
+    return status;
 }
 
 static cz_status open_thread(cz_writer *w, const cz_checkpoint *state)

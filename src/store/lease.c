@@ -1,8 +1,8 @@
 /* Leases of running trials, and the thread that renews them. */
+#include "czhpc/thread.h"
 #include "study_parts.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -164,18 +164,13 @@ static void *beat_on(void *context)
     return NULL;
 }
 
-/* Signals are the main thread's. */
 static cz_status start_beats(cz_study *study)
 {
-    sigset_t all, before;
     if (study->beats) return CZ_OK;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&study->thread, NULL, beat_on, study);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    study->beats = !failed;
-    if (!failed) return CZ_OK;
-    return cz_fail(CZ_ERR_MEMORY, "no thread for the heartbeats of a study: %s", strerror(failed));
+    cz_status status =
+        cz_thread_start(&study->thread, beat_on, study, "for the heartbeats of a study");
+    study->beats = !status;
+    return status;
 }
 
 cz_status cz_lease_own(cz_study *study, int number, double beat)
