@@ -174,16 +174,22 @@ cz_status cz_comm_broadcast(const cz_comm *comm, cz_status status, void *bytes, 
 
 /* Elements of any size as one MPI type, so that counts are elements and fit an int. */
 static cz_status gather_elements(const cz_comm *comm, void *dst, const void *own, const int *counts,
-                                 const int *begin, MPI_Datatype element, bool everywhere)
+                                 const int *begin, size_t element_bytes, bool everywhere)
 {
-    int mine = counts[comm->rank];
-    CZ_MPI(MPI_Type_commit, &element);
-    cz_status status =
-        everywhere
-            ? cz_comm_result("MPI_Allgatherv", MPI_Allgatherv(own, mine, element, dst, counts,
-                                                              begin, element, comm->mpi))
-            : cz_comm_result("MPI_Gatherv", MPI_Gatherv(own, mine, element, dst, counts, begin,
-                                                        element, 0, comm->mpi));
+    int mine = counts[comm->rank], code;
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Datatype element;
+    CZ_MPI(MPI_Type_contiguous, (int)element_bytes, MPI_BYTE, &element);
+    cz_status status = cz_comm_result("MPI_Type_commit", MPI_Type_commit(&element));
+    if (!status && everywhere) {
+        code =
+            MPI_Iallgatherv(own, mine, element, dst, counts, begin, element, comm->mpi, &request);
+        status = finish(comm, "MPI_Iallgatherv", code, &request);
+    } else if (!status) {
+        code =
+            MPI_Igatherv(own, mine, element, dst, counts, begin, element, 0, comm->mpi, &request);
+        status = finish(comm, "MPI_Igatherv", code, &request);
+    }
     MPI_Type_free(&element);
     return status;
 }
@@ -202,15 +208,10 @@ static cz_status gather(const cz_comm *comm, void *dst, const void *own, const i
                              element_bytes);
         if (status) break;
     }
-    MPI_Datatype element = MPI_DATATYPE_NULL;
     status = cz_comm_agree(comm, status);
-    bool alone = comm->size == 1;
-    if (!status && alone && total) memcpy(dst, own, total * element_bytes);
-    if (!status && !alone)
-        status = cz_comm_result("MPI_Type_contiguous",
-                                MPI_Type_contiguous((int)element_bytes, MPI_BYTE, &element));
-    if (!status && !alone)
-        status = gather_elements(comm, dst, own, counts, begin, element, everywhere);
+    if (!status && comm->size > 1)
+        status = gather_elements(comm, dst, own, counts, begin, element_bytes, everywhere);
+    else if (!status && total) memcpy(dst, own, total * element_bytes);
     free(begin);
     return status;
 }

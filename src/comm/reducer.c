@@ -80,24 +80,30 @@ void cz_reducer_sum_slots(const cz_reducer *r, int thread, const void *const *sl
     total->stop = stop;
 }
 
-/* Every rank must have passed the same: what differs would hang or mix up the exchange. */
+/* What every rank must have passed alike: what differs would hang or mix up the exchange. */
+enum { SIZE, THREADS, DTYPE, TRANSPORT, PACKED, FACTS };
+
+/* least: over the ranks, of each fact and of its negative. */
+static bool differs(const int64_t *least, int fact) { return least[fact] != -least[FACTS + fact]; }
+
 static cz_status check_arguments(const cz_reducer *r, cz_transport transport)
 {
-    int64_t mine[5] = {(int64_t)r->n, r->threads, r->dtype, transport, (int64_t)r->packer.bytes};
-    int64_t pair[10], least[10];
-    for (int i = 0; i < 5; i++) {
-        pair[i] = mine[i];
-        pair[5 + i] = -mine[i];
-    }
-    CZ_MPI(MPI_Allreduce, pair, least, 10, MPI_INT64_T, MPI_MIN, r->comm->mpi);
+    int64_t pair[2 * FACTS] = {[SIZE] = (int64_t)r->n,
+                               [THREADS] = r->threads,
+                               [DTYPE] = r->dtype,
+                               [TRANSPORT] = transport,
+                               [PACKED] = (int64_t)r->packer.bytes};
+    int64_t least[2 * FACTS];
+    for (int i = 0; i < FACTS; i++) pair[FACTS + i] = -pair[i];
+    CZ_MPI(MPI_Allreduce, pair, least, 2 * FACTS, MPI_INT64_T, MPI_MIN, r->comm->mpi);
     cz_status status = CZ_OK;
-    if (least[1] != -least[6])
+    if (differs(least, THREADS))
         status = cz_fail(CZ_ERR_CONFIG,
                          "ranks have from %d to %d threads: set run.threads to one number",
-                         (int)least[1], (int)-least[6]);
-    else if (least[0] != -least[5] || least[2] != -least[7] || least[3] != -least[8] ||
-             least[4] != -least[9])
-        status = cz_fail(CZ_ERR_BUG, "ranks disagree on the size or type of the weights");
+                         (int)least[THREADS], (int)-least[FACTS + THREADS]);
+    for (int i = 0; i < FACTS && !status; i++)
+        if (differs(least, i))
+            status = cz_fail(CZ_ERR_BUG, "ranks disagree on the size or type of the weights");
     return cz_comm_agree(r->comm, status);
 }
 

@@ -8,7 +8,6 @@
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Eigenvectors of C - cells mean mean', largest first. */
 static cz_status eigenvectors(cz_counts_model *model, double *sum, const svd_input *input)

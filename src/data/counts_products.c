@@ -29,8 +29,8 @@ typedef struct listing {
     int begin, end; /* those of the block */
     double *value;  /* the block's logs */
     int32_t *start; /* (genes + 2) gene g is listed in start[g] .. start[g + 1] - 1 */
-    int32_t *from;  /* its entries' places in the block */
-    int32_t *to;    /* and where their rows end; or, by columns, the numbers of their rows */
+    int32_t *from;  /* by entries: its entries' places in the block */
+    int32_t *to;    /* by entries where their rows end; by columns the numbers of their rows */
     double *of;     /* by columns: the entries' logs */
     vec *spread;    /* by columns: (tiles, rows, VECS) */
 } listing;
@@ -92,11 +92,13 @@ static void list_block(listing *list, const products *job)
     for (int i = list->begin; i < list->end; i++) {
         for (int64_t k = counts->begin[i]; train[i] && k < counts->begin[i + 1]; k++) {
             int32_t at = start[counts->gene[k] + 1]++;
-            list->from[at] = (int32_t)(k - first);
-            list->to[at] = (int32_t)(counts->begin[i + 1] - first);
-            if (!job->columns) continue;
-            list->to[at] = i - list->begin;
-            list->of[at] = list->value[k - first];
+            if (job->columns) {
+                list->to[at] = i - list->begin;
+                list->of[at] = list->value[k - first];
+            } else {
+                list->from[at] = (int32_t)(k - first);
+                list->to[at] = (int32_t)(counts->begin[i + 1] - first);
+            }
         }
     }
 }
@@ -241,10 +243,12 @@ static cz_status open_listing(listing *list, const products *job)
     size_t room = (job->columns ? SPREAD_BLOCK : LOG_BLOCK) + genes;
     list->value = cz_alloc(room, sizeof *list->value, "the logs");
     list->start = cz_alloc(genes + 2, sizeof *list->start, "the lists of genes");
-    list->from = cz_alloc(room, sizeof *list->from, "the lists of genes");
     list->to = cz_alloc(room, sizeof *list->to, "the lists of genes");
-    if (!list->value || !list->start || !list->from || !list->to) return CZ_ERR_MEMORY;
-    if (!job->columns) return CZ_OK;
+    if (!list->value || !list->start || !list->to) return CZ_ERR_MEMORY;
+    if (!job->columns) {
+        list->from = cz_alloc(room, sizeof *list->from, "the lists of genes");
+        return list->from ? CZ_OK : CZ_ERR_MEMORY;
+    }
     list->of = cz_alloc(room, sizeof *list->of, "the logs");
     list->spread = aligned_alloc(sizeof(vec), spread_bytes((int)genes, job->threads));
     if (!list->spread)

@@ -64,13 +64,13 @@ static void add_means(sums *s, const cz_cells *cells, int first, int rows)
     }
 }
 
-/* scatter += sum of u u' over training rows, u less the mean of its class. */
+/* What the threads that add to the scatter share. */
 typedef struct scatter_task {
     sums *s;
     const cz_cells *cells;
     cz_pool *pool;
     int first, threads;
-    int32_t *row; /* (rows) this rank's training rows */
+    int32_t *row; /* (rows) this rank's training rows whose class is known */
     int rows;
     double *u; /* (2, ROWS, P): while some threads still multiply one half, others fill the next */
 } scatter_task;
@@ -111,6 +111,7 @@ static cz_status scatter_worker(void *context, int thread)
     return CZ_OK;
 }
 
+/* scatter += sum of u u' over training rows, u less the mean of its class. */
 static cz_status add_scatter(sums *s, const cz_cells *cells, int first, int rows, cz_pool *pool)
 {
     scatter_task task = {s, cells, pool, first, cz_pool_threads(pool), NULL, 0, NULL};

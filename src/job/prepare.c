@@ -39,16 +39,24 @@ static cz_status common_level(cz_level *level, cz_dtype dtype, const cz_comm *co
     return CZ_OK;
 }
 
+/* Both of them. */
+static cz_status levels(cz_level *allowed, cz_level *best, cz_dtype dtype, const cz_config *config,
+                        const cz_comm *comm)
+{
+    *allowed = *best = CZ_LEVEL_PORTABLE;
+    CZ_TRY(highest_allowed(allowed, config));
+    return common_level(best, dtype, comm);
+}
+
 cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm)
 {
     static const cz_dtype asked[] = {
         [CZ_PRECISION_FP32] = CZ_F32, [CZ_PRECISION_BF16] = CZ_BF16, [CZ_PRECISION_FP64] = CZ_F64};
-    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
-    CZ_TRY(highest_allowed(&allowed, config));
-    CZ_TRY(common_level(&best, CZ_BF16, comm));
-    bool multiplied = best >= CZ_LEVEL_AMX && allowed >= CZ_LEVEL_AMX;
-    if (config->run.precision == CZ_PRECISION_AUTO) *dtype = multiplied ? CZ_BF16 : CZ_F32;
-    else *dtype = asked[config->run.precision];
+    *dtype = asked[config->run.precision];
+    if (config->run.precision != CZ_PRECISION_AUTO) return CZ_OK;
+    cz_level allowed, best;
+    CZ_TRY(levels(&allowed, &best, CZ_BF16, config, comm));
+    *dtype = best >= CZ_LEVEL_AMX && allowed >= CZ_LEVEL_AMX ? CZ_BF16 : CZ_F32;
     return CZ_OK;
 }
 
@@ -63,14 +71,23 @@ static void best_backend(const cz_backend **backend, cz_dtype dtype, cz_level be
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm)
 {
-    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
-    CZ_TRY(highest_allowed(&allowed, config));
-    CZ_TRY(common_level(&best, dtype, comm));
+    cz_level allowed, best;
+    CZ_TRY(levels(&allowed, &best, dtype, config, comm));
     if (strcmp(config->run.level, "auto") && allowed > best)
         return cz_fail(CZ_ERR_DEVICE,
                        "run.level: %s is not to be had here, the best for %s is %s%s",
                        cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
                        dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
+    best_backend(backend, dtype, best, allowed);
+    return CZ_OK;
+}
+
+cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
+                               const cz_comm *comm)
+{
+    cz_dtype dtype = config->run.precision == CZ_PRECISION_BF16 ? CZ_BF16 : CZ_F32;
+    cz_level allowed, best;
+    CZ_TRY(levels(&allowed, &best, dtype, config, comm));
     best_backend(backend, dtype, best, allowed);
     return CZ_OK;
 }
@@ -100,17 +117,6 @@ cz_status build_model(cz_model **model, const cz_config *config, const cz_cells 
         snprintf(spec.head[h].name, sizeof spec.head[h].name, "%s", column->name);
     }
     return cz_model_open(model, &spec);
-}
-
-cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
-                               const cz_comm *comm)
-{
-    cz_dtype dtype = config->run.precision == CZ_PRECISION_BF16 ? CZ_BF16 : CZ_F32;
-    cz_level allowed = CZ_LEVEL_PORTABLE, best = CZ_LEVEL_PORTABLE;
-    CZ_TRY(highest_allowed(&allowed, config));
-    CZ_TRY(common_level(&best, dtype, comm));
-    best_backend(backend, dtype, best, allowed);
-    return CZ_OK;
 }
 
 cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cells *cells,

@@ -35,16 +35,22 @@ cz_status epoch_prepare(cz_trainer *t)
 
 int epoch_portion_steps(int batch, int ranks, int width)
 {
-    int cells = (batch + ranks - 1) / ranks;
+    int cells = share_most(batch, ranks);
     return portion_cells(width, cells) / cells;
+}
+
+/* Of a batch of `cells` the first that a thread of this rank takes; of thread `threads`, the end.
+ */
+static int thread_begin(const cz_trainer *t, int cells, int thread)
+{
+    return worker_begin(cells, t->setup.comm->rank * t->threads + thread, t->workers);
 }
 
 /* This rank's cells of a step: the place in the epoch of the first, and how many. */
 static int cells_of_step(int *count, const cz_trainer *t, int step)
 {
-    int first = t->setup.comm->rank * t->threads, cells = batch_cells(t, step);
-    int begin = worker_begin(cells, first, t->workers);
-    *count = worker_begin(cells, first + t->threads, t->workers) - begin;
+    int cells = batch_cells(t, step), begin = thread_begin(t, cells, 0);
+    *count = thread_begin(t, cells, t->threads) - begin;
     return step * t->setup.config->train.batch + begin;
 }
 
@@ -153,11 +159,10 @@ static cz_status train_worker(void *context, int thread)
     const step_job *job = context;
     cz_trainer *t = job->trainer;
     worker *w = &t->worker[thread];
-    int cells = batch_cells(t, job->step), index = t->setup.comm->rank * t->threads + thread;
-    int rank_first = worker_begin(cells, t->setup.comm->rank * t->threads, t->workers);
-    int first = t->ahead.begin[job->step - t->ahead.first] - rank_first;
-    cz_batch batch = row_set_batch(&t->held, t, first + worker_begin(cells, index, t->workers),
-                                   first + worker_begin(cells, index + 1, t->workers));
+    int cells = batch_cells(t, job->step);
+    int first = t->ahead.begin[job->step - t->ahead.first] - thread_begin(t, cells, 0);
+    cz_batch batch = row_set_batch(&t->held, t, first + thread_begin(t, cells, thread),
+                                   first + thread_begin(t, cells, thread + 1));
     cz_outcome outcome = {0};
     for (int h = 0; h < t->heads; h++) {
         outcome.loss[h] = w->loss[h];

@@ -28,19 +28,6 @@ static void set_free(evaluation_set *set)
     *set = (evaluation_set){0};
 }
 
-static cz_status set_open(evaluation_set *set, const cz_trainer *t, cz_split part)
-{
-    const cz_cells *cells = t->setup.cells;
-    *set = (evaluation_set){0};
-    for (int i = 0; i < cells->n; i++) set->n += cells->split[i] == part;
-    set->row = cz_alloc((size_t)set->n, sizeof *set->row, "the cells to evaluate");
-    for (int i = 0, k = 0; i < cells->n && set->row; i++)
-        if (cells->split[i] == part) set->row[k++] = i;
-    cz_status status = cz_comm_agree(t->setup.comm, divide(set, t->setup.comm));
-    if (status) set_free(set);
-    return status;
-}
-
 typedef struct evaluation_job {
     cz_trainer *trainer;
     cz_outcome out;                /* of this rank's cells */
@@ -207,8 +194,8 @@ static cz_status gather(cz_trainer *t, const evaluation_set *set, const evaluati
 }
 
 /* attention: NULL, not wanted. */
-static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabilities,
-                          cz_evaluation *e, cz_attention *attention)
+static cz_status evaluate_set(cz_trainer *t, const evaluation_set *set, bool probabilities,
+                              cz_evaluation *e, cz_attention *attention)
 {
     evaluation_job job = {.trainer = t};
     cz_status status = job_allocate(&job, set->counts[t->setup.comm->rank], probabilities);
@@ -226,33 +213,39 @@ static cz_status evaluate(cz_trainer *t, const evaluation_set *set, bool probabi
     return status;
 }
 
+/* The cells that set->row names, which is freed. Collective. */
+static cz_status evaluate(cz_trainer *t, evaluation_set *set, bool probabilities, cz_evaluation *e,
+                          cz_attention *attention)
+{
+    double started = MPI_Wtime();
+    *e = (cz_evaluation){0};
+    if (attention) *attention = (cz_attention){0};
+    cz_status status = cz_comm_agree(t->setup.comm, divide(set, t->setup.comm));
+    if (!status) status = evaluate_set(t, set, probabilities, e, attention);
+    set_free(set);
+    t->facts.evaluate_seconds += MPI_Wtime() - started;
+    return status;
+}
+
 cz_status cz_trainer_evaluate(cz_trainer *t, cz_split part, bool probabilities, cz_evaluation *e,
                               cz_attention *attention)
 {
     CZ_PHASE("evaluate");
-    double started = MPI_Wtime();
-    evaluation_set set;
-    *e = (cz_evaluation){0};
-    if (attention) *attention = (cz_attention){0};
-    CZ_TRY(set_open(&set, t, part));
-    cz_status status = evaluate(t, &set, probabilities, e, attention);
-    set_free(&set);
-    t->facts.evaluate_seconds += MPI_Wtime() - started;
-    return status;
+    const cz_cells *cells = t->setup.cells;
+    evaluation_set set = {0};
+    for (int i = 0; i < cells->n; i++) set.n += cells->split[i] == part;
+    set.row = cz_alloc((size_t)set.n, sizeof *set.row, "the cells to evaluate");
+    for (int i = 0, k = 0; i < cells->n && set.row; i++)
+        if (cells->split[i] == part) set.row[k++] = i;
+    return evaluate(t, &set, probabilities, e, attention);
 }
 
 cz_status cz_trainer_evaluate_rows(cz_trainer *t, const int32_t *row, int n, cz_evaluation *e)
 {
     CZ_PHASE("evaluate");
-    double started = MPI_Wtime();
     evaluation_set set = {.n = n, .row = cz_alloc((size_t)n, sizeof *row, "the cells to evaluate")};
-    *e = (cz_evaluation){0};
     if (set.row) memcpy(set.row, row, (size_t)n * sizeof *row);
-    cz_status status = cz_comm_agree(t->setup.comm, divide(&set, t->setup.comm));
-    if (!status) status = evaluate(t, &set, true, e, NULL);
-    set_free(&set);
-    t->facts.evaluate_seconds += MPI_Wtime() - started;
-    return status;
+    return evaluate(t, &set, true, e, NULL);
 }
 
 void cz_evaluation_free(cz_evaluation *e)

@@ -17,7 +17,7 @@ static int count_split(const cz_cells *cells, cz_split part)
 /* Most cells that one worker meets in a call: of a batch, or of an evaluation block. */
 static int worker_cells(int batch, int workers)
 {
-    int cells = (batch + workers - 1) / workers;
+    int cells = share_most(batch, workers);
     return cells > EVALUATION_BLOCK ? cells : EVALUATION_BLOCK;
 }
 
@@ -92,7 +92,7 @@ static cz_status open_portion(cz_trainer *t)
     t->ahead.begin =
         cz_alloc((size_t)t->ahead.most + 1, sizeof *t->ahead.begin, "the cells of coming steps");
     if (!t->ahead.begin) return CZ_ERR_MEMORY;
-    return row_set_reserve(&t->held, t, t->ahead.most * ((batch + ranks - 1) / ranks));
+    return row_set_reserve(&t->held, t, t->ahead.most * share_most(batch, ranks));
 }
 
 /* N / (K N_k) for N training cells in K classes, N_k of class k; 0 for a class without. */
@@ -365,7 +365,7 @@ static size_t portion_bytes(const cz_config *config, int width, int heads,
                             const int count[CZ_SPLITS], size_t ranks, int threads)
 {
     const size_t round = (size_t)64 << 20; /* of cz_comm_fetch_rows() */
-    int batch = config->train.batch, step = (batch + (int)ranks - 1) / (int)ranks;
+    int batch = config->train.batch, step = share_most(batch, (int)ranks);
     size_t steps = (size_t)epoch_portion_steps(batch, (int)ranks, width);
     size_t train = least(steps * (size_t)step, (size_t)count[CZ_TRAIN] / ranks);
     size_t most =

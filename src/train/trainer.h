@@ -75,6 +75,9 @@ static inline int worker_begin(int cells, int i, int workers)
     return (int)((int64_t)cells * i / workers);
 }
 
+/* The most cells that one of `parts` takes of a batch divided so. */
+static inline int share_most(int cells, int parts) { return (cells + parts - 1) / parts; }
+
 /* First cell of part i of n cells, cut between blocks of EVALUATION_BLOCK. */
 static inline int blocks_begin(int n, int i, int parts)
 {
