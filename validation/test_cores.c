@@ -1,6 +1,7 @@
 /* Who has which cores, on made-up machines; and what /proc, /sys and the environment say of it. */
 #include "check.h"
 #include "czhpc/cores.h"
+#include "czhpc/limits.h"
 #include "czhpc/pool.h"
 
 #include <pthread.h>
@@ -293,6 +294,45 @@ static void check_quotas(void)
     quota("nonsense", INFINITY);
 }
 
+static void memory(const char *what, double wanted)
+{
+    double found = cz_memory_left(root);
+    check(found == wanted, "memory left: %s: %g", what, found);
+    clear();
+}
+
+static void put_group(const char *folder, const char *most, const char *now, const char *cache)
+{
+    char path[128];
+    const char *file[] = {"memory.max", "memory.current", "memory.stat"};
+    const char *text[] = {most, now, cache};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", folder, file[i]);
+        put_text(path, text[i]);
+    }
+}
+
+static void check_memory(void)
+{
+    const char *meminfo = "MemTotal:       900 kB\nMemFree:   10 kB\nMemAvailable:     800 kB\n";
+    memory("no files", INFINITY);
+    put_text("/proc/meminfo", meminfo);
+    memory("the node's", 800 * 1024);
+    put_text("/proc/meminfo", meminfo);
+    put_text("/proc/self/cgroup", "4:memory:/x\n0::/job/step\n");
+    put_group("/job", "5000\n", "3000\n", "anon 7\nactive_file 8\ninactive_file 1000\n");
+    put_group("/job/step", "max\n", "3000\n", "inactive_file 1000\n");
+    memory("of an outer group, whose cache is free to go", 3000);
+    put_text("/proc/meminfo", meminfo);
+    put_text("/proc/self/cgroup", "0::/\n");
+    put_group("", "4000\n", "1000\n", "anon 7\n");
+    memory("of a container, without cache", 3000);
+    put_text("/proc/meminfo", meminfo);
+    put_text("/proc/self/cgroup", "0::/a\n");
+    put_group("/a", "9000000\n", "1\n", "\n");
+    memory("the node's where a group may have more", 800 * 1024);
+}
+
 static void check_topology(void)
 {
     cz_topology t;
@@ -455,6 +495,7 @@ int main(void)
     check_threads();
     check_limits();
     check_quotas();
+    check_memory();
     check_topology();
     check_launchers();
     check_pool();

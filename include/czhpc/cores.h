@@ -30,10 +30,6 @@ void cz_topology_read(cz_topology *topology, const char *root);
 /* What keeps the number of threads down. */
 typedef enum cz_limit { CZ_LIMIT_NONE, CZ_LIMIT_QUOTA, CZ_LIMIT_SLURM } cz_limit;
 
-/* CPUs' worth of time that the control groups of this process have, version 1 or 2; INFINITY: no
- * limit is found. */
-double cz_cpu_quota(const char *root);
-
 /* What a rank knows of itself, and shows the others of its node. */
 typedef struct cz_rank_cpus {
     cz_cpus mask;

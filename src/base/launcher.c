@@ -14,24 +14,13 @@ typedef struct process {
     cz_cpus mask;
 } process;
 
-/* The word behind `key` at the start of a line of /proc/PID/status; NULL: there is none. */
-static const char *behind(const char *status, const char *key)
-{
-    size_t length = strlen(key);
-    for (const char *line = status; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, key, length) == 0) return line + length + strspn(line + length, "\t ");
-    }
-    return NULL;
-}
-
 static bool read_process(process *p, const char *root, int number)
 {
     char path[64], text[TEXT_SIZE];
     snprintf(path, sizeof path, "/proc/%d/status", number);
     if (!system_read(text, sizeof text, NULL, root, path)) return false;
-    const char *name = behind(text, "Name:"), *parent = behind(text, "PPid:"),
-               *mask = behind(text, "Cpus_allowed_list:");
+    const char *name = system_behind(text, "Name:"), *parent = system_behind(text, "PPid:"),
+               *mask = system_behind(text, "Cpus_allowed_list:");
     return name && parent && mask && sscanf(name, "%31s", p->name) == 1 &&
            sscanf(parent, "%d", &p->parent) == 1 && cz_cpus_parse(&p->mask, mask);
 }

@@ -1,4 +1,5 @@
-/* What keeps the threads of a process down beside its mask. */
+/* What keeps the threads of a process down beside its mask, and what memory is left to it. */
+#include "czhpc/limits.h"
 #include "czhpc/cores.h"
 #include "system.h"
 
@@ -10,8 +11,8 @@
 
 enum { PATH_SIZE = 4096, TEXT_SIZE = 16384 };
 
-/* A way to read a quota in the folder of a control group, in CPUs; INFINITY: there is none. */
-typedef double (*quota_reader)(const char *root, const char *folder);
+/* A way to read a limit in the folder of a control group; INFINITY: there is none. */
+typedef double (*limit_reader)(const char *root, const char *folder);
 
 static double quotient(double quota, double period)
 {
@@ -35,6 +36,26 @@ static double quota_1(const char *root, const char *folder)
     snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
     if (!system_read(period, sizeof period, NULL, root, path)) return INFINITY;
     return quotient(atof(quota), atof(period));
+}
+
+/* The number behind `word` ("": the first of all) in a file; INFINITY: there is none. */
+static double number_in(const char *root, const char *folder, const char *file, const char *word)
+{
+    char path[PATH_SIZE + 32], text[TEXT_SIZE];
+    double number;
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    if (!system_read(text, sizeof text, NULL, root, path)) return INFINITY;
+    const char *at = system_behind(text, word);
+    return at && sscanf(at, "%lf", &number) == 1 ? number : INFINITY;
+}
+
+/* Bytes left to a group; its page cache is free to go. */
+static double memory_2(const char *root, const char *folder)
+{
+    double most = number_in(root, folder, "memory.max", "");
+    if (!isfinite(most)) return INFINITY;
+    double cache = number_in(root, folder, "memory.stat", "inactive_file");
+    return most - number_in(root, folder, "memory.current", "") + (isfinite(cache) ? cache : 0);
 }
 
 /* Whether a line of /proc/self/cgroup ("4:cpu,cpuacct:/a/b") is of a controller, "" of version 2.
@@ -67,7 +88,7 @@ static void group_of(char group[PATH_SIZE], const char *groups, const char *cont
 
 /* The least of a group and those around it. A container may see its own group as the outermost,
  * and not where /proc/self/cgroup says. */
-static double least_of(const char *root, const char *mount, const char *group, quota_reader read)
+static double least_of(const char *root, const char *mount, const char *group, limit_reader read)
 {
     char folder[PATH_SIZE];
     size_t outermost = strlen(mount);
@@ -92,6 +113,15 @@ double cz_cpu_quota(const char *root)
     least = fmin(least, least_of(root, "/sys/fs/cgroup/unified", two, quota_2));
     least = fmin(least, least_of(root, "/sys/fs/cgroup/cpu", one, quota_1));
     return fmin(least, least_of(root, "/sys/fs/cgroup/cpu,cpuacct", one, quota_1));
+}
+
+double cz_memory_left(const char *root)
+{
+    char groups[TEXT_SIZE], two[PATH_SIZE];
+    double least = 1024 * number_in(root, "/proc", "meminfo", "MemAvailable:");
+    if (!system_read(groups, sizeof groups, NULL, root, "/proc/self/cgroup")) return least;
+    group_of(two, groups, "");
+    return fmin(least, least_of(root, "/sys/fs/cgroup", two, memory_2));
 }
 
 /* Where SLURM keeps nobody to the CPUs that it gave, the mask is the whole node. */

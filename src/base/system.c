@@ -1,6 +1,7 @@
 #include "system.h"
 
 #include <stdio.h>
+#include <string.h>
 
 bool system_read(char *text, size_t size, size_t *length, const char *root, const char *path)
 {
@@ -15,4 +16,14 @@ bool system_read(char *text, size_t size, size_t *length, const char *root, cons
     text[read] = 0;
     if (length) *length = read;
     return ok;
+}
+
+const char *system_behind(const char *text, const char *key)
+{
+    size_t length = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, length) == 0) return line + length + strspn(line + length, "\t ");
+    }
+    return NULL;
 }

@@ -9,4 +9,7 @@
  * too. false: it cannot be read. Local. */
 bool system_read(char *text, size_t size, size_t *length, const char *root, const char *path);
 
+/* The word behind `key` at the start of a line; NULL: there is none. Local. */
+const char *system_behind(const char *text, const char *key);
+
 #endif

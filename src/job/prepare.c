@@ -1,4 +1,5 @@
 /* What a job decides before it computes: threads, backend, labels, model. */
+#include "czhpc/limits.h"
 #include "czhpc/log.h"
 #include "room.h"
 
@@ -132,51 +133,6 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
                            backend, comm, pool);
 }
 
-/* The number behind `word` in a file of the kernel's ("" for one that stands alone); INFINITY where
- * there is none. */
-static double kernel_number(const char *path, const char *word)
-{
-    char line[256];
-    double number = INFINITY;
-    size_t length = strlen(word);
-    FILE *in = fopen(path, "r");
-    while (in && fgets(line, sizeof line, in))
-        if (strncmp(line, word, length) == 0 && sscanf(line + length, "%lf", &number) == 1) break;
-    if (in) fclose(in);
-    return number;
-}
-
-/* Bytes left to a control group, whose page cache is free to go; INFINITY without a limit. */
-static double group_bytes(const char *group)
-{
-    char path[CZ_PATH_MAX + 64];
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", group);
-    double most = kernel_number(path, "");
-    if (!isfinite(most)) return INFINITY;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", group);
-    double now = kernel_number(path, "");
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", group);
-    double cache = kernel_number(path, "inactive_file ");
-    return most - now + (isfinite(cache) ? cache : 0);
-}
-
-/* Bytes that are free on this node, or to the control groups that the process is in: a batch
- * system limits a job by one. Version 2 of them. */
-static double free_bytes(void)
-{
-    char group[CZ_PATH_MAX] = "";
-    double least = 1024 * kernel_number("/proc/meminfo", "MemAvailable:");
-    FILE *in = fopen("/proc/self/cgroup", "r");
-    while (in && fgets(group, sizeof group, in))
-        if (strncmp(group, "0::/", 4) == 0) break;
-    if (in) fclose(in);
-    if (strncmp(group, "0::/", 4) != 0) return least;
-    group[strcspn(group, "\n")] = 0;
-    for (char *path = group + 3, *slash; (slash = strrchr(path, '/')); *slash = 0)
-        least = fmin(least, group_bytes(path));
-    return least;
-}
-
 static double resident_bytes(void)
 {
     double pages = 0;
@@ -189,7 +145,7 @@ static double resident_bytes(void)
 cz_status memory_budget(double *budget, const cz_config *config, const cz_comm *comm)
 {
     if (config->run.memory) *budget = 1048576.0 * config->run.memory;
-    else *budget = resident_bytes() + free_bytes() / comm->node_size;
+    else *budget = resident_bytes() + cz_memory_left("") / comm->node_size;
     return cz_comm_agree(comm, CZ_OK); /* none begins before all have looked */
 }
 
