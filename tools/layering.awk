@@ -14,7 +14,7 @@ BEGIN {
     rank["main"] = 7
 
     # Public headers whose name is not that of their room, or begins with it and "_".
-    split("arena bytes cores cpus file json log mapped param pool profile rng space status tensor text version", base)
+    split("arena bytes cores cpus file json limits log mapped param pool profile rng space status tensor text thread version", base)
     for (i in base) room_of[base[i]] = "base"
     room_of["layers"] = room_of["params"] = room_of["schedule"] = "nn"
     room_of["label_table"] = "data"
