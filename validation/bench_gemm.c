@@ -1,4 +1,5 @@
-/* GFLOP/s of the products of a training step, on one core, beside the peak of that core. */
+/* GFLOP/s of the products of a training step, on one core, beside the peak of that core; weights
+ * are packed where products want them so. */
 #include "czhpc/ops.h"
 
 #include <cblas.h>
@@ -18,27 +19,34 @@ static double seconds(void)
 /* One product: rows, outputs, inputs; and what it is computed on. */
 typedef struct job {
     int N, C, K;
-    float *x, *w, *y, *dx, *dw;
+    float *x, *w, *y, *dx, *dw; /* x, y and dx are of `type` */
+    void *packed;
+    cz_dtype type;
     cz_exec *exec;
 } job;
 
+static cz_tensor weights(const job *j)
+{
+    cz_tensor w = cz_matrix(j->w, CZ_F32, j->C, j->K);
+    w.packed = j->packed;
+    return w;
+}
 static void forward(const job *j)
 {
-    cz_linear_forward(j->exec, cz_matrix(j->y, CZ_F32, j->N, j->C),
-                      cz_matrix(j->x, CZ_F32, j->N, j->K), cz_matrix(j->w, CZ_F32, j->C, j->K),
-                      (cz_tensor){0}, CZ_LINEAR, NULL, 0);
+    cz_linear_forward(j->exec, cz_matrix(j->y, j->type, j->N, j->C),
+                      cz_matrix(j->x, j->type, j->N, j->K), weights(j), (cz_tensor){0}, CZ_LINEAR,
+                      NULL, 0);
 }
 static void backward_input(const job *j)
 {
-    cz_linear_backward_input(j->exec, cz_matrix(j->dx, CZ_F32, j->N, j->K),
-                             cz_matrix(j->y, CZ_F32, j->N, j->C),
-                             cz_matrix(j->w, CZ_F32, j->C, j->K), (cz_tensor){0}, 0);
+    cz_linear_backward_input(j->exec, cz_matrix(j->dx, j->type, j->N, j->K),
+                             cz_matrix(j->y, j->type, j->N, j->C), weights(j), (cz_tensor){0}, 0);
 }
 static void backward_weight(const job *j)
 {
     cz_linear_backward_weight(j->exec, cz_matrix(j->dw, CZ_F32, j->C, j->K), (cz_tensor){0},
-                              cz_matrix(j->y, CZ_F32, j->N, j->C),
-                              cz_matrix(j->x, CZ_F32, j->N, j->K), true);
+                              cz_matrix(j->y, j->type, j->N, j->C),
+                              cz_matrix(j->x, j->type, j->N, j->K), true);
 }
 static void blas_forward(const job *j)
 {
@@ -78,37 +86,65 @@ static float *numbers(size_t n)
     return x;
 }
 
+enum { NUMBERS = 1 << 21 };
+
+/* The same numbers as the type of a backend. */
+static float *as_type(cz_exec *exec, const float *from)
+{
+    float *to = numbers(NUMBERS);
+    cz_dtype type = cz_backend_dtype(exec->backend);
+    cz_copy(exec, cz_matrix(to, type, 1, NUMBERS), cz_matrix((float *)from, CZ_F32, 1, NUMBERS));
+    return to;
+}
+
+/* A line of the table: N, C, K. */
+static void bench(job j, const int shape[3], double peak, bool blas)
+{
+    j.N = shape[0], j.C = shape[1], j.K = shape[2];
+    size_t packed = cz_packed_bytes(j.exec->backend, j.C, j.K);
+    if (packed) {
+        j.packed = numbers(packed / sizeof(float) + 1);
+        cz_pack(j.exec->backend, j.packed, cz_matrix(j.w, CZ_F32, j.C, j.K), 0, j.C);
+    }
+    double f = rate(forward, &j), i = rate(backward_input, &j), g = rate(backward_weight, &j);
+    printf("%8d %6d %6d  %6.1f (%4.1f %%) %6.1f (%4.1f %%) %6.1f (%4.1f %%)", j.N, j.C, j.K, f,
+           100 * f / peak, i, 100 * i / peak, g, 100 * g / peak);
+    if (blas)
+        printf("   %6.1f %6.1f %6.1f", rate(blas_forward, &j), rate(blas_input, &j),
+               rate(blas_weight, &j));
+    printf("\n");
+    free(j.packed);
+}
+
+static void bench_backend(const cz_backend *backend, cz_arena *scratch)
+{
+    static const int shape[][3] = {
+        {512, 2048, 256}, {512, 256, 2048}, {512, 256, 256}, {512, 768, 256}, {512, 256, 64},
+        {1024, 256, 256}, {128, 256, 256},  {128, 2048, 256}, {61, 256, 64},  {64, 14, 128}};
+    cz_exec exec = {backend, NULL, scratch};
+    cz_dtype type = cz_backend_dtype(backend);
+    float *from = numbers(NUMBERS), *x = as_type(&exec, from), *y = as_type(&exec, from);
+    float *dx = numbers(NUMBERS), *dw = numbers(NUMBERS);
+    job j = {.x = x, .w = from, .y = y, .dx = dx, .dw = dw, .type = type, .exec = &exec};
+    bool blas = type == CZ_F32 && cz_backend_level(backend) == cz_level_best(type);
+    double peak = cz_peak_gflops(backend);
+    printf("%s: peak %.1f GFLOP/s\n", cz_backend_name(backend), peak);
+    printf("%22s %15s %15s %15s%s\n", "rows, outputs, inputs", "forward", "input", "weight",
+           blas ? "   OpenBLAS" : "");
+    for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) bench(j, shape[s], peak, blas);
+    free(from), free(x), free(y), free(dx), free(dw);
+}
+
 int main(void)
 {
-    const int shape[][3] = {{512, 2048, 256}, {512, 256, 2048}, {512, 256, 256}, {512, 768, 256},
-                            {512, 256, 64},   {1024, 256, 256}, {128, 256, 256}, {128, 2048, 256},
-                            {61, 256, 64},    {64, 14, 128}};
     openblas_set_num_threads(1);
     cz_arena scratch;
     if (cz_arena_init(&scratch, (size_t)64 << 20)) return 1;
-    float *x = numbers(1 << 21), *w = numbers(1 << 21), *y = numbers(1 << 21);
-    float *dx = numbers(1 << 21), *dw = numbers(1 << 21);
-    for (int level = 0; level < CZ_LEVELS; level++) {
-        const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)level);
-        if (!backend) continue;
-        cz_exec exec = {backend, NULL, &scratch};
-        double peak = cz_peak_gflops(backend);
-        printf("%s: peak %.1f GFLOP/s\n", cz_backend_name(backend), peak);
-        printf("%22s %15s %15s %15s   OpenBLAS\n", "rows, outputs, inputs", "forward", "input",
-               "weight");
-        for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
-            job j = {shape[s][0], shape[s][1], shape[s][2], x, w, y, dx, dw, &exec};
-            double f = rate(forward, &j), i = rate(backward_input, &j);
-            double g = rate(backward_weight, &j);
-            printf("%8d %6d %6d  %6.1f (%4.1f %%) %6.1f (%4.1f %%) %6.1f (%4.1f %%)", j.N, j.C, j.K,
-                   f, 100 * f / peak, i, 100 * i / peak, g, 100 * g / peak);
-            if (level == (int)cz_level_best(CZ_F32))
-                printf("   %6.1f %6.1f %6.1f", rate(blas_forward, &j), rate(blas_input, &j),
-                       rate(blas_weight, &j));
-            printf("\n");
+    for (int type = CZ_F32; type <= CZ_BF16; type++)
+        for (int level = type == CZ_F32 ? 0 : 1; level < CZ_LEVELS; level++) {
+            const cz_backend *backend = cz_backend_cpu((cz_dtype)type, (cz_level)level);
+            if (backend) bench_backend(backend, &scratch);
         }
-    }
     cz_arena_free(&scratch);
-    free(x), free(w), free(y), free(dx), free(dw);
     return 0;
 }

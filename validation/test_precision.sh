@@ -13,7 +13,11 @@ level=portable
 if has avx2 fma; then level=avx2; fi
 if has avx2 fma avx512f avx512bw avx512dq avx512vl; then level=avx512; fi
 fp32=$level
-if [ $level = avx512 ] && has amx_bf16 amx_tile avx512_bf16; then level=amx; fi
+bf16=portable
+if [ $level = avx512 ] && has avx512_bf16; then
+    bf16=avx512
+    if has amx_bf16 amx_tile; then bf16=amx; fi
+fi
 
 job() { # precision level ranks; its status, its words in $work/out
     runs=$((runs + 1))
@@ -40,28 +44,30 @@ refuses() { # precision level words
     fi
 }
 
-# Whether this processor's level is as high as another.
-reaches() { # level
-    local order=' portable avx2 avx512 amx '
-    [[ ${order%%" $level "*} == "${order%%" $1 "*}"* ]]
-}
-
 takes fp32 auto "$fp32, fp32"
 takes fp64 auto 'portable, fp64'
 takes auto portable 'portable, fp32'
 takes bf16 portable 'portable, bf16'
 refuses fp32 amx 'amx is not to be had here, the best for fp32'
 refuses fp64 avx2 'avx2 is not to be had here, the best for fp64 is portable'
-if reaches avx512; then takes auto avx512 'avx512, fp32'; else refuses auto avx512 'avx512 is not'; fi
-if reaches amx; then
-    takes auto auto 'amx, bf16' 2
+takes bf16 auto "$bf16, bf16"
+refuses bf16 avx2 "avx2 is not to be had here, the best for bf16 is $bf16"
+if [ $bf16 = portable ]; then
+    takes auto auto "$fp32, fp32" 2
+    if [ "$fp32" = avx512 ]; then takes auto avx512 'avx512, fp32'; else refuses auto avx512 'avx512 is not'; fi
+    refuses auto amx 'amx is not to be had here, the best for fp32'
+    echo 'SKIP precision auto, level avx512 in bf16: this processor lacks it'
+else
+    takes auto auto "$bf16, bf16" 2
+    takes auto avx512 'avx512, bf16'
+    takes bf16 avx512 'avx512, bf16'
+    takes auto avx2 'avx2, fp32'
+fi
+if [ $bf16 = amx ]; then
     takes auto amx 'amx, bf16'
     takes bf16 amx 'amx, bf16'
-    takes bf16 avx512 'portable, bf16'
 else
-    takes auto auto "$fp32, fp32" 2
-    refuses auto amx 'amx is not to be had here, the best for fp32'
-    refuses bf16 amx 'amx is not to be had here, the best for bf16 is portable'
+    refuses bf16 amx "amx is not to be had here, the best for bf16 is $bf16"
     echo 'SKIP precision auto, level amx: this processor lacks it'
 fi
 

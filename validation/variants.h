@@ -22,6 +22,7 @@ static const cpu_variant cpu_variants[] = {
     {"cpu, avx2, fp32", CZ_F32, CZ_LEVEL_AVX2},
     {"cpu, avx512, fp32", CZ_F32, CZ_LEVEL_AVX512},
     {"cpu, portable, bf16", CZ_BF16, CZ_LEVEL_PORTABLE},
+    {"cpu, avx512, bf16", CZ_BF16, CZ_LEVEL_AVX512},
     {"cpu, amx, bf16", CZ_BF16, CZ_LEVEL_AMX},
 };
 enum { CPU_VARIANTS = sizeof cpu_variants / sizeof *cpu_variants };

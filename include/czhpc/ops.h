@@ -9,8 +9,8 @@
  * Types: activations and their gradients are of the backend's type, which is all that "stored"
  * means below: bf16, fp32 or fp64. What is "wide" is of cz_dtype_wide() of it: weights, biases and
  * gains, statistics, logits, and the gradients of what several cells share. In bf16 an operation
- * computes in fp32 and rounds where it stores; a product may round its weights too, and on AMX what
- * is smaller than 2^-126 counts as 0.
+ * computes in fp32 and rounds where it stores; a product may round its weights too, and but at the
+ * portable level what is smaller than 2^-126 counts as 0.
  * Every operation is local to one exec, starts no thread and takes scratch only from
  * exec->scratch, which it leaves as it found it. Errors: CZ_ERR_BUG on shapes or types that
  * disagree (both are named), CZ_ERR_MEMORY when the scratch is too small. */
@@ -204,7 +204,7 @@ typedef enum cz_level {
 const char *cz_level_name(cz_level level);
 bool cz_level_parse(const char *name, cz_level *level);
 /* The highest that this processor has and a type has kernels for: fp32 portable, avx2, avx512;
- * bf16 portable, amx; fp64 portable. */
+ * bf16 portable, avx512 (with AVX512_BF16), amx; fp64 portable. */
 cz_level cz_level_best(cz_dtype dtype);
 
 /* The CPU backend for a type at a level, NULL if the processor or the build lacks it, or the type

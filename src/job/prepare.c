@@ -57,11 +57,11 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     if (config->run.precision != CZ_PRECISION_AUTO) return CZ_OK;
     cz_level allowed, best;
     CZ_TRY(levels(&allowed, &best, CZ_BF16, config, comm));
-    *dtype = best >= CZ_LEVEL_AMX && allowed >= CZ_LEVEL_AMX ? CZ_BF16 : CZ_F32;
+    *dtype = best >= CZ_LEVEL_AVX512 && allowed >= CZ_LEVEL_AVX512 ? CZ_BF16 : CZ_F32;
     return CZ_OK;
 }
 
-/* The level that every rank's processor has, at most `allowed`; not every type has every level. */
+/* At the highest level that every rank's processor has, or is allowed; not every type has each. */
 static void best_backend(const cz_backend **backend, cz_dtype dtype, cz_level best,
                          cz_level allowed)
 {
@@ -74,13 +74,11 @@ cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_co
 {
     cz_level allowed, best;
     CZ_TRY(levels(&allowed, &best, dtype, config, comm));
-    if (strcmp(config->run.level, "auto") && allowed > best)
-        return cz_fail(CZ_ERR_DEVICE,
-                       "run.level: %s is not to be had here, the best for %s is %s%s",
-                       cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
-                       dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
     best_backend(backend, dtype, best, allowed);
-    return CZ_OK;
+    if (!strcmp(config->run.level, "auto") || cz_backend_level(*backend) == allowed) return CZ_OK;
+    return cz_fail(CZ_ERR_DEVICE, "run.level: %s is not to be had here, the best for %s is %s%s",
+                   cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
+                   dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
 }
 
 cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,

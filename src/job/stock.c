@@ -21,7 +21,7 @@ static cz_status fill(stock *s, const cz_config *config)
     cz_dtype dtype;
     CZ_TRY(cz_comm_agree(s->comm, choose_precision(&dtype, config, s->comm)));
     CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, dtype, config, s->comm)));
-    if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) < CZ_LEVEL_AMX)
+    if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) == CZ_LEVEL_PORTABLE)
         cz_warn("no processor here multiplies bf16: run.precision bf16 computes with portable "
                 "kernels, far slower than fp32 would");
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));

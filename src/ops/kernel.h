@@ -19,7 +19,9 @@
 #define CZ_LEVEL CZ_LEVEL_PORTABLE
 #endif
 
-#ifndef CZ_AMX /* products on AMX tiles */
+/* Products of pairs of bf16, by AVX512_BF16 or on AMX tiles. */
+#define CZ_PAIRS (CZ_STORED_BITS == 16 && CZ_VECTOR_BYTES == 64)
+#ifndef CZ_AMX
 #define CZ_AMX 0
 #endif
 
@@ -316,7 +318,7 @@ typedef void finish_block(const void *context, const real *c, ptrdiff_t ldc, int
 /* C (M, N) = A (M, K) B (K, N), or C += A B. With `finish` it stores. The terms of every element
  * are added in the same order whatever M, N and its place in C are, so that a row of C depends,
  * bit for bit, on its row of A alone. K may be 0. Takes cz_gemm_scratch() elements.
- * kernel_gemm.c, kernel_gemm_amx.c */
+ * kernel_gemm.c, kernel_gemm_pairs.c */
 cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
                   finish_block *finish, const void *context);
 

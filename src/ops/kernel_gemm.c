@@ -8,7 +8,7 @@
 #include "scratch.h"
 #include "transpose.h"
 
-#if !CZ_AMX
+#if !CZ_PAIRS
 
 /* Rows of a tile, and its columns in vectors: accumulators, one row of B and one element of A
  * fill the registers (32 with AVX-512, else 16). */

@@ -1,11 +1,11 @@
-/* Weights made ready for products once a step, instead of by every product. On AMX they become
- * tiles twice: as the right operand of x w^T, and of dy w. The products of other levels pack what
+/* Weights made ready for products once a step, instead of by every product. For products of pairs of bf16
+ * they become tiles twice: as the right operand of x w^T, and of dy w. The products of other levels pack what
  * they need as they go, which costs them 3 % (validation/bench_gemm.c): they keep no copies. */
 #include "kernel.h"
 
-#include "amx.h"
+#include "pairs.h"
 
-#if CZ_AMX
+#if CZ_PAIRS
 
 /* Elements of the first copy: columns c, K deep. The second: columns k, C deep. */
 INLINE size_t forward_size(int C, int K)

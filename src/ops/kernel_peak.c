@@ -1,7 +1,7 @@
 /* The peak of one core: multiply-adds on registers alone. */
 #include "kernel.h"
 
-#include "amx.h"
+#include "pairs_amx.h"
 
 #include <time.h>
 
@@ -19,7 +19,7 @@ enum { ROUNDS = 1 << 18, ROUND_OPERATIONS = 4 * 2 * 16 * 16 * 32, TRIES = 12 };
 static void multiply(real factor)
 {
     (void)factor;
-    configure_tiles();
+    prepare_tiles();
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -37,14 +37,28 @@ static void multiply(real factor)
 }
 #else
 /* More chains than latency times units of any core. */
-enum { CHAINS = 12, ROUNDS = 1 << 20, ROUND_OPERATIONS = 2 * CHAINS * LANES, TRIES = 12 };
+enum {
+    CHAINS = 12,
+    ROUNDS = 1 << 20,
+    ROUND_OPERATIONS = 2 * CHAINS * LANES * (1 + CZ_PAIRS),
+    TRIES = 12
+};
+
+#if CZ_PAIRS
+INLINE vec add_product(vec x, vec factor, vec term)
+{
+    return (vec)_mm512_dpbf16_ps((__m512)x, (__m512bh)factor, (__m512bh)term);
+}
+#else
+INLINE vec add_product(vec x, vec factor, vec term) { return x * factor + term; }
+#endif
 
 static void multiply(real by)
 {
     vec x[CHAINS], factor = broadcast(by), term = broadcast(1);
     for (int i = 0; i < CHAINS; i++) x[i] = broadcast((real)i);
     for (int n = 0; n < ROUNDS; n++)
-        for (int i = 0; i < CHAINS; i++) x[i] = x[i] * factor + term;
+        for (int i = 0; i < CHAINS; i++) x[i] = add_product(x[i], factor, term);
     vec sum = x[0];
     for (int i = 1; i < CHAINS; i++) sum += x[i];
     volatile real sink = sum_lanes(sum);

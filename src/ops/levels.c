@@ -11,14 +11,16 @@
 
 extern const cz_backend cz_backend_portable_f32, cz_backend_portable_f64, cz_backend_portable_bf16;
 #ifdef CZ_X86_LEVELS
-extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32, cz_backend_amx_bf16;
+extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32,
+    cz_backend_avx512_bf16, cz_backend_amx_bf16;
 #endif
 
 /* By type and level; NULL where there are no such kernels. */
 static const cz_backend *const built[][CZ_LEVELS] = {
 #ifdef CZ_X86_LEVELS
     [CZ_F32] = {&cz_backend_portable_f32, &cz_backend_avx2_f32, &cz_backend_avx512_f32},
-    [CZ_BF16] = {&cz_backend_portable_bf16, [CZ_LEVEL_AMX] = &cz_backend_amx_bf16},
+    [CZ_BF16] = {&cz_backend_portable_bf16, [CZ_LEVEL_AVX512] = &cz_backend_avx512_bf16,
+                 &cz_backend_amx_bf16},
 #else
     [CZ_F32] = {&cz_backend_portable_f32},
     [CZ_BF16] = {&cz_backend_portable_bf16},
@@ -41,38 +43,50 @@ bool cz_level_parse(const char *name, cz_level *level)
 }
 
 #ifdef CZ_X86_LEVELS
+static bool has_bf16_pairs(void)
+{
+    const unsigned avx512_bf16 = 1u << 5;
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & avx512_bf16;
+}
+
 /* CPUID says so, and Linux lets this process keep tiles, for which it must be asked. */
 static bool has_amx(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
-    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, avx512_bf16 = 1u << 5;
+    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
     unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-    if (~d & (amx_bf16 | amx_tile)) return false;
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & avx512_bf16)) return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || ~d & (amx_bf16 | amx_tile)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 }
 
-static cz_level highest_level(void)
+/* The highest whose instructions for a type are here. */
+static cz_level highest_level(cz_dtype dtype)
 {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return CZ_LEVEL_PORTABLE;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return CZ_LEVEL_AVX2;
+    if (dtype != CZ_BF16) return CZ_LEVEL_AVX512;
+    if (!has_bf16_pairs()) return CZ_LEVEL_AVX2;
     return has_amx() ? CZ_LEVEL_AMX : CZ_LEVEL_AVX512;
 }
 #else
-static cz_level highest_level(void) { return CZ_LEVEL_PORTABLE; }
+static cz_level highest_level(cz_dtype dtype)
+{
+    (void)dtype;
+    return CZ_LEVEL_PORTABLE;
+}
 #endif
 
 const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level)
 {
-    return level <= highest_level() ? built[dtype][level] : NULL;
+    return level <= highest_level(dtype) ? built[dtype][level] : NULL;
 }
 
 cz_level cz_level_best(cz_dtype dtype)
 {
-    cz_level level = highest_level();
+    cz_level level = highest_level(dtype);
     while (!built[dtype][level]) level--;
     return level;
 }

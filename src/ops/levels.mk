@@ -4,7 +4,7 @@
 KERNELS  := $(wildcard src/ops/kernel_*.c)
 VARIANTS := portable_f32 portable_f64 portable_bf16
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-VARIANTS += avx2_f32 avx512_f32 amx_bf16
+VARIANTS += avx2_f32 avx512_f32 avx512_bf16 amx_bf16
 LEVELS_FLAGS := -DCZ_X86_LEVELS
 endif
 
@@ -18,6 +18,7 @@ VARIANT_portable_bf16 := $(PORTABLE) -DCZ_STORED_BITS=16
 VARIANT_avx2_f32   := -DCZ_STORED_BITS=32 -DCZ_VECTOR_BYTES=32 -DCZ_LEVEL=CZ_LEVEL_AVX2 \
 	-mavx2 -mfma -ffp-contract=fast
 VARIANT_avx512_f32 := $(AVX512) -DCZ_STORED_BITS=32 -DCZ_LEVEL=CZ_LEVEL_AVX512
+VARIANT_avx512_bf16 := $(AVX512) -DCZ_STORED_BITS=16 -DCZ_LEVEL=CZ_LEVEL_AVX512 -mavx512bf16
 VARIANT_amx_bf16   := $(AVX512) -DCZ_STORED_BITS=16 -DCZ_LEVEL=CZ_LEVEL_AMX -DCZ_AMX=1 \
 	-mavx512bf16 -mamx-tile -mamx-bf16
 

@@ -10,8 +10,8 @@
 enum {
     /* Largest packed blocks of A and B of the levels without tiles, and what aligning both adds. */
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
-    CZ_AMX_PACKED = 1 << 19, /* elements of an operand that are packed at once on AMX, */
-    CZ_AMX_LINES = 32,       /* if so many lines of it are not more */
+    CZ_PAIRS_PACKED = 1 << 19, /* elements of an operand that products of pairs pack at once, */
+    CZ_PAIRS_LINES = 32,       /* if so many lines of it are not more */
     CZ_QUERY_BLOCK = 32,     /* queries of a head that are in work at once */
     CZ_POOL_BLOCK = 1 << 18, /* elements that the cells in work at once may fill */
     CZ_POOL_CELLS = 16       /* and how many they are at most */
@@ -48,11 +48,11 @@ static inline size_t cz_pool_scratch(int T, int L, int D, int H)
 }
 
 /* Bytes of a bf16 product whose M, N and K are at most `most`, with a result of at most `result`
- * elements: on AMX both operands packed, else the result in fp32 and packed blocks. */
+ * elements: of pairs both operands packed, else the result in fp32 and packed blocks. */
 static inline size_t cz_bf16_gemm_bytes(size_t most, size_t result)
 {
-    size_t lines = CZ_AMX_LINES * (most + CZ_AMX_LINES);
-    size_t packed = 2 * sizeof(uint16_t) * (lines > CZ_AMX_PACKED ? lines : CZ_AMX_PACKED);
+    size_t lines = CZ_PAIRS_LINES * (most + CZ_PAIRS_LINES);
+    size_t packed = 2 * sizeof(uint16_t) * (lines > CZ_PAIRS_PACKED ? lines : CZ_PAIRS_PACKED);
     size_t blocks = (result + CZ_SCRATCH_GEMM) * sizeof(float);
     return (packed > blocks ? packed : blocks) + 128;
 }

@@ -1,68 +1,19 @@
-/* Matrix products on AMX tiles: bf16 operands, sums in fp32. A tile of either operand is 16 lines
- * of 16 pairs: of A a line is a row, its pairs run along k; of B a line is a pair of k, its pairs
- * stand side by side for 16 columns. Two tiles of A by two of B feed four sums, 32 x 32 elements,
- * over all of K; the block then goes through the first level cache to whatever follows it.
+/* Matrix products of pairs of bf16, summed in fp32. A tile of either operand is 16 lines of 16
+ * pairs: of A a line is a row, its pairs run along k; of B a line is a pair of k, its pairs stand
+ * side by side for 16 columns. Two tiles of A by two of B feed 32 x 32 sums over all of K; the block
+ * then goes through the first level cache to whatever follows it.
  *
  * Rows of A that lie as tiles want them are read in place; all else is packed, with zeros beyond
  * its borders. The terms of an element are added two by two in the order of k. */
 #include "kernel.h"
 
-#include "amx.h"
+#include "pairs_amx.h"
+#include "pairs_vector.h"
 #include "scratch.h"
-#if CZ_AMX
 
-enum { BLOCK = 2 * TILE }; /* rows and columns that are summed at once */
-_Static_assert((int)BLOCK == (int)CZ_AMX_LINES, "cz_ops_scratch() promises this bound");
+#if CZ_PAIRS
 
-/* Tiles of one operand: `line` bytes between the lines of a tile, the tile of the next k and of
- * the next 16 rows or columns that many elements further. */
-typedef struct tiles {
-    const stored *data;
-    size_t line;
-    ptrdiff_t deeper, next;
-} tiles;
-
-INLINE tiles packed(const void *data, int depth)
-{
-    return (tiles){data, 2 * TILE_K, TILE_SIZE, (ptrdiff_t)depth * TILE_SIZE};
-}
-
-/* sum (16 mt, 16 nt), rows BLOCK apart, over `depth` tiles of k. */
-INLINE void multiply(float *sum, const int mt, const int nt, tiles a, tiles b, int depth)
-{
-    __asm__ volatile("" : : : "memory"); /* gcc 12 does not see tiles being loaded from memory */
-    _tile_zero(0);
-    if (nt > 1) _tile_zero(1);
-    if (mt > 1) _tile_zero(2);
-    if (mt > 1 && nt > 1) _tile_zero(3);
-    for (int k = 0; k < depth; k++, a.data += a.deeper, b.data += b.deeper) {
-        _tile_loadd(4, a.data, a.line);
-        _tile_loadd(6, b.data, 2 * TILE_K);
-        _tile_dpbf16ps(0, 4, 6);
-        if (nt > 1) {
-            _tile_loadd(7, b.data + b.next, 2 * TILE_K);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        if (mt > 1) {
-            _tile_loadd(5, a.data + a.next, a.line);
-            _tile_dpbf16ps(2, 5, 6);
-            if (nt > 1) _tile_dpbf16ps(3, 5, 7);
-        }
-    }
-    enum { LINE = BLOCK * sizeof(float) };
-    _tile_stored(0, sum, LINE);
-    if (nt > 1) _tile_stored(1, sum + TILE, LINE);
-    if (mt > 1) _tile_stored(2, sum + TILE * BLOCK, LINE);
-    if (mt > 1 && nt > 1) _tile_stored(3, sum + TILE * BLOCK + TILE, LINE);
-}
-
-static void multiply_block(float *sum, int rows, int cols, tiles a, tiles b, int depth)
-{
-    if (rows > TILE && cols > TILE) multiply(sum, 2, 2, a, b, depth);
-    else if (rows > TILE) multiply(sum, 2, 1, a, b, depth);
-    else if (cols > TILE) multiply(sum, 1, 2, a, b, depth);
-    else multiply(sum, 1, 1, a, b, depth);
-}
+_Static_assert((int)BLOCK == (int)CZ_PAIRS_LINES, "cz_ops_scratch() promises this bound");
 
 typedef struct product {
     view a, b; /* b as (column, k) */
@@ -114,10 +65,10 @@ static void multiply_all(const product *p)
     }
 }
 
-/* Columns packed at once: whole blocks, as many as CZ_AMX_PACKED elements hold. */
+/* Columns packed at once: whole blocks, as many as CZ_PAIRS_PACKED elements hold. */
 static int packed_columns(int lines, int depth)
 {
-    int most = CZ_AMX_PACKED / ((depth + !depth) * TILE_K) / BLOCK * BLOCK;
+    int most = CZ_PAIRS_PACKED / ((depth + !depth) * TILE_K) / BLOCK * BLOCK;
     int all = tiles_of(lines, BLOCK) * BLOCK;
     return most < BLOCK ? BLOCK : smaller(most, all);
 }
@@ -137,12 +88,12 @@ cz_status K(gemm)(cz_exec *exec, target c, view a, view b, int M, int N, int K,
                  .finish = finish ? finish : K(store_block),
                  .context = finish ? context : &c,
                  .n_block = b.packed ? N : packed_columns(N, depth),
-                 .in_place = a.col == 1 && !a.wide && K % TILE_K == 0};
+                 .in_place = a.col == 1 && !a.wide && K % TILE_K == 0 && read_in_place(a.row)};
     p.a_block = take_stored(exec, (size_t)BLOCK * (size_t)depth * TILE_K);
     if (!b.packed) p.b_block = take_stored(exec, (size_t)p.n_block * (size_t)depth * TILE_K);
     cz_status status = p.a_block && (p.b_block || b.packed) ? CZ_OK : CZ_ERR_MEMORY;
     if (!status) {
-        configure_tiles();
+        prepare_tiles();
         multiply_all(&p);
     }
     exec->scratch->used = kept;

@@ -1,14 +1,13 @@
-/* AMX tiles: all eight have 16 lines of 16 pairs of bf16, of fp32 16 lines of 16. Operands become
- * tiles here: packed ones lie one after the other, [line / 16][k / 32], with zeros beyond their
- * borders. */
-#ifndef CZ_AMX_H
-#define CZ_AMX_H
+/* Operands of the products of pairs of bf16 (kernel_gemm_pairs.c) as tiles: 16 lines of 16 pairs,
+ * one after the other, [line / 16][k / 32], with zeros beyond their borders. */
+#ifndef CZ_PAIRS_H
+#define CZ_PAIRS_H
 
 #include "kernel.h"
 
 #include "transpose.h"
 
-#if CZ_AMX
+#if CZ_PAIRS
 
 enum {
     TILE = 16,         /* lines of a tile, and pairs of a line */
@@ -18,23 +17,19 @@ enum {
 
 INLINE int tiles_of(int n, int size) { return (n + size - 1) / size; }
 
-/* What _tile_loadconfig reads. */
-typedef struct tile_shapes {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t line_bytes[16];
-    uint8_t lines[16];
-} tile_shapes;
+enum { BLOCK = 2 * TILE }; /* rows and columns of a product that are summed at once */
 
-/* Once a thread: it takes as long as a small product, and nothing here gives the tiles back. */
-INLINE void configure_tiles(void)
+/* Tiles of one operand: `line` bytes between the lines of a tile, the tile of the next k and of
+ * the next 16 rows or columns that many elements further. */
+typedef struct tiles {
+    const stored *data;
+    size_t line;
+    ptrdiff_t deeper, next;
+} tiles;
+
+INLINE tiles packed(const void *data, int depth)
 {
-    static _Thread_local bool configured;
-    if (configured) return;
-    configured = true;
-    tile_shapes shapes = {.palette = 1};
-    for (int i = 0; i < 8; i++) shapes.line_bytes[i] = 64, shapes.lines[i] = TILE;
-    __asm__ volatile("" : : "r"(&shapes) : "memory"); /* gcc 12 sees it read but its first bytes */
-    _tile_loadconfig(&shapes);
+    return (tiles){data, 2 * TILE_K, TILE_SIZE, (ptrdiff_t)depth * TILE_SIZE};
 }
 
 /* Two rows of 16 elements as 16 pairs. */

@@ -1,0 +1,64 @@
+/* A block of a product by the dot products of pairs of AVX512_BF16: a line of a tile of B is a
+ * vector, a pair of A is broadcast. */
+#ifndef CZ_PAIRS_VECTOR_H
+#define CZ_PAIRS_VECTOR_H
+
+#include "pairs.h"
+
+#if CZ_PAIRS && !CZ_AMX
+
+INLINE void prepare_tiles(void) {}
+
+/* Rows 4 KB apart share the few lines of one set of the first level cache, and would drive each
+ * other out before the pairs of a line are used up. */
+INLINE bool read_in_place(ptrdiff_t row) { return row * (ptrdiff_t)sizeof(stored) % 4096 != 0; }
+
+INLINE __m512 add_pairs(__m512 sum, __m512i a, __m512i b)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
+/* Rows of A that are summed at once: with two vectors of B, 16 chains of sums. */
+enum { ROWS = 8 };
+
+/* sum (ROWS, 16 nt), rows BLOCK apart, over `depth` tiles of k. */
+INLINE void multiply_lines(float *sum, const int nt, tiles a, tiles b, int depth)
+{
+    __m512 s[ROWS][2];
+    const ptrdiff_t row = (ptrdiff_t)(a.line / sizeof(stored));
+    UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
+    for (int k = 0; k < depth; k++, a.data += a.deeper, b.data += b.deeper) {
+        for (int pair = 0; pair < TILE; pair++) {
+            const stored *line = b.data + pair * TILE_K;
+            __m512i b0 = _mm512_load_si512(line), b1 = b0;
+            if (nt > 1) b1 = _mm512_load_si512(line + b.next);
+            UNROLL for (int r = 0; r < ROWS; r++)
+            {
+                int32_t both;
+                memcpy(&both, a.data + r * row + 2 * pair, sizeof both);
+                __m512i x = _mm512_set1_epi32(both);
+                s[r][0] = add_pairs(s[r][0], x, b0);
+                if (nt > 1) s[r][1] = add_pairs(s[r][1], x, b1);
+            }
+        }
+    }
+    UNROLL for (int r = 0; r < ROWS; r++)
+    {
+        _mm512_store_ps(sum + r * BLOCK, s[r][0]);
+        if (nt > 1) _mm512_store_ps(sum + r * BLOCK + TILE, s[r][1]);
+    }
+}
+
+INLINE void multiply_block(float *sum, int rows, int cols, tiles a, tiles b, int depth)
+{
+    for (int r = 0; r < rows; r += ROWS) {
+        tiles from = a;
+        from.data += r / TILE * a.next + r % TILE * (ptrdiff_t)(a.line / sizeof(stored));
+        if (cols > TILE) multiply_lines(sum + r * BLOCK, 2, from, b, depth);
+        else multiply_lines(sum + r * BLOCK, 1, from, b, depth);
+    }
+}
+
+#endif
+
+#endif
