@@ -30,10 +30,11 @@ static tiles rows_at(const product *p, int m0, int rows)
 {
     if (p->in_place && rows % TILE == 0) {
         const stored *data = (const stored *)p->a.data + m0 * p->a.row;
-        return (tiles){data, (size_t)p->a.row * sizeof(stored), TILE_K, TILE * p->a.row};
+        return (tiles){data, (size_t)p->a.row * sizeof(stored), TILE_K, TILE * p->a.row, false};
     }
-    pack_tiles(p->a_block, p->a, m0, rows, p->K, false);
-    return packed(p->a_block, p->depth);
+    bool across = LEFT_ACROSS && p->a.col != 1;
+    pack_tiles(p->a_block, p->a, m0, rows, p->K, across);
+    return packed(p->a_block, p->depth, across);
 }
 
 /* The columns [n0, n0 + cols) that are packed, by the rows [m0, m0 + rows): a block of rows stays
@@ -58,7 +59,7 @@ static void multiply_all(const product *p)
     for (int n0 = 0; n0 < p->N; n0 += p->n_block) {
         int cols = smaller(p->n_block, p->N - n0);
         if (!p->b.packed) pack_tiles(p->b_block, p->b, n0, cols, p->K, true);
-        tiles b = packed(p->b.packed ? p->b.packed : p->b_block, p->depth);
+        tiles b = packed(p->b.packed ? p->b.packed : p->b_block, p->depth, true);
         if (whole) multiply_rows(p, b, 0, whole, n0, cols);
         for (int m0 = whole; m0 < p->M; m0 += BLOCK)
             multiply_rows(p, b, m0, smaller(BLOCK, p->M - m0), n0, cols);

@@ -25,12 +25,12 @@ void K(pack)(void *packed, cz_tensor w, int row, int rows)
     stored *forward = packed, *backward = forward + forward_size(C, K);
     view by_row = {w.data, w.ld, 1, true, NULL}, by_column = {w.data, 1, w.ld, true, NULL};
     pack_tiles(forward + row / TILE * forward_size(TILE, K), by_row, row, rows, K, true);
-    for (int k = 0; k < K; k += TILE)
+    for (int k = 0; k < K; k += BLOCK)
         for (int c = row; c < row + rows; c += TILE_K) {
             size_t tile = (size_t)(k / TILE) * (size_t)deep + (size_t)(c / TILE_K);
-            int lines = smaller(TILE, K - k), depth = smaller(TILE_K, row + rows - c);
-            pack_tile(backward + tile * TILE_SIZE, by_column, k, lines, c, depth,
-                      (packing){false, true, true});
+            int lines = smaller(BLOCK, K - k), depth = smaller(TILE_K, row + rows - c);
+            pack_two(backward + tile * TILE_SIZE, deep * TILE_SIZE, by_column, k, lines, c, depth,
+                     (packing){false, true, true});
         }
 }
 

@@ -25,38 +25,65 @@ typedef struct tiles {
     const stored *data;
     size_t line;
     ptrdiff_t deeper, next;
+    bool across; /* a line for each pair of k, else for each row or column */
 } tiles;
 
-INLINE tiles packed(const void *data, int depth)
+INLINE tiles packed(const void *data, int depth, bool across)
 {
-    return (tiles){data, 2 * TILE_K, TILE_SIZE, (ptrdiff_t)depth * TILE_SIZE};
-}
-
-/* Two rows of 16 elements as 16 pairs. */
-INLINE __m512i interleave(__m256i first, __m256i second)
-{
-    return _mm512_or_si512(_mm512_cvtepu16_epi32(first),
-                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
+    return (tiles){data, 2 * TILE_K, TILE_SIZE, (ptrdiff_t)depth * TILE_SIZE, across};
 }
 
 /* `count` <= 16 or 32 elements as bf16, zeros beyond. Where a tile is whole the count is constant,
  * and so is the mask. */
-INLINE __m256i read16(const void *base, ptrdiff_t at, int count, const bool wide)
+INLINE __m256i read16_wide(const real *at, int count)
 {
     if (count <= 0) return _mm256_setzero_si256();
     __mmask16 mask = count >= 16 ? 0xffff : (__mmask16)((1u << count) - 1);
-    if (!wide) return _mm256_maskz_loadu_epi16(mask, (const stored *)base + at);
-    return narrowed((vec)_mm512_maskz_loadu_ps(mask, (const real *)base + at));
+    return narrowed((vec)_mm512_maskz_loadu_ps(mask, at));
 }
 INLINE __m512i read32(const void *base, ptrdiff_t at, int count, const bool wide)
 {
     if (wide) {
-        __m512i low = _mm512_castsi256_si512(read16(base, at, count, true));
-        return _mm512_inserti64x4(low, read16(base, at + 16, count - 16, true), 1);
+        const real *from = (const real *)base + at;
+        __m512i low = _mm512_castsi256_si512(read16_wide(from, count));
+        return _mm512_inserti64x4(low, read16_wide(from + 16, count - 16), 1);
     }
     if (count <= 0) return _mm512_setzero_si512();
     __mmask32 mask = count >= 32 ? 0xffffffff : (1u << count) - 1;
     return _mm512_maskz_loadu_epi16(mask, (const stored *)base + at);
+}
+
+/* Tiles of elements that lie along k, one line of 32 for each of `lines` <= 16 rows or columns. */
+INLINE void pack_along(stored *to, const void *base, ptrdiff_t at, ptrdiff_t step, int lines,
+                       int depth, const bool across, const bool wide)
+{
+    vec line[TILE], turned[TILE];
+    UNROLL for (int i = 0; i < TILE; i++, at += step)
+        line[i] = (vec)read32(base, at, i < lines ? depth : 0, wide);
+    if (across) transpose_tile(turned, line);
+    UNROLL for (int i = 0; i < TILE; i++)
+        store((real *)(void *)to + i * TILE, across ? turned[i] : line[i]);
+}
+
+/* Two tiles, `next` apart, of elements that lie across k: a line for each pair of k, of which
+ * `depth` <= 32 exist, with the first 16 of `lines` <= 32 in the first, the others in the second,
+ * which is not touched where there are none. */
+INLINE void pack_across(stored *to, ptrdiff_t next, const void *base, ptrdiff_t at, ptrdiff_t step,
+                        int lines, int depth, const bool wide)
+{
+    static const _Alignas(64) uint16_t pairs[2][TILE_K] = {
+        {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+         8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47},
+        {16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55,
+         24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63}};
+    const __m512i low = _mm512_load_si512(pairs[0]), high = _mm512_load_si512(pairs[1]);
+    for (int k = 0; k < TILE_K; k += 2, at += 2 * step, to += TILE_K) {
+        __m512i first = read32(base, at, k < depth ? lines : 0, wide);
+        __m512i second = read32(base, at + step, k + 1 < depth ? lines : 0, wide);
+        _mm512_store_si512(to, _mm512_permutex2var_epi16(first, low, second));
+        if (lines > TILE)
+            _mm512_store_si512(to + next, _mm512_permutex2var_epi16(first, high, second));
+    }
 }
 
 /* Of what is packed: which way it lies, and which way it is to lie. */
@@ -66,46 +93,39 @@ typedef struct packing {
     bool wide;    /* elements are `real` */
 } packing;
 
-/* The tile of the elements (i, k) of a view from (i0, k0), `lines` by `depth` of which exist. */
-INLINE void pack_tile(stored *to, view from, int i0, int lines, int k0, int depth, const packing as)
+/* The two tiles, `next` apart, of the elements (i, k) of a view from (i0, k0), of which `lines` by
+ * `depth`, at most 32, exist; the second is not touched where 16 lines or fewer do. */
+INLINE void pack_two(stored *to, ptrdiff_t next, view from, int i0, int lines, int k0, int depth,
+                     const packing as)
 {
-    ptrdiff_t origin = i0 * from.row + k0 * from.col;
-    vec line[TILE], turned[TILE];
-    UNROLL for (int i = 0; i < TILE; i++)
-    {
-        if (as.along_k) {
-            int count = i < lines ? depth : 0;
-            line[i] = (vec)read32(from.data, origin + i * from.row, count, as.wide);
-        } else {
-            ptrdiff_t at = origin + 2 * i * from.col;
-            int first = 2 * i < depth ? lines : 0, second = 2 * i + 1 < depth ? lines : 0;
-            line[i] = (vec)interleave(read16(from.data, at, first, as.wide),
-                                      read16(from.data, at + from.col, second, as.wide));
-        }
+    const void *base = from.data;
+    ptrdiff_t at = i0 * from.row + k0 * from.col;
+    if (as.along_k) {
+        pack_along(to, base, at, from.row, smaller(lines, TILE), depth, as.across, as.wide);
+        if (lines > TILE)
+            pack_along(to + next, base, at + TILE * from.row, from.row, lines - TILE, depth,
+                       as.across, as.wide);
+    } else if (as.across) {
+        pack_across(to, next, base, at, from.col, lines, depth, as.wide);
+    } else {
+        _Alignas(64) stored turned[2 * TILE_SIZE];
+        pack_across(turned, TILE_SIZE, base, at, from.col, lines, depth, as.wide);
+        pack_along(to, turned, 0, TILE_K, TILE, TILE_K, true, false);
+        if (lines > TILE) pack_along(to + next, turned, TILE_SIZE, TILE_K, TILE, TILE_K, true, false);
     }
-    if (as.along_k == as.across) {
-        transpose_tile(turned, line);
-        UNROLL for (int i = 0; i < TILE; i++) store((real *)(void *)to + i * TILE, turned[i]);
-    } else UNROLL for (int i = 0; i < TILE; i++) store((real *)(void *)to + i * TILE, line[i]);
 }
 
-/* Two columns of tiles at a time, which share the cache lines that lie across them. */
 INLINE void pack_as(stored *to, view from, int i0, int count, int K, const packing as)
 {
     ptrdiff_t next = (ptrdiff_t)tiles_of(K, TILE_K) * TILE_SIZE;
-    for (int i = 0; i < count; i += 2 * TILE, to += 2 * next)
+    for (int i = 0; i < count; i += BLOCK, to += 2 * next)
         for (int k = 0; k < K; k += TILE_K) {
             stored *at = to + k / TILE_K * TILE_SIZE;
-            if (count - i >= 2 * TILE && K - k >= TILE_K) {
-                pack_tile(at, from, i0 + i, TILE, k, TILE_K, as);
-                pack_tile(at + next, from, i0 + i + TILE, TILE, k, TILE_K, as);
-                continue;
-            }
-            int lines = count - i, depth = smaller(TILE_K, K - k);
-            pack_tile(at, from, i0 + i, smaller(TILE, lines), k, depth, as);
-            if (lines > TILE)
-                pack_tile(at + next, from, i0 + i + TILE, smaller(TILE, lines - TILE), k, depth,
-                          as);
+            if (count - i >= BLOCK && K - k >= TILE_K)
+                pack_two(at, next, from, i0 + i, BLOCK, k, TILE_K, as);
+            else
+                pack_two(at, next, from, i0 + i, smaller(BLOCK, count - i), k,
+                         smaller(TILE_K, K - k), as);
         }
 }
 

@@ -26,6 +26,9 @@ INLINE void prepare_tiles(void)
     _tile_loadconfig(&shapes);
 }
 
+/* Tiles of A have a line for each row, whichever way it lies in memory. */
+enum { LEFT_ACROSS = false };
+
 /* Rows of A any distance apart are tiles. */
 INLINE bool read_in_place(ptrdiff_t row)
 {

@@ -9,6 +9,9 @@
 
 INLINE void prepare_tiles(void) {}
 
+/* What of A lies across k stays so: a pair is broadcast from anywhere. */
+enum { LEFT_ACROSS = true };
+
 /* Rows 4 KB apart share the few lines of one set of the first level cache, and would drive each
  * other out before the pairs of a line are used up. */
 INLINE bool read_in_place(ptrdiff_t row) { return row * (ptrdiff_t)sizeof(stored) % 4096 != 0; }
@@ -22,20 +25,21 @@ INLINE __m512 add_pairs(__m512 sum, __m512i a, __m512i b)
 enum { ROWS = 8 };
 
 /* sum (ROWS, 16 nt), rows BLOCK apart, over `depth` tiles of k. */
-INLINE void multiply_lines(float *sum, const int nt, tiles a, tiles b, int depth)
+INLINE void multiply_lines(float *sum, const int nt, const bool across, tiles a, tiles b, int depth)
 {
     __m512 s[ROWS][2];
-    const ptrdiff_t row = (ptrdiff_t)(a.line / sizeof(stored));
+    const ptrdiff_t line = (ptrdiff_t)(a.line / sizeof(stored));
+    const ptrdiff_t row = across ? 2 : line, deeper = across ? TILE_K : 2;
     UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
     for (int k = 0; k < depth; k++, a.data += a.deeper, b.data += b.deeper) {
         for (int pair = 0; pair < TILE; pair++) {
-            const stored *line = b.data + pair * TILE_K;
-            __m512i b0 = _mm512_load_si512(line), b1 = b0;
-            if (nt > 1) b1 = _mm512_load_si512(line + b.next);
+            const stored *column = b.data + pair * TILE_K;
+            __m512i b0 = _mm512_load_si512(column), b1 = b0;
+            if (nt > 1) b1 = _mm512_load_si512(column + b.next);
             UNROLL for (int r = 0; r < ROWS; r++)
             {
                 int32_t both;
-                memcpy(&both, a.data + r * row + 2 * pair, sizeof both);
+                memcpy(&both, a.data + r * row + pair * deeper, sizeof both);
                 __m512i x = _mm512_set1_epi32(both);
                 s[r][0] = add_pairs(s[r][0], x, b0);
                 if (nt > 1) s[r][1] = add_pairs(s[r][1], x, b1);
@@ -49,14 +53,23 @@ INLINE void multiply_lines(float *sum, const int nt, tiles a, tiles b, int depth
     }
 }
 
-INLINE void multiply_block(float *sum, int rows, int cols, tiles a, tiles b, int depth)
+INLINE void multiply_as(float *sum, int rows, const int nt, const bool across, tiles a, tiles b,
+                        int depth)
 {
+    const ptrdiff_t row = across ? 2 : (ptrdiff_t)(a.line / sizeof(stored));
     for (int r = 0; r < rows; r += ROWS) {
         tiles from = a;
-        from.data += r / TILE * a.next + r % TILE * (ptrdiff_t)(a.line / sizeof(stored));
-        if (cols > TILE) multiply_lines(sum + r * BLOCK, 2, from, b, depth);
-        else multiply_lines(sum + r * BLOCK, 1, from, b, depth);
+        from.data += r / TILE * a.next + r % TILE * row;
+        multiply_lines(sum + r * BLOCK, nt, across, from, b, depth);
     }
+}
+
+INLINE void multiply_block(float *sum, int rows, int cols, tiles a, tiles b, int depth)
+{
+    if (cols > TILE && a.across) multiply_as(sum, rows, 2, true, a, b, depth);
+    else if (cols > TILE) multiply_as(sum, rows, 2, false, a, b, depth);
+    else if (a.across) multiply_as(sum, rows, 1, true, a, b, depth);
+    else multiply_as(sum, rows, 1, false, a, b, depth);
 }
 
 #endif
