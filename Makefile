@@ -5,8 +5,8 @@ SAN     ?=
 PREFIX  ?= /usr/local
 BUILD   := build/$(CONFIG)$(if $(SAN),-$(SAN))
 PYTHON  ?= python3
-# As many jobs as there are cores, unless the command line says how many.
-ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
+# As many jobs as there are cores, unless the command line, or a make above, says how many.
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS))$(filter-out 0,$(MAKELEVEL)))
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -17,6 +17,7 @@ include tools/packages.mk
 WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(SAN)$(filter fuzz,$(CONFIG)),,-Werror)
 OPTIMISE_release := -O3 -g
 OPTIMISE_debug   := -Og -g3
+OPTIMISE_emulated := -O3 -g
 OPTIMISE_fuzz    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -39,7 +40,7 @@ SCRIPTS   := $(wildcard validation/test_*.sh)
 PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench levels validate slurm-check mutants fuzz fuzzers install clean help FORCE
+.PHONY: all check demo figures lint bench levels emulate validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc
 
@@ -113,6 +114,14 @@ bench: czhpc $(BUILD)/tools/bench/machine $(BUILD)/validation/dump_cells ## czhp
 LEVEL_TESTS := $(patsubst %,$(BUILD)/validation/test_%,gemm linear attention norm pool loss bf16 model model_pytorch)
 levels: $(LEVEL_TESTS) ## test every variant of the CPU kernels that this processor has; writes validation/levels.md
 	@validation/levels.sh validation/levels.md $(LEVEL_TESTS)
+
+ifeq ($(CONFIG),emulated)
+emulate: $(LEVEL_TESTS)
+	@validation/levels.sh $(BUILD)/levels.md $(LEVEL_TESTS)
+else
+emulate: ## the same for AMX by AVX512_BF16, on processors without it; writes build/emulated/levels.md
+	@$(MAKE) --no-print-directory CONFIG=emulated emulate
+endif
 
 validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh

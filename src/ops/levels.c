@@ -50,6 +50,9 @@ static bool has_bf16_pairs(void)
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & avx512_bf16;
 }
 
+#ifdef CZ_EMULATED_TILES
+static bool has_amx(void) { return true; }
+#else
 /* CPUID says so, and Linux lets this process keep tiles, for which it must be asked. */
 static bool has_amx(void)
 {
@@ -59,6 +62,7 @@ static bool has_amx(void)
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || ~d & (amx_bf16 | amx_tile)) return false;
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 }
+#endif
 
 /* The highest whose instructions for a type are here. */
 static cz_level highest_level(cz_dtype dtype)

@@ -22,6 +22,12 @@ VARIANT_avx512_bf16 := $(AVX512) -DCZ_STORED_BITS=16 -DCZ_LEVEL=CZ_LEVEL_AVX512 
 VARIANT_amx_bf16   := $(AVX512) -DCZ_STORED_BITS=16 -DCZ_LEVEL=CZ_LEVEL_AMX -DCZ_AMX=1 \
 	-mavx512bf16 -mamx-tile -mamx-bf16
 
+# make emulate: AMX's tiles made of other instructions
+ifeq ($(CONFIG),emulated)
+VARIANT_amx_bf16 += -include validation/emulated_tiles.h
+LEVELS_FLAGS += -DCZ_EMULATED_TILES
+endif
+
 OBJECTS := $(filter-out $(KERNELS:%.c=$(BUILD)/%.o),$(OBJECTS)) \
 	$(foreach v,$(VARIANTS),$(KERNELS:%.c=$(BUILD)/%.$(v).o))
 
