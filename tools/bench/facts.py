@@ -24,10 +24,10 @@ def first_line(*command):
     return done.stdout.strip().split("\n")[0] or None if done.returncode == 0 else None
 
 
-def kernels(threads):
-    """Level and peak of czhpc's kernels in each precision: others may slow a moment, so that the
-    highest of several counts."""
-    command = [BUILD / "tools" / "bench" / "machine", str(threads)]
+def kernels(threads, level=None):
+    """Level and peak of czhpc's kernels in each precision, up to a level: others may slow a moment,
+    so that the highest of several counts."""
+    command = [BUILD / "tools" / "bench" / "machine", str(threads), *filter(None, [level])]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"bench: the machine's peak could not be measured: {done.stderr}")
@@ -76,7 +76,7 @@ def commit():
     return name and name + (" with changes" if first_line("git", "status", "-s", "-uno") else "")
 
 
-def describe(threads):
+def describe(threads, level=None):
     """Of the machine and of the software; no name of the host."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     linux = ".".join(platform.release().split(".")[:2])
@@ -98,7 +98,8 @@ def describe(threads):
         "torch": version_of("torch"),
         "transformers": version_of("transformers"),
         "python": platform.python_version(),
-        "kernels": kernels(threads),
+        "kernels": kernels(threads, level),
+        "held_to": level,
         "load_before": os.getloadavg()[0],
     }
 
@@ -117,6 +118,7 @@ def lines(facts):
         f"transformers {facts['transformers']}, Python {facts['python']}",
         f"peak on {facts['threads']} threads, {'; '.join(peaks)}",
         f"load before {facts['load_before']:.1f}",
+        *([f"both held to {facts['held_to']}"] if facts["held_to"] else []),
     ]
 
 

@@ -1,6 +1,6 @@
-/* What a benchmark says of its machine: machine THREADS prints one line of JSON, for each
- * precision the kernels' level and the GFLOP/s of multiply-adds in registers on THREADS cores at
- * once; but fp32, only precisions that have more than portable kernels here. */
+/* What a benchmark says of its machine: machine THREADS [LEVEL] prints one line of JSON, for each
+ * precision the kernels' level, LEVEL at most, and the GFLOP/s of multiply-adds in registers on
+ * THREADS cores at once; but fp32, only precisions that have more than portable kernels here. */
 #include "czhpc/ops.h"
 #include "czhpc/pool.h"
 
@@ -26,14 +26,21 @@ static cz_status measure(void *context, int thread)
     return CZ_OK;
 }
 
-static cz_status report(cz_pool *pool, double *gflops, int threads)
+/* The highest up to `allowed` that a type has kernels for here. */
+static const cz_backend *best_backend(cz_dtype dtype, cz_level allowed)
+{
+    const cz_backend *backend;
+    while (!(backend = cz_backend_cpu(dtype, allowed))) allowed--;
+    return backend;
+}
+
+static cz_status report(cz_pool *pool, double *gflops, int threads, cz_level allowed)
 {
     const char *before = "{";
     for (int i = 0; i < PRECISIONS; i++) {
-        cz_level level = cz_level_best(precisions[i].dtype);
-        measurement m = {cz_backend_cpu(precisions[i].dtype, level), gflops};
+        measurement m = {best_backend(precisions[i].dtype, allowed), gflops};
         double sum = 0;
-        if (i > 0 && level == CZ_LEVEL_PORTABLE) continue;
+        if (i > 0 && cz_backend_level(m.backend) == CZ_LEVEL_PORTABLE) continue;
         CZ_TRY(cz_pool_run(pool, measure, &m));
         for (int t = 0; t < threads; t++) sum += gflops[t];
         printf("%s\"%s\": {\"backend\": \"%s\", \"peak_gflops\": %.1f}", before, precisions[i].name,
@@ -46,16 +53,17 @@ static cz_status report(cz_pool *pool, double *gflops, int threads)
 
 int main(int count, char **arguments)
 {
-    int threads = count == 2 ? atoi(arguments[1]) : 0;
-    if (threads < 1) {
-        fprintf(stderr, "usage: machine THREADS\n");
+    int threads = count >= 2 ? atoi(arguments[1]) : 0;
+    cz_level allowed = CZ_LEVELS - 1;
+    if (threads < 1 || count > 3 || (count == 3 && !cz_level_parse(arguments[2], &allowed))) {
+        fprintf(stderr, "usage: machine THREADS [LEVEL]\n");
         return 2;
     }
     cz_pool *pool = NULL;
     cz_status status = CZ_ERR_MEMORY;
     double *gflops = calloc((size_t)threads, sizeof *gflops);
     if (gflops) status = cz_pool_open(&pool, threads, NULL);
-    if (!status) status = report(pool, gflops, threads);
+    if (!status) status = report(pool, gflops, threads, allowed);
     if (status) fprintf(stderr, "%s\n", cz_error_message());
     cz_pool_close(pool);
     free(gflops);

@@ -22,6 +22,16 @@ MPI = {
 }
 
 
+# What holds PyTorch, its compiler and its libraries to the instructions of a level of czhpc's.
+HOLDS = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+}
+
+
 class Failed(Exception):
     """A run that did not come to its end; the text says why in one line."""
 
@@ -85,8 +95,9 @@ class Runs:
     """Runs in the folder `work`. Every run of a batch has the same cells: as many as give `steps`
     batches to train on (0: some 5,000 cells' worth, 6 at least)."""
 
-    def __init__(self, work, steps=0, seconds=3.0):
+    def __init__(self, work, steps=0, seconds=3.0, level=None):
         self.work, self.given_steps, self.seconds = Path(work), steps, seconds
+        self.level = level
         self.empty = self.work / "empty"
         self.empty.mkdir()
 
@@ -108,6 +119,7 @@ class Runs:
             "model.text": str(case.text).lower(),
             "run.threads": variant.threads,
             "run.precision": variant.precision,
+            "run.level": self.level or "auto",
             "eval.bayes": "false",
         }
         # Without gnuplot in sight: the figures take seconds and are no part of what is timed.
@@ -167,7 +179,8 @@ class Runs:
         command += [] if case.text else ["--no-text"]
         command += ["--compile"] if variant.compiled else []
         # What was compiled in one round serves the next, and no other benchmark.
-        return json.loads(call(command, {"TORCHINDUCTOR_CACHE_DIR": str(self.work / "inductor")}))
+        environment = {"TORCHINDUCTOR_CACHE_DIR": str(self.work / "inductor")}
+        return json.loads(call(command, environment | HOLDS.get(self.level, {})))
 
     def run(self, case, variant):
         """ms and GFLOP of a batch, memory in MiB, and more of czhpc. Raises Failed."""

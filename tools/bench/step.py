@@ -22,12 +22,12 @@ from pathlib import Path
 
 import facts
 import report
-from runs import WORKLOADS, Case, Failed, Runs, Variant
+from runs import HOLDS, WORKLOADS, Case, Failed, Runs, Variant
 
 BATCHES = (128, 512, 2048)
 WHOLE = {"batch": list(BATCHES), "workload": list(WORKLOADS), "precision": ["fp32", "bf16"],
          "compile": True, "quick": False, "rounds": None, "threads": 2, "steps": 0,
-         "seconds": 3}  # fmt: skip
+         "seconds": 3, "level": None}  # fmt: skip
 NEAR, HOPELESS = 1.5, 5.0  # times PyTorch's best
 
 
@@ -53,8 +53,8 @@ def variants(arguments):
 class Bench:
     def __init__(self, arguments, work):
         self.arguments = arguments
-        self.runs = Runs(work, arguments.steps, arguments.seconds)
-        self.facts = facts.describe(arguments.threads)
+        self.runs = Runs(work, arguments.steps, arguments.seconds, arguments.level)
+        self.facts = facts.describe(arguments.threads, arguments.level)
         self.out = {}  # (workload, variant): why it is not run, at larger batches either
         for variant in variants(arguments):
             if variant.program == "czhpc" and variant.precision not in self.facts["kernels"]:
@@ -97,7 +97,7 @@ class Bench:
         going = list(results)
         for number in range(rounds):
             self.say(f"{case}, round {number + 1} of {rounds}")
-            peaks = facts.kernels(self.arguments.threads)
+            peaks = facts.kernels(self.arguments.threads, self.arguments.level)
             self.facts["kernels"] = facts.higher(self.facts["kernels"], peaks)
             for variant in going if number % 2 == 0 else going[::-1]:
                 if variant in results:
@@ -136,6 +136,7 @@ def parse():
     add("--steps", type=int, default=0,
         help="batches a process trains on (some 5,000 cells, 6 at least)")  # fmt: skip
     add("--seconds", type=float, default=3, help="after which PyTorch's steps end, but for 3 (3)")
+    add("--level", choices=list(HOLDS), help="hold both to these instructions")
     add("--output", type=Path, metavar="PATH", help="writes PATH.json and PATH.md instead")
     arguments = parser.parse_args()
     arguments.batch = arguments.batch or list(BATCHES[:1] if arguments.quick else BATCHES)
