@@ -1,7 +1,7 @@
 /* Matrix products of pairs of bf16, summed in fp32. A tile of either operand is 16 lines of 16
  * pairs: of A a line is a row, its pairs run along k; of B a line is a pair of k, its pairs stand
- * side by side for 16 columns. Two tiles of A by two of B feed 32 x 32 sums over all of K; the block
- * then goes through the first level cache to whatever follows it.
+ * side by side for 16 columns. Two tiles of A by two of B feed 32 x 32 sums over all of K; the
+ * block then goes through the first level cache to whatever follows it.
  *
  * Rows of A that lie as tiles want them are read in place; all else is packed, with zeros beyond
  * its borders. The terms of an element are added two by two in the order of k. */

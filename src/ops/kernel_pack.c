@@ -1,6 +1,7 @@
-/* Weights made ready for products once a step, instead of by every product. For products of pairs of bf16
- * they become tiles twice: as the right operand of x w^T, and of dy w. The products of other levels pack what
- * they need as they go, which costs them 3 % (validation/bench_gemm.c): they keep no copies. */
+/* Weights made ready for products once a step, instead of by every product. For products of pairs
+ * of bf16 they become tiles twice: as the right operand of x w^T, and of dy w. The products of
+ * other levels pack what they need as they go, which costs them 3 % (validation/bench_gemm.c): they
+ * keep no copies. */
 #include "kernel.h"
 
 #include "pairs.h"

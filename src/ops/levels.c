@@ -11,8 +11,8 @@
 
 extern const cz_backend cz_backend_portable_f32, cz_backend_portable_f64, cz_backend_portable_bf16;
 #ifdef CZ_X86_LEVELS
-extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32,
-    cz_backend_avx512_bf16, cz_backend_amx_bf16;
+extern const cz_backend cz_backend_avx2_f32, cz_backend_avx512_f32, cz_backend_avx512_bf16,
+    cz_backend_amx_bf16;
 #endif
 
 /* By type and level; NULL where there are no such kernels. */

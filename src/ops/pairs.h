@@ -59,7 +59,9 @@ INLINE void pack_along(stored *to, const void *base, ptrdiff_t at, ptrdiff_t ste
 {
     vec line[TILE], turned[TILE];
     UNROLL for (int i = 0; i < TILE; i++, at += step)
+    {
         line[i] = (vec)read32(base, at, i < lines ? depth : 0, wide);
+    }
     if (across) transpose_tile(turned, line);
     UNROLL for (int i = 0; i < TILE; i++)
         store((real *)(void *)to + i * TILE, across ? turned[i] : line[i]);
@@ -111,7 +113,8 @@ INLINE void pack_two(stored *to, ptrdiff_t next, view from, int i0, int lines, i
         _Alignas(64) stored turned[2 * TILE_SIZE];
         pack_across(turned, TILE_SIZE, base, at, from.col, lines, depth, as.wide);
         pack_along(to, turned, 0, TILE_K, TILE, TILE_K, true, false);
-        if (lines > TILE) pack_along(to + next, turned, TILE_SIZE, TILE_K, TILE, TILE_K, true, false);
+        if (lines > TILE)
+            pack_along(to + next, turned, TILE_SIZE, TILE_K, TILE, TILE_K, true, false);
     }
 }
 

@@ -12,9 +12,9 @@ enum {
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
     CZ_PAIRS_PACKED = 1 << 19, /* elements of an operand that products of pairs pack at once, */
     CZ_PAIRS_LINES = 32,       /* if so many lines of it are not more */
-    CZ_QUERY_BLOCK = 32,     /* queries of a head that are in work at once */
-    CZ_POOL_BLOCK = 1 << 18, /* elements that the cells in work at once may fill */
-    CZ_POOL_CELLS = 16       /* and how many they are at most */
+    CZ_QUERY_BLOCK = 32,       /* queries of a head that are in work at once */
+    CZ_POOL_BLOCK = 1 << 18,   /* elements that the cells in work at once may fill */
+    CZ_POOL_CELLS = 16         /* and how many they are at most */
 };
 
 /* A row of `n` elements with what aligns the next. */
