@@ -2,11 +2,14 @@
 
 #include "czhpc/ops.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Of OpenBLAS; another BLAS has none of them. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+extern int openblas_get_parallel(void) __attribute__((weak));
 extern char *openblas_get_corename(void) __attribute__((weak));
 extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void gotoblas_dynamic_quit(void) __attribute__((weak));
@@ -32,4 +35,18 @@ void blas_prepare(void)
 {
     if (openblas_set_num_threads) openblas_set_num_threads(1);
     choose_kernels();
+}
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static bool has_no_locks(void) { return openblas_get_parallel && openblas_get_parallel() == 0; }
+
+void blas_begin(void)
+{
+    if (has_no_locks()) pthread_mutex_lock(&turn);
+}
+
+void blas_end(void)
+{
+    if (has_no_locks()) pthread_mutex_unlock(&turn);
 }

@@ -1,5 +1,6 @@
 /* Two passes over the training rows, sums on rank 0, one Cholesky factorisation there. */
 #include "discriminant.h"
+#include "blas.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -83,17 +84,22 @@ static void fill_row(double *u, const scatter_task *task, int row)
     add_row(u, task->cells, task->first, row);
 }
 
+static void add_square(sums *s, const double *u, int filled, int i, int j)
+{
+    int P = s->P, rows = P - i < SQUARE ? P - i : SQUARE, cols = P - j < SQUARE ? P - j : SQUARE;
+    blas_begin();
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, rows, cols, filled, 1, u + i, P, u + j, P,
+                1, s->scatter + (size_t)i * (size_t)P + (size_t)j, P);
+    blas_end();
+}
+
 /* This thread's squares of the upper triangle. */
 static void add_squares(const scatter_task *task, const double *u, int filled, int thread)
 {
     int P = task->s->P, number = 0;
     for (int i = 0; i < P; i += SQUARE)
         for (int j = i; j < P; j += SQUARE)
-            if (number++ % task->threads == thread)
-                cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans,
-                            P - i < SQUARE ? P - i : SQUARE, P - j < SQUARE ? P - j : SQUARE,
-                            filled, 1, u + i, P, u + j, P, 1,
-                            task->s->scatter + (size_t)i * (size_t)P + (size_t)j, P);
+            if (number++ % task->threads == thread) add_square(task->s, u, filled, i, j);
 }
 
 static cz_status scatter_worker(void *context, int thread)
