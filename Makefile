@@ -17,7 +17,7 @@ include tools/packages.mk
 WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(SAN)$(filter fuzz,$(CONFIG)),,-Werror)
 OPTIMISE_release := -O3 -g
 OPTIMISE_debug   := -Og -g3
-OPTIMISE_emulated := -O3 -g
+OPTIMISE_emulated := $(OPTIMISE_release)
 OPTIMISE_fuzz    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)

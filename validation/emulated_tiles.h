@@ -1,5 +1,7 @@
 /* AMX's tiles, all of 16 lines of 64 bytes, made of AVX512_BF16: the kernels for AMX can then be
- * tested on a processor that has none (make emulate). Included before all else in their files. */
+ * tested on a processor that has none (make emulate). Included before all else in their files.
+ * Sums are added pair by pair, which may differ in the last bits from what tiles give; and what
+ * only a processor with AMX shows is left out: shapes, and the permission to use tiles. */
 #ifndef EMULATED_TILES_H
 #define EMULATED_TILES_H
 

@@ -240,6 +240,24 @@ static void check_packed(const cz_backend *backend)
     if (asked) check(same, "%s: packed weights give the same bits", cz_backend_name(backend));
 }
 
+/* Rows a page apart, or a little more, give the same bits. */
+static void check_pages(const cz_backend *backend)
+{
+    static const shape wide_rows[] = {{45, 33, 2048}, {45, 2048, 33}};
+    bool same = true;
+    for (size_t i = 0; i < sizeof wide_rows / sizeof *wide_rows; i++) {
+        layer l = layer_make(cz_backend_dtype(backend), wide_rows[i], 0, 70);
+        layer apart = layer_make(cz_backend_dtype(backend), wide_rows[i], 32, 70);
+        same = layer_run(backend, &l) && layer_run(backend, &apart) && same;
+        same = same_bits(l.y, apart.y) && same_bits(l.y_wide, apart.y_wide) && same;
+        same = same_bits(l.dx, apart.dx) && same_bits(l.dw, apart.dw) && same;
+        layer_drop(&l);
+        layer_drop(&apart);
+    }
+    check(same, "%s: rows a page apart, or a little more, give the same bits",
+          cz_backend_name(backend));
+}
+
 /* Without adding dw is set, whatever it was, to what added to 0 it would be. */
 static void check_set(const cz_backend *backend)
 {
@@ -294,6 +312,7 @@ int main(void)
         check_backend(backend);
         check_place(backend);
         check_packed(backend);
+        check_pages(backend);
         check_set(backend);
         check_scratch(backend);
     }

@@ -48,16 +48,17 @@ takes fp32 auto "$fp32, fp32"
 takes fp64 auto 'portable, fp64'
 takes auto portable 'portable, fp32'
 takes bf16 portable 'portable, bf16'
-refuses fp32 amx 'amx is not to be had here, the best for fp32'
-refuses fp64 avx2 'avx2 is not to be had here, the best for fp64 is portable'
+refuses fp32 amx 'amx is not to be had, the best for fp32 here'
+refuses fp64 avx2 'avx2 is not to be had, the best for fp64 here is portable'
 takes bf16 auto "$bf16, bf16"
-refuses bf16 avx2 "avx2 is not to be had here, the best for bf16 is $bf16"
 if [ $bf16 = portable ]; then
+    refuses bf16 avx2 'avx2 is not to be had, the best for bf16 here is portable'
     takes auto auto "$fp32, fp32" 2
     if [ "$fp32" = avx512 ]; then takes auto avx512 'avx512, fp32'; else refuses auto avx512 'avx512 is not'; fi
-    refuses auto amx 'amx is not to be had here, the best for fp32'
+    refuses auto amx 'amx is not to be had, the best for fp32 here'
     echo 'SKIP precision auto, level avx512 in bf16: this processor lacks it'
 else
+    refuses bf16 avx2 "avx2 has no kernels of that precision, the best for bf16 here is $bf16"
     takes auto auto "$bf16, bf16" 2
     takes auto avx512 'avx512, bf16'
     takes bf16 avx512 'avx512, bf16'
@@ -67,7 +68,8 @@ if [ $bf16 = amx ]; then
     takes auto amx 'amx, bf16'
     takes bf16 amx 'amx, bf16'
 else
-    refuses bf16 amx "amx is not to be had here, the best for bf16 is $bf16"
+    refuses bf16 amx "amx is not to be had, the best for bf16 here is $bf16"
+    if [ $bf16 = avx512 ]; then refuses auto amx 'amx is not to be had, the best for bf16 here is avx512'; fi
     echo 'SKIP precision auto, level amx: this processor lacks it'
 fi
 

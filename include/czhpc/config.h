@@ -90,7 +90,7 @@ typedef struct cz_config {
         cz_binding binding;        /* of threads to cores */
         cz_device device;
         cz_precision precision;
-        char level[16];     /* auto | portable | avx2 | avx512: most the CPU kernels use */
+        char level[16];     /* auto | portable | avx2 | avx512 | amx: of the CPU kernels */
         char transport[16]; /* auto | window | messages */
         int memory;         /* MiB that a rank may take; 0 = its share of what is free */
         int ranks_per_item; /* ranks that work on an experiment together; 0 = all */

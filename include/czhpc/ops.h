@@ -9,8 +9,8 @@
  * Types: activations and their gradients are of the backend's type, which is all that "stored"
  * means below: bf16, fp32 or fp64. What is "wide" is of cz_dtype_wide() of it: weights, biases and
  * gains, statistics, logits, and the gradients of what several cells share. In bf16 an operation
- * computes in fp32 and rounds where it stores; a product may round its weights too, and but at the
- * portable level what is smaller than 2^-126 counts as 0.
+ * computes in fp32 and rounds where it stores; a product may round its weights too, and at all
+ * levels but the portable one what is smaller than 2^-126 counts as 0.
  * Every operation is local to one exec, starts no thread and takes scratch only from
  * exec->scratch, which it leaves as it found it. Errors: CZ_ERR_BUG on shapes or types that
  * disagree (both are named), CZ_ERR_MEMORY when the scratch is too small. */

@@ -101,7 +101,7 @@ static cz_status embed_list(const list *l, const char *out, const cz_config *con
     double begun = MPI_Wtime();
     own.text.width = 0;   /* as the model has it, */
     own.model.tokens = 1; /* which need not be a multiple of anything */
-    CZ_TRY(cz_comm_agree(comm, choose_label_backend(&backend, &own, comm)));
+    CZ_TRY(cz_comm_agree(comm, choose_backend(&backend, label_precision(&own), &own, comm)));
     CZ_TRY(cz_embed_labels(&text, l->label, l->count, &own, NULL, backend, comm, pool));
     cz_status status = CZ_OK;
     if (comm->rank == 0) {

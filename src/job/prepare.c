@@ -61,7 +61,7 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     return CZ_OK;
 }
 
-/* At the highest level that every rank's processor has, or is allowed; not every type has each. */
+/* At the highest level, up to both of these, at which a type has kernels. */
 static void best_backend(const cz_backend **backend, cz_dtype dtype, cz_level best,
                          cz_level allowed)
 {
@@ -76,15 +76,23 @@ cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_co
     CZ_TRY(levels(&allowed, &best, dtype, config, comm));
     best_backend(backend, dtype, best, allowed);
     if (!strcmp(config->run.level, "auto") || cz_backend_level(*backend) == allowed) return CZ_OK;
-    return cz_fail(CZ_ERR_DEVICE, "run.level: %s is not to be had here, the best for %s is %s%s",
-                   cz_level_name(allowed), cz_dtype_name(dtype), cz_level_name(best),
+    return cz_fail(CZ_ERR_DEVICE, "run.level: %s %s, the best for %s here is %s%s",
+                   cz_level_name(allowed),
+                   allowed > best ? "is not to be had" : "has no kernels of that precision",
+                   cz_dtype_name(dtype), cz_level_name(best),
                    dtype == CZ_F64 ? " (fp64 is for tests, at the portable level only)" : "");
 }
 
-cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
-                               const cz_comm *comm)
+cz_dtype label_precision(const cz_config *config)
 {
-    cz_dtype dtype = config->run.precision == CZ_PRECISION_BF16 ? CZ_BF16 : CZ_F32;
+    return config->run.precision == CZ_PRECISION_BF16 ? CZ_BF16 : CZ_F32;
+}
+
+/* What run.level says is meant for the model: of that of the text it is the highest. */
+static cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
+                                      const cz_comm *comm)
+{
+    cz_dtype dtype = label_precision(config);
     cz_level allowed, best;
     CZ_TRY(levels(&allowed, &best, dtype, config, comm));
     best_backend(backend, dtype, best, allowed);

@@ -51,10 +51,9 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm);
 
-/* The backend of the text model: bf16 only where that is asked for, since its vectors are kept and
- * should not depend on the processors that made them; there is no fp64. Collective. */
-cz_status choose_label_backend(const cz_backend **backend, const cz_config *config,
-                               const cz_comm *comm);
+/* Of the text model: bf16 only where that is asked for, since its vectors are kept and should not
+ * depend on the processors that made them; there is no fp64. */
+cz_dtype label_precision(const cz_config *config);
 
 /* The model that a configuration and its cells ask for; text_width 0 without text. Local. */
 cz_status build_model(cz_model **model, const cz_config *config, const cz_cells *cells,

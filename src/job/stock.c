@@ -22,8 +22,7 @@ static cz_status fill(stock *s, const cz_config *config)
     CZ_TRY(cz_comm_agree(s->comm, choose_precision(&dtype, config, s->comm)));
     CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, dtype, config, s->comm)));
     if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) == CZ_LEVEL_PORTABLE)
-        cz_warn("no processor here multiplies bf16: run.precision bf16 computes with portable "
-                "kernels, far slower than fp32 would");
+        cz_warn("run.precision bf16 computes with portable kernels here, slower than fp32 would");
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
     return load_labels(&s->text, config, &s->cells, s->comm, s->pool);
 }

@@ -1,6 +1,6 @@
 /* bf16 in memory, fp32 in registers: the upper half of an fp32, rounded to nearest, ties to even.
- * The instruction that rounds takes what is smaller than 2^-126 as 0, as those of tiles do; the
- * portable form does not. Included by kernel.h in the variants that store activations so. */
+ * The instruction that rounds takes what is smaller than 2^-126 as 0, as those that multiply do;
+ * the portable form does not. Included by kernel.h in the variants that store activations so. */
 #ifndef CZ_BF16_H
 #define CZ_BF16_H
 

@@ -19,7 +19,7 @@
 #define CZ_LEVEL CZ_LEVEL_PORTABLE
 #endif
 
-/* Products of pairs of bf16, by AVX512_BF16 or on AMX tiles. */
+/* Products of pairs of bf16, on AMX tiles where CZ_AMX is 1, else by AVX512_BF16. */
 #define CZ_PAIRS (CZ_STORED_BITS == 16 && CZ_VECTOR_BYTES == 64)
 #ifndef CZ_AMX
 #define CZ_AMX 0

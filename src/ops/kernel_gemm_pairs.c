@@ -1,14 +1,17 @@
 /* Matrix products of pairs of bf16, summed in fp32. A tile of either operand is 16 lines of 16
- * pairs: of A a line is a row, its pairs run along k; of B a line is a pair of k, its pairs stand
- * side by side for 16 columns. Two tiles of A by two of B feed 32 x 32 sums over all of K; the
- * block then goes through the first level cache to whatever follows it.
+ * pairs: of B a line is a pair of k, its pairs stand side by side for 16 columns; of A a line is a
+ * row, its pairs run along k, or as of B (tiles.across). Two tiles of A by two of B feed 32 x 32
+ * sums over all of K; the block then goes through the first level cache to whatever follows it.
  *
- * Rows of A that lie as tiles want them are read in place; all else is packed, with zeros beyond
- * its borders. The terms of an element are added two by two in the order of k. */
+ * Rows of A that lie as tiles want them are read in place, if read_in_place(); all else is packed,
+ * with zeros beyond its borders. The terms of an element are added two by two in the order of k. */
 #include "kernel.h"
 
+/* One of these, by CZ_AMX; each says how a thread gets ready, which A is read in place or packed
+ * across, and sums a block: prepare_tiles(), read_in_place(), LEFT_ACROSS, multiply_block(). */
 #include "pairs_amx.h"
 #include "pairs_vector.h"
+
 #include "scratch.h"
 
 #if CZ_PAIRS

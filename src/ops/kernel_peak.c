@@ -2,6 +2,7 @@
 #include "kernel.h"
 
 #include "pairs_amx.h"
+#include "pairs_vector.h"
 
 #include <time.h>
 
@@ -47,7 +48,7 @@ enum {
 #if CZ_PAIRS
 INLINE vec add_product(vec x, vec factor, vec term)
 {
-    return (vec)_mm512_dpbf16_ps((__m512)x, (__m512bh)factor, (__m512bh)term);
+    return (vec)add_pairs((__m512)x, (__m512i)factor, (__m512i)term);
 }
 #else
 INLINE vec add_product(vec x, vec factor, vec term) { return x * factor + term; }

@@ -24,12 +24,12 @@ INLINE __m512 add_pairs(__m512 sum, __m512i a, __m512i b)
 /* Rows of A that are summed at once: with two vectors of B, 16 chains of sums. */
 enum { ROWS = 8 };
 
-/* sum (ROWS, 16 nt), rows BLOCK apart, over `depth` tiles of k. */
-INLINE void multiply_lines(float *sum, const int nt, const bool across, tiles a, tiles b, int depth)
+/* sum (ROWS, 16 nt), rows BLOCK apart, over `depth` tiles of k; of A `row` apart. */
+INLINE void multiply_lines(float *sum, const int nt, const bool across, ptrdiff_t row, tiles a,
+                           tiles b, int depth)
 {
     __m512 s[ROWS][2];
-    const ptrdiff_t line = (ptrdiff_t)(a.line / sizeof(stored));
-    const ptrdiff_t row = across ? 2 : line, deeper = across ? TILE_K : 2;
+    const ptrdiff_t deeper = across ? TILE_K : 2;
     UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
     for (int k = 0; k < depth; k++, a.data += a.deeper, b.data += b.deeper) {
         for (int pair = 0; pair < TILE; pair++) {
@@ -60,7 +60,7 @@ INLINE void multiply_as(float *sum, int rows, const int nt, const bool across, t
     for (int r = 0; r < rows; r += ROWS) {
         tiles from = a;
         from.data += r / TILE * a.next + r % TILE * row;
-        multiply_lines(sum + r * BLOCK, nt, across, from, b, depth);
+        multiply_lines(sum + r * BLOCK, nt, across, row, from, b, depth);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum {
-    /* Largest packed blocks of A and B of the levels without tiles, and what aligning both adds. */
+    /* Largest packed blocks of A and B but of pairs, and what aligning both adds. */
     CZ_SCRATCH_GEMM = 8 * 16 * (256 + 16) + 256 * 512 + 32,
     CZ_PAIRS_PACKED = 1 << 19, /* elements of an operand that products of pairs pack at once, */
     CZ_PAIRS_LINES = 32,       /* if so many lines of it are not more */

@@ -26,6 +26,7 @@ MPI = {
 HOLDS = {
     "avx2": {
         "ATEN_CPU_CAPABILITY": "avx2",
+        "TORCHINDUCTOR_CPP_MARCH": "x86-64-v3",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     },
