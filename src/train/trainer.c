@@ -21,8 +21,8 @@ static int worker_cells(int batch, int workers)
     return cells > EVALUATION_BLOCK ? cells : EVALUATION_BLOCK;
 }
 
-/* By measurement (validation/bench_model.c): what products of pairs pack for a block, both operands of
- * every dW, costs more than a larger block's activations do. All levels of a type take the same
+/* By measurement (validation/bench_model.c): what products of pairs pack for a block, both operands
+ * of every dW, costs more than a larger block's activations do. All levels of a type take the same
  * blocks. */
 static int block_cells(const cz_config *config, cz_dtype dtype)
 {
