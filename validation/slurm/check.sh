@@ -121,11 +121,11 @@ whole_metrics() { # run epochs
 # 10 to 40 s after the start.
 check_time() {
     local job
-    job=$(submit train.sbatch --time=1 --signal=USR1@20 -- "${long[@]}" --name time --set train.epochs=400) ||
+    job=$(submit train.sbatch --time=1 --signal=USR1@20 -- "${long[@]}" --name time --set train.epochs=800 --set train.stopping=none) ||
         { bad 'sbatch'; return; }
     hurry "$job" 75 || return
     ended_well "$job" 240 || return
-    whole_metrics time 400 || return
+    whole_metrics time 800 || return
     ok "the end of its time comes, it goes on in a new one ($(field "$job" Restarts) requeued)"
 }
 
