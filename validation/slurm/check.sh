@@ -129,14 +129,21 @@ check_time() {
     ok "the end of its time comes, it goes on in a new one ($(field "$job" Restarts) requeued)"
 }
 
-# A node that nobody hears of: after SlurmdTimeout it counts as down, and its job goes back.
+nodes_idle() { [ "$(timeout 10 sinfo --noheader --format=%T | sort -u)" = idle ]; } 2>/dev/null
+
+# A node that nobody hears of: after SlurmdTimeout it counts as down, and its job goes back. It is held
+# until the node has ended what it still had of it, which would end it once more (see hurry).
 without_node() { # how to lose it, and how to get it back
     local job lose=$1 return=$2
     job=$(submit train.sbatch -- "${long[@]}" --name "$name") || { bad 'sbatch'; return 1; }
     within 60 epochs "$name" 5 || { bad 'no epochs'; return 1; }
     $lose
     within 90 is "$job" JobState PENDING || bad "it is not requeued: $(field "$job" JobState)"
+    timeout 10 scontrol hold "$job"
     $return
+    within 90 nodes_idle || bad "the nodes do not come back: $(timeout 10 sinfo --noheader --format=%T)"
+    sleep 3
+    timeout 10 scontrol release "$job"
     ended_well "$job" 180 && same_as_whole "$name" || return
     restarted "$job" || { bad 'it ended before it could be stopped'; return 1; }
 }
