@@ -1,5 +1,6 @@
 /* A block of a product by the dot products of pairs of AVX512_BF16: a line of a tile of B is a
- * vector, a pair of A is broadcast. */
+ * vector, a pair of A is broadcast. 92 to 98 % of a Zen 4's peak at the model's shapes, 82 to 93
+ * for dW, which packs both operands (validation/bench_gemm.c). */
 #ifndef CZ_PAIRS_VECTOR_H
 #define CZ_PAIRS_VECTOR_H
 
