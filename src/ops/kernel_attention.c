@@ -1,5 +1,6 @@
 /* Multi-head attention between a few tokens: the heads of one cell after the other, each in the
- * first level cache. */
+ * first level cache. 8 tokens fill no registers: 11 to 20 % of a Zen 4's peak, in 4 % of a step
+ * (validation/bench_model.c). */
 #include "scratch.h"
 #include "small.h"
 #include "vector.h"

@@ -2,7 +2,8 @@
  * that stay in the second level cache, a block of A into panels that stay in the first, and a
  * tile of C is summed in registers. Blocks of K are fixed and summed in order, and a tile of any
  * size adds the terms of an element in the same order: so the bits of an element do not depend
- * on where in C it is. */
+ * on where in C it is. In fp32, of a Zen 4's peak at the model's shapes: 88 to 95 % forward and dX,
+ * 82 to 92 % dW, by AVX2 and AVX-512 alike (validation/bench_gemm.c). */
 #include "kernel.h"
 
 #include "scratch.h"

@@ -1,4 +1,6 @@
-/* The resampler's pooling: blocks of cells, and the attention of latents to tokens. */
+/* The resampler's pooling: blocks of cells, and the attention of latents to tokens. All of it in a
+ * step, of a Zen 4's peak: 55 % forward and 66 % backward in fp32, 39 and 57 % in bf16, whose peak
+ * is twice as high (validation/bench_model.c). */
 #include "pooling.h"
 #include "scratch.h"
 #include "transpose.h"
