@@ -140,8 +140,8 @@ static void check_borders(const cz_backend *backend)
           cz_backend_name(backend));
 }
 
-/* In products what is smaller than any normal number is exact, above the portable level
- * 0; what is too large is infinite. */
+/* In products what is smaller than any normal number is exact, or 0 above the portable level; what
+ * is too large is infinite. */
 static void check_products(const cz_backend *backend, bool flushes)
 {
     enum { N = 3 };

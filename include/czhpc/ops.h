@@ -210,6 +210,8 @@ cz_level cz_level_best(cz_dtype dtype);
 /* The CPU backend for a type at a level, NULL if the processor or the build lacks it, or the type
  * has no kernels there. Backends are constants; never free them. */
 const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level);
+/* That of the highest level, `most` at most, for which it is not NULL. */
+const cz_backend *cz_backend_best(cz_dtype dtype, cz_level most);
 
 /* "cpu, avx2, fp32": for logs and checkpoints. */
 const char *cz_backend_name(const cz_backend *backend);

@@ -61,20 +61,12 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     return CZ_OK;
 }
 
-/* At the highest level, up to both of these, at which a type has kernels. */
-static void best_backend(const cz_backend **backend, cz_dtype dtype, cz_level best,
-                         cz_level allowed)
-{
-    if (allowed < best) best = allowed;
-    while (!(*backend = cz_backend_cpu(dtype, best))) best--;
-}
-
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm)
 {
     cz_level allowed, best;
     CZ_TRY(levels(&allowed, &best, dtype, config, comm));
-    best_backend(backend, dtype, best, allowed);
+    *backend = cz_backend_best(dtype, allowed < best ? allowed : best);
     if (!strcmp(config->run.level, "auto") || cz_backend_level(*backend) == allowed) return CZ_OK;
     return cz_fail(CZ_ERR_DEVICE, "run.level: %s %s, the best for %s here is %s%s",
                    cz_level_name(allowed),
@@ -95,7 +87,7 @@ static cz_status choose_label_backend(const cz_backend **backend, const cz_confi
     cz_dtype dtype = label_precision(config);
     cz_level allowed, best;
     CZ_TRY(levels(&allowed, &best, dtype, config, comm));
-    best_backend(backend, dtype, best, allowed);
+    *backend = cz_backend_best(dtype, allowed < best ? allowed : best);
     return CZ_OK;
 }
 

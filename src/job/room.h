@@ -45,7 +45,7 @@ cz_status run_folder_describe(const run_folder *folder, const cz_job_options *op
 
 /* The cores of this rank, with threads a rank, the same everywhere; the type of activations: bf16,
  * where nothing else is asked for, if every rank's processor multiplies it; and the backend of a
- * type. Collective. */
+ * type, at run.level itself where that names one. Collective. */
 cz_status choose_cores(cz_cores *cores, const cz_config *config, const cz_comm *comm);
 cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm);
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,

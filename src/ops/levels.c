@@ -88,12 +88,15 @@ const cz_backend *cz_backend_cpu(cz_dtype dtype, cz_level level)
     return level <= highest_level(dtype) ? built[dtype][level] : NULL;
 }
 
-cz_level cz_level_best(cz_dtype dtype)
+const cz_backend *cz_backend_best(cz_dtype dtype, cz_level most)
 {
     cz_level level = highest_level(dtype);
+    if (level > most) level = most;
     while (!built[dtype][level]) level--;
-    return level;
+    return built[dtype][level];
 }
+
+cz_level cz_level_best(cz_dtype dtype) { return cz_backend_best(dtype, CZ_LEVELS - 1)->level; }
 
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }
 cz_dtype cz_backend_dtype(const cz_backend *backend) { return backend->dtype; }

@@ -13,11 +13,10 @@ enum {
     TILE = 16,         /* lines of a tile, and pairs of a line */
     TILE_K = 2 * TILE, /* elements of a line */
     TILE_SIZE = TILE * TILE_K,
+    BLOCK = 2 * TILE, /* rows and columns of a product that are summed at once */
 };
 
 INLINE int tiles_of(int n, int size) { return (n + size - 1) / size; }
-
-enum { BLOCK = 2 * TILE }; /* rows and columns of a product that are summed at once */
 
 /* Tiles of one operand: `line` bytes between the lines of a tile, the tile of the next k and of
  * the next 16 rows or columns that many elements further. */

@@ -26,19 +26,11 @@ static cz_status measure(void *context, int thread)
     return CZ_OK;
 }
 
-/* The highest up to `allowed` that a type has kernels for here. */
-static const cz_backend *best_backend(cz_dtype dtype, cz_level allowed)
-{
-    const cz_backend *backend;
-    while (!(backend = cz_backend_cpu(dtype, allowed))) allowed--;
-    return backend;
-}
-
 static cz_status report(cz_pool *pool, double *gflops, int threads, cz_level allowed)
 {
     const char *before = "{";
     for (int i = 0; i < PRECISIONS; i++) {
-        measurement m = {best_backend(precisions[i].dtype, allowed), gflops};
+        measurement m = {cz_backend_best(precisions[i].dtype, allowed), gflops};
         double sum = 0;
         if (i > 0 && cz_backend_level(m.backend) == CZ_LEVEL_PORTABLE) continue;
         CZ_TRY(cz_pool_run(pool, measure, &m));
