@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # czhpc beside PyTorch in one run (make bench), with reports in results/bench:
-#   tools/bench.sh                    training and evaluation, then labels to vectors: 25 minutes
+#   tools/bench.sh                    training and evaluation, then labels to vectors: 30 minutes
 #   tools/bench.sh step [OPTION]...   one of them; --help lists its options
 #   tools/bench.sh labels [OPTION]...
 #   tools/bench.sh ranks [OPTION]...  czhpc alone: two ranks beside one with two threads
