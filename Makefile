@@ -22,10 +22,12 @@ OPTIMISE_fuzz    := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-fsanitize=fuzzer-no-link,address,undefined
 SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(WARN) $(OPTIMISE_$(CONFIG)) $(SANITIZE)
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' $(PKG_CFLAGS) \
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -MMD -MP -DCZ_SHARE='"$(PREFIX)/share/czhpc"' \
+	-DCZ_LIB='"$(PREFIX)/lib/czhpc"' $(PKG_CFLAGS) \
 	$(if $(filter libdeflate,$(FOUND)),-DCZ_LIBDEFLATE)
 LDLIBS   += $(PKG_LIBS) -lpthread -lm -ldl
-LDFLAGS  += $(SANITIZE)
+# What a plug-in calls is czhpc's own.
+LDFLAGS  += $(SANITIZE) -rdynamic
 
 SOURCES := $(filter-out src/main.c,$(wildcard src/*/*.c))
 LIBRARY := $(BUILD)/libczhpc.a
@@ -33,6 +35,7 @@ LIBRARY := $(BUILD)/libczhpc.a
 # adds those objects.
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 -include src/ops/levels.mk
+include cuda/build.mk
 
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/test_*.c))
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))

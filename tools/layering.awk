@@ -16,6 +16,7 @@ BEGIN {
     # Public headers whose name is not that of their room, or begins with it and "_".
     split("arena bytes cores cpus file json limits log mapped param pool profile rng space status tensor text thread version", base)
     for (i in base) room_of[base[i]] = "base"
+    room_of["backend"] = room_of["gpu"] = "ops"
     room_of["layers"] = room_of["params"] = room_of["schedule"] = "nn"
     room_of["label_table"] = "data"
     room_of["safetensors"] = room_of["study"] = "store"

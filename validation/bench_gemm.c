@@ -121,7 +121,7 @@ static void bench_backend(const cz_backend *backend, cz_arena *scratch)
     static const int shape[][3] = {
         {512, 2048, 256}, {512, 256, 2048}, {512, 256, 256},  {512, 768, 256}, {512, 256, 64},
         {1024, 256, 256}, {128, 256, 256},  {128, 2048, 256}, {61, 256, 64},   {64, 14, 128}};
-    cz_exec exec = {backend, NULL, scratch};
+    cz_exec exec = {.backend = backend, .scratch = scratch};
     cz_dtype type = cz_backend_dtype(backend);
     float *from = numbers(NUMBERS), *x = as_type(&exec, from), *y = as_type(&exec, from);
     float *dx = numbers(NUMBERS), *dw = numbers(NUMBERS);

@@ -494,13 +494,13 @@ static void check_divergence(const cz_backend *backend)
 /* Every variant but fp64, with cells alike. */
 static void check_variants(void)
 {
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_backend(v);
         if (!backend && world.rank == 0)
-            check_skip("%s: this processor lacks it", cpu_variants[v].name);
-        if (!backend || cpu_variants[v].dtype == CZ_F64) continue;
+            check_skip("%s: %s", backend_variants[v].name, variant_lacks(v));
+        if (!backend || backend_variants[v].dtype == CZ_F64) continue;
         check_bits(backend, choices);
-        if (cpu_variants[v].dtype == CZ_BF16) check_first_step(backend);
+        if (backend_variants[v].dtype == CZ_BF16) check_first_step(backend);
     }
 }
 

@@ -135,8 +135,7 @@ static inline cz_tensor op_tensor(const op_argument *a, cz_dtype stored, int pad
                    {1, 1, 1, 1}, a->dim[a->rank - 1] + pad, NULL};
     for (int i = 0; i < a->rank; i++) t.dim[i] = a->dim[i];
     size_t rows = (size_t)cz_rows(t), cols = (size_t)cz_cols(t), ld = (size_t)t.ld;
-    t.data = malloc((rows * ld + 1) * cz_dtype_size(t.dtype));
-    if (!t.data) exit(2);
+    t.data = shared_room((rows * ld + 1) * cz_dtype_size(t.dtype));
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < ld; c++) {
             bool given = c < cols && a->role != SET;
@@ -165,10 +164,7 @@ static inline cz_arena *op_scratch(void)
 {
     enum { BYTES = 16 << 20 };
     static cz_arena arena;
-    if (!arena.base) {
-        if (cz_arena_init(&arena, BYTES)) exit(2);
-        arena.peak = BYTES;
-    }
+    if (!arena.base) arena = (cz_arena){shared_room(BYTES), BYTES, 0, BYTES};
     memset(arena.base, 0xff, arena.peak);
     arena.peak = 0;
     return &arena;
@@ -179,12 +175,12 @@ static inline cz_arena *op_scratch(void)
 static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, double **result)
 {
     cz_tensor t[MOST_ARGUMENTS];
-    cz_exec exec = {backend, &op_step, op_scratch()};
+    cz_exec exec = variant_exec(backend, &op_step, op_scratch());
     for (int i = 0; i < o->count; i++)
         t[i] = op_tensor(&o->argument[i], cz_backend_dtype(backend),
                          o->argument[i].rank > 1 ? pad : 0);
     cz_error_clear();
-    cz_status status = o->call(&exec, t, o->context);
+    cz_status status = variant_wait(&exec, o->call(&exec, t, o->context));
     bool good = status == CZ_OK && exec.scratch->used == 0;
     const char *name = cz_backend_name(backend);
     if (!good) check(false, "%s: status %d: %s", name, (int)status, cz_error_message());
@@ -195,7 +191,7 @@ static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, 
         bool clean = op_fetch(result[i], t[i]);
         if (a->role == IN) clean = clean && memcmp(result[i], a->value, n * sizeof(double)) == 0;
         if (!clean) good = check(false, "%s: %s was written outside its elements", name, a->name);
-        free(t[i].data);
+        shared_free(t[i].data);
     }
     return good;
 }
@@ -210,9 +206,9 @@ static inline const cz_backend *op_exact(void) { return cz_backend_cpu(CZ_F64, C
 /* What op_variants() has seen over some cases, by variant. */
 typedef struct op_gaps {
     int cases;
-    bool failed[CPU_VARIANTS];                       /* to run, or to give padded rows their bits */
-    double stored[CPU_VARIANTS], wide[CPU_VARIANTS]; /* worst distances of results from fp64 */
-    spread portable[CPU_VARIANTS];                   /* of what is stored from the portable level */
+    bool failed[VARIANTS];                   /* to run, or to give padded rows their bits */
+    double stored[VARIANTS], wide[VARIANTS]; /* worst distances of results from fp64 */
+    spread portable[VARIANTS];               /* of what is stored from the portable level */
 } op_gaps;
 
 static inline void op_compare(op_gaps *worst, int v, const op_case *o, double **got, double **exact,
@@ -246,7 +242,7 @@ static inline bool op_pads(const op_case *o, const cz_backend *backend, double *
 static inline bool op_variant(const op_case *o, op_gaps *worst, int v, const cz_backend *portable)
 {
     double *exact[MOST_ARGUMENTS], *plain[MOST_ARGUMENTS], *got[MOST_ARGUMENTS];
-    op_case own = op_rounded(o, cpu_variants[v].dtype);
+    op_case own = op_rounded(o, backend_variants[v].dtype);
     bool good = op_run(&own, op_exact(), 0, exact);
     good = op_run(&own, portable, 0, plain) && good;
     good = op_pads(&own, variant_backend(v), got) && good;
@@ -264,8 +260,9 @@ static inline void op_variants(const op_case *o, op_gaps *worst)
 {
     const cz_backend *portable = NULL;
     worst->cases++;
-    for (int v = 0; v < CPU_VARIANTS; v++) {
-        if (cpu_variants[v].level == CZ_LEVEL_PORTABLE) portable = variant_backend(v);
+    for (int v = 0; v < VARIANTS; v++) {
+        if (backend_variants[v].level == CZ_LEVEL_PORTABLE && !backend_variants[v].gpu)
+            portable = variant_backend(v);
         if (variant_backend(v) && !op_variant(o, worst, v, portable)) worst->failed[v] = true;
     }
 }
@@ -275,23 +272,23 @@ static inline void op_variants(const op_case *o, op_gaps *worst)
 static inline void op_verdict(const char *name, const op_gaps *worst, int roundings,
                               int roundings_wide)
 {
-    for (int v = 0; v < CPU_VARIANTS; v++) {
-        const char *variant = cpu_variants[v].name;
-        bool narrow = cpu_variants[v].dtype == CZ_BF16;
+    for (int v = 0; v < VARIANTS; v++) {
+        const char *variant = backend_variants[v].name;
+        bool narrow = backend_variants[v].dtype == CZ_BF16;
         double stored = narrow ? roundings * TOL_BF16_OP : TOL_F32_OP;
         double wide = narrow && roundings_wide ? roundings_wide * TOL_BF16_OP : TOL_F32_OP;
         double apart = spread_of(&worst->portable[v]);
         if (!variant_backend(v)) {
-            check_skip("%s, %s: this processor lacks it", name, variant);
+            check_skip("%s, %s: %s", name, variant, variant_lacks(v));
             continue;
         }
         check(!worst->failed[v], "%s, %s: %d cases, whole rows and padded", name, variant,
               worst->cases);
-        if (cpu_variants[v].dtype == CZ_F64) continue;
+        if (backend_variants[v].dtype == CZ_F64) continue;
         check(worst->stored[v] <= stored && worst->wide[v] <= wide,
               "%s, %s: against fp64 %.1e, sums %.1e", name, variant, worst->stored[v],
               worst->wide[v]);
-        if (narrow && cpu_variants[v].level != CZ_LEVEL_PORTABLE)
+        if (narrow && (backend_variants[v].gpu || backend_variants[v].level != CZ_LEVEL_PORTABLE))
             check(apart <= roundings * TOL_BF16_LEVELS, "%s, %s: against the portable level %.1e",
                   name, variant, apart);
     }
@@ -334,8 +331,9 @@ static inline const cz_dropout *op_drop(op_dropout *d, unsigned site, double p, 
     if (p == 0) return NULL;
     for (int b = 0; b < B; b++) d->cell[b] = 1000 + 37 * (uint32_t)b;
     d->drop = (cz_dropout){site, p, d->cell, NULL};
-    d->drop.bits = calloc((size_t)B + 1, cz_mask_bytes(elements) + 1);
-    if (!d->drop.bits) exit(2);
+    size_t bytes = ((size_t)B + 1) * (cz_mask_bytes(elements) + 1);
+    d->drop.bits = shared_room(bytes);
+    memset(d->drop.bits, 0, bytes);
     return &d->drop;
 }
 

@@ -21,15 +21,17 @@ static inline cz_tensor nan_tensor(cz_dtype dtype, int rows, int cols, int pad)
 {
     cz_tensor t = cz_matrix(NULL, dtype, rows, cols + pad);
     size_t size = (size_t)rows * (size_t)(cols + pad) * cz_dtype_size(dtype);
-    t.data = malloc(size + !size);
-    if (!t.data) exit(1);
+    t.data = shared_room(size);
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < cols + pad; c++) put(t, r, c, NAN);
     t.dim[1] = cols;
     return t;
 }
 
-static inline void drop_tensor(cz_tensor t) { free(t.data); }
+static inline void drop_tensor(cz_tensor t)
+{
+    if (t.data) shared_free(t.data);
+}
 
 /* Uniform in (-1, 1), as `held` holds it; the same for the same seed. */
 static inline void fill(cz_tensor t, cz_dtype held, unsigned seed)

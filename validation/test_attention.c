@@ -93,7 +93,7 @@ static void variants(void)
             op_free_result(&f, result);
             op_free(&f);
             op_free(&b);
-            if (s.drop) free(s.drop->bits);
+            if (s.drop) shared_free(s.drop->bits);
         }
     op_verdict("attention forward", &worst_forward, 1, 0);
     op_verdict("attention backward", &worst_backward, 1, 0);
@@ -151,7 +151,7 @@ static void differences(const int32_t *slot, double p, int Tq, bool padded)
     op_free_result(&b, gradient);
     op_free(&f);
     op_free(&b);
-    if (s.drop) free(s.drop->bits);
+    if (s.drop) shared_free(s.drop->bits);
 }
 
 /* The same bits for a cell among padded ones as for one whose keys all count. */
@@ -234,7 +234,7 @@ static void any_batch(const cz_backend *backend)
     op_free_result(&b, gradient);
     op_free(&f);
     op_free(&b);
-    free(all.drop->bits);
+    shared_free(all.drop->bits);
 }
 
 /* Sums over cells and heads, to the unit, whatever else stands in the sum and in the padding. */
@@ -251,14 +251,14 @@ static void tally(const cz_backend *backend)
         expected[i % (Tq * Tk)] += llround(ldexp(probs.value[i], CZ_TALLY_BITS));
     }
     cz_tensor t = op_tensor(&probs, dtype, 3);
-    cz_exec exec = {backend, &op_step, op_scratch()};
+    cz_exec exec = variant_exec(backend, &op_step, op_scratch());
     cz_status status = cz_attention_tally(&exec, sum, t);
     check(!status && !memcmp(sum, expected, sizeof sum), "attention: %s adds whole numbers",
           cz_backend_name(backend));
     check(cz_attention_tally(&exec, NULL, t) == CZ_ERR_BUG &&
               cz_attention_tally(&exec, sum, cz_flat(t)) == CZ_ERR_BUG,
           "attention: %s, no sum, or a matrix, is refused", cz_backend_name(backend));
-    free(t.data);
+    shared_free(t.data);
     free(probs.value);
 }
 
@@ -267,7 +267,7 @@ static void refusals(void)
     setting s = {.B = 2, .S = 3, .Tq = 2, .Tk = 2, .F = 4, .H = 2};
     const int32_t beyond[] = {0, 3}, below[] = {-1, 0};
     cz_tensor t[5];
-    cz_exec exec = {op_exact(), &op_step, op_scratch()};
+    cz_exec exec = variant_exec(op_exact(), &op_step, op_scratch());
     for (int i = 0; i < 2; i++) {
         s.slot = i ? below : beyond;
         op_case f = forward_case(&s);
@@ -275,7 +275,7 @@ static void refusals(void)
         cz_error_clear();
         check(forward(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "slot"),
               "attention: slot %d of 3 is refused: %s", i ? -1 : 3, cz_error_message());
-        for (int j = 0; j < f.count; j++) free(t[j].data);
+        for (int j = 0; j < f.count; j++) shared_free(t[j].data);
         op_free(&f);
     }
     s.slot = NULL;
@@ -288,7 +288,7 @@ static void refusals(void)
         cz_error_clear();
         check(forward(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "count"),
               "attention: a wrong number of keys is refused: %s", cz_error_message());
-        for (int j = 0; j < f.count; j++) free(t[j].data);
+        for (int j = 0; j < f.count; j++) shared_free(t[j].data);
         op_free(&f);
     }
 }
@@ -300,7 +300,7 @@ int main(void)
         differences(variant & 1 ? slots : NULL, variant & 2 ? 0.3 : 0, 4, variant & 4);
     differences(slots, 0.3, 35, false); /* more than one block of queries */
     differences(NULL, 0, 35, true);
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         any_batch(backend);

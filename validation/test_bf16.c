@@ -64,7 +64,7 @@ static bool narrowed_right(uint16_t got, double x, bool flushes)
 /* Every bf16 read into fp32, exactly, and stored again. */
 static void check_round_trip(const cz_backend *backend, bool flushes)
 {
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     cz_tensor stored = open_tensor(CZ_BF16), wide = open_tensor(CZ_F32),
               back = open_tensor(CZ_BF16);
     for (int i = 0; i < NUMBERS; i++) {
@@ -94,7 +94,7 @@ static void check_round_trip(const cz_backend *backend, bool flushes)
 static void check_rounding(const cz_backend *backend, bool flushes)
 {
     static const uint32_t beyond[] = {0x0001, 0x7fff, 0x8000, 0x8001, 0xffff};
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     cz_tensor wide = open_tensor(CZ_F32), stored = open_tensor(CZ_BF16);
     bool right = true;
     for (size_t k = 0; k < sizeof beyond / sizeof *beyond; k++) {
@@ -129,7 +129,7 @@ static void check_borders(const cz_backend *backend)
         {0x00000000, 0x0000}, {0x80000000, 0x8000}, /* zeros keep their sign */
     };
     enum { COUNT = sizeof borders / sizeof *borders };
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     uint32_t from[COUNT];
     uint16_t to[COUNT];
     for (int i = 0; i < COUNT; i++) from[i] = borders[i].from;
@@ -146,7 +146,7 @@ static void check_products(const cz_backend *backend, bool flushes)
 {
     enum { N = 3 };
     const double x[N] = {0x1p-130, 0x1p-80, -0x1p120}, w[N] = {0x1p10, 0x1p-60, 0x1p10};
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     uint16_t stored[N];
     float wide[N], y[N];
     for (int i = 0; i < N; i++) {
@@ -166,9 +166,9 @@ static void check_products(const cz_backend *backend, bool flushes)
 int main(void)
 {
     if (cz_arena_init(&scratch, (size_t)16 << 20)) return 1;
-    for (int v = 0; v < CPU_VARIANTS; v++) {
-        if (cpu_variants[v].dtype != CZ_BF16 || !variant_or_skip(v)) continue;
-        bool flushes = cpu_variants[v].level > CZ_LEVEL_PORTABLE;
+    for (int v = 0; v < VARIANTS; v++) {
+        if (backend_variants[v].dtype != CZ_BF16 || !variant_or_skip(v)) continue;
+        bool flushes = backend_variants[v].level > CZ_LEVEL_PORTABLE;
         check_round_trip(variant_backend(v), flushes);
         check_rounding(variant_backend(v), flushes);
         check_borders(variant_backend(v));

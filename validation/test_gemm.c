@@ -78,7 +78,7 @@ static cz_status product_weight(cz_exec *exec, cz_tensor dw, cz_tensor dy, cz_te
 
 static bool layer_run(const cz_backend *backend, layer *l)
 {
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     return !product(&exec, l->y, l->x, l->w) && !product(&exec, l->y_wide, l->x, l->w) &&
            !product_back(&exec, l->dx, l->dy, l->w) && !product_weight(&exec, l->dw, l->dy, l->x);
 }
@@ -175,7 +175,7 @@ static void check_place(const cz_backend *backend)
 {
     enum { N = 150, C = 70, K = 300, RANGES = 40 };
     cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     layer l = layer_make(dtype, (shape){N, C, K}, 3, 7);
     cz_tensor dw = random_tensor(wide, C, K, 3, 10); /* l.dw as it began */
     bool forward = layer_run(backend, &l), input = forward, weight = forward;
@@ -262,7 +262,7 @@ static void check_pages(const cz_backend *backend)
 static void check_set(const cz_backend *backend)
 {
     enum { SETS = 20 };
-    cz_exec exec = {backend, NULL, &scratch};
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
     cz_rng rng = cz_rng_open(15, 0, 0, 0, 0);
     bool same = true;
@@ -294,7 +294,7 @@ static void check_scratch(const cz_backend *backend)
           scratch.peak, promised);
     cz_arena small;
     if (cz_arena_init(&small, 4096)) exit(1);
-    cz_exec exec = {backend, NULL, &small};
+    cz_exec exec = variant_exec(backend, NULL, &small);
     cz_status status = product(&exec, l.y, l.x, l.w);
     check(status == CZ_ERR_MEMORY && small.used == 0, "%s: too little scratch is an error",
           cz_backend_name(backend));
@@ -306,7 +306,7 @@ static void check_scratch(const cz_backend *backend)
 int main(void)
 {
     if (cz_arena_init(&scratch, (size_t)16 << 20)) return 1;
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         check_backend(backend);

@@ -15,12 +15,12 @@ static const cz_tensor none;
 static cz_status linear(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
                         cz_activation act, const cz_dropout *drop, int cells)
 {
-    return cz_linear_forward(exec, y, x, w, bias, act, drop, cells);
+    return variant_wait(exec, cz_linear_forward(exec, y, x, w, bias, act, drop, cells));
 }
 static cz_status linear_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
                               cz_tensor gate, double p)
 {
-    return cz_linear_backward_input(exec, dx, dy, w, gate, p);
+    return variant_wait(exec, cz_linear_backward_input(exec, dx, dy, w, gate, p));
 }
 
 /* Whether an element is kept, by the definition in ops.h. */
@@ -42,12 +42,11 @@ typedef struct site {
 static void site_open(site *s, unsigned number, double p, int cells, int elements)
 {
     size_t size = (size_t)cells * cz_mask_bytes(elements);
-    s->drop = (cz_dropout){number, p, s->cell, malloc(size + 1)};
-    if (!s->drop.bits) exit(1);
+    s->drop = (cz_dropout){number, p, s->cell, shared_room(size + 1)};
     memset(s->drop.bits, 0xff, size + 1);
     for (int b = 0; b < cells; b++) s->cell[b] = 1000003u * (uint32_t)(b + 1);
 }
-static void site_close(site *s) { free(s->drop.bits); }
+static void site_close(site *s) { shared_free(s->drop.bits); }
 
 /* Every bit of every cell's mask, and none beyond. */
 static bool site_bits_right(const site *s, int cells, int elements)
@@ -80,7 +79,7 @@ static void define_forward(cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias
 /* All combinations of bias, activation and dropout, at odd sizes; y of either type. */
 static void check_forward(const cz_backend *backend)
 {
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
     const int sizes[][4] = {
         {1, 1, 1, 1}, {3, 5, 13, 40}, {4, 2, 64, 30}, {5, 1, 531, 7}, {0, 0, 4, 4}};
@@ -119,7 +118,7 @@ static void check_forward(const cz_backend *backend)
 /* Masks of many lengths, at thresholds from none to nearly all. */
 static void check_masks(const cz_backend *backend)
 {
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend);
     bool right = true;
     double share = 0;
@@ -155,7 +154,7 @@ static void check_masks(const cz_backend *backend)
 static void check_threshold(const cz_backend *backend)
 {
     enum { C = 64 };
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend);
     cz_tensor x = nan_tensor(dtype, 1, 0, 1), w = random_weights(dtype, C, 0, 1, 2);
     cz_tensor y = nan_tensor(dtype, 1, C, 0);
@@ -178,7 +177,7 @@ static void check_threshold(const cz_backend *backend)
 static void check_nan(const cz_backend *backend)
 {
     enum { C = 21 };
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend);
     cz_tensor x = nan_tensor(dtype, 1, 3, 0), w = random_weights(dtype, C, 3, 0, 1);
     cz_tensor y = random_tensor(dtype, 1, C, 0, 2);
@@ -190,7 +189,7 @@ static void check_nan(const cz_backend *backend)
 
 static void check_backward(const cz_backend *backend)
 {
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
     const int sizes[][3] = {{1, 1, 1}, {17, 33, 20}, {40, 9, 531}, {70, 150, 64}, {0, 5, 4}};
     double worst_x = 0, worst_b = 0;
@@ -228,7 +227,7 @@ static void check_backward(const cz_backend *backend)
 static void check_weights(const cz_backend *backend)
 {
     enum { N = 50, C = 40, K = 70 };
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
     cz_tensor x = random_tensor(dtype, N, K, 0, 1), w = random_tensor(wide, C, K, 0, 2);
     cz_tensor y = nan_tensor(wide, N, C, 0), dx = nan_tensor(dtype, N, K, 0);
@@ -289,7 +288,7 @@ static double difference_gap(cz_exec *exec, network *net, cz_tensor at, cz_tenso
 
 static void check_differences(void)
 {
-    cz_exec exec = {cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), &step, &scratch};
+    cz_exec exec = variant_exec(cz_backend_cpu(CZ_F64, CZ_LEVEL_PORTABLE), &step, &scratch);
     const int N = CELLS * ROWS,
               size[TENSORS][2] = {{N, IN}, {HIDDEN, IN}, {1, HIDDEN}, {OUT, HIDDEN}, {1, OUT}};
     const char *const name[TENSORS] = {"x", "w1", "bias1", "w2", "bias2"};
@@ -319,7 +318,7 @@ static void check_differences(void)
 
 static void check_adam(const cz_backend *backend)
 {
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_dtype_wide(cz_backend_dtype(backend));
     const double decay = 1e-2;
     double worst = 0;
@@ -352,7 +351,7 @@ static void check_adam(const cz_backend *backend)
 static void check_sums(const cz_backend *backend)
 {
     enum { N = 9, C = 37 };
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype stored = cz_backend_dtype(backend), types[] = {stored, cz_dtype_wide(stored)};
     bool added = true, reversed = true, copied = true, zeroed = true;
     for (int i = 0; i < 4; i++) {
@@ -385,7 +384,7 @@ static void check_sums(const cz_backend *backend)
 static void check_gather(const cz_backend *backend)
 {
     enum { N = 9, C = 37, M = 5 };
-    cz_exec exec = {backend, &step, &scratch};
+    cz_exec exec = variant_exec(backend, &step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend);
     const int32_t index[N] = {4, 0, 0, 3, 2, 1, 4, 4, 2};
     cz_tensor x = random_tensor(CZ_F32, M, C, 2, 3), y = nan_tensor(dtype, N, C, 2);
@@ -415,7 +414,7 @@ static void check_refused(const char *what, cz_status status, const char *op, co
 /* What is stored and what is wide are not taken for each other. */
 static void check_refused_types(void)
 {
-    cz_exec exec = {cz_backend_cpu(CZ_BF16, CZ_LEVEL_PORTABLE), &step, &scratch};
+    cz_exec exec = variant_exec(cz_backend_cpu(CZ_BF16, CZ_LEVEL_PORTABLE), &step, &scratch);
     float wide[64] = {0};
     uint16_t data[64] = {0}, more[64] = {0};
     cz_tensor x = cz_matrix(data, CZ_BF16, 4, 3), w = cz_matrix(wide, CZ_F32, 5, 3);
@@ -446,7 +445,7 @@ static void check_refused_types(void)
 
 static void check_refusals(void)
 {
-    cz_exec exec = {cz_backend_cpu(CZ_F32, CZ_LEVEL_PORTABLE), &step, &scratch};
+    cz_exec exec = variant_exec(cz_backend_cpu(CZ_F32, CZ_LEVEL_PORTABLE), &step, &scratch);
     float data[64] = {0}, more[64] = {0};
     uint8_t bits[8];
     uint32_t cell[2] = {0};
@@ -495,9 +494,9 @@ static void check_refusals(void)
 /* One of the variants that the tests walk through, which says what it is. */
 static bool listed(const cz_backend *backend, cz_dtype dtype, cz_level level)
 {
-    for (int v = 0; v < CPU_VARIANTS; v++)
-        if (cpu_variants[v].dtype == dtype && cpu_variants[v].level == level)
-            return strcmp(cz_backend_name(backend), cpu_variants[v].name) == 0 &&
+    for (int v = 0; v < VARIANTS; v++)
+        if (backend_variants[v].dtype == dtype && backend_variants[v].level == level)
+            return strcmp(cz_backend_name(backend), backend_variants[v].name) == 0 &&
                    cz_backend_dtype(backend) == dtype;
     return false;
 }
@@ -534,7 +533,7 @@ int main(void)
     check_refusals();
     check_refused_types();
     check_differences();
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         check_forward(backend);

@@ -77,7 +77,7 @@ static bool defined(const setting *s, const op_case *o, double **got, int C, cz_
 static bool run_defined(setting *s, const op_case *o, int C, int v)
 {
     double *got[MOST_ARGUMENTS];
-    cz_dtype dtype = cpu_variants[v].dtype;
+    cz_dtype dtype = backend_variants[v].dtype;
     op_case own = op_rounded(o, dtype);
     bool good = op_run(&own, variant_backend(v), 2, got);
     good = defined(s, &own, got, C, dtype) && good;
@@ -98,8 +98,8 @@ static void variants(void)
 {
     const int shape[][2] = {{0, 3}, {1, 1}, {2, 2}, {7, 14}, {5, 33}, {64, 16}, {3, 981}};
     op_gaps worst = {0};
-    bool right[CPU_VARIANTS];
-    for (int v = 0; v < CPU_VARIANTS; v++) right[v] = true;
+    bool right[VARIANTS];
+    for (int v = 0; v < VARIANTS; v++) right[v] = true;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (int variant = 0; variant < 4; variant++) {
             int B = shape[i][0], C = shape[i][1];
@@ -110,15 +110,15 @@ static void variants(void)
             op_case o = loss_case(&s, C);
             for (size_t e = 0; e < (size_t)B * (size_t)C; e++) o.argument[LOGITS].value[e] *= 4;
             op_variants(&o, &worst);
-            for (int v = 0; v < CPU_VARIANTS; v++)
+            for (int v = 0; v < VARIANTS; v++)
                 right[v] = right[v] && (!variant_backend(v) || run_defined(&s, &o, C, v));
             op_free(&o);
         }
     op_verdict("cross-entropy", &worst, 1, 0);
-    for (int v = 0; v < CPU_VARIANTS; v++)
+    for (int v = 0; v < VARIANTS; v++)
         if (variant_or_skip(v))
             check(right[v], "cross-entropy: %s, loss, best class and gradient as defined",
-                  cpu_variants[v].name);
+                  backend_variants[v].name);
 }
 
 static void differences(bool weighted)
@@ -222,7 +222,7 @@ static void refusals(void)
     setting s = {code, 2, 0, true, {0}, {0}};
     op_case o = loss_case(&s, 4);
     cz_tensor t[2];
-    cz_exec exec = {op_exact(), &op_step, op_scratch()};
+    cz_exec exec = variant_exec(op_exact(), &op_step, op_scratch());
     for (int i = 0; i < 2; i++) t[i] = op_tensor(&o.argument[i], CZ_F64, 0);
     cz_error_clear();
     check(call(&exec, t, &s) == CZ_ERR_BUG, "cross-entropy: class 4 of 4 is refused: %s",
@@ -233,7 +233,7 @@ static void refusals(void)
     check(call(&exec, t, &s) == CZ_ERR_BUG && strstr(cz_error_message(), "class_weight"),
           "cross-entropy: weights of 3 classes for 4 are refused: %s", cz_error_message());
     weigh(0);
-    for (int i = 0; i < 2; i++) free(t[i].data);
+    for (int i = 0; i < 2; i++) shared_free(t[i].data);
     op_free(&o);
 }
 
@@ -243,7 +243,7 @@ int main(void)
     variants();
     differences(false);
     differences(true);
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         if (!variant_or_skip(v)) continue;
         extremes(variant_backend(v));
         any_batch(variant_backend(v));

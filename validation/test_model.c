@@ -379,7 +379,7 @@ int main(void)
     spec.layers = 0;
     check_gradients("no encoder layer", &spec);
     check_forms();
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         if (!variant_or_skip(v)) continue;
         check_company(variant_backend(v));
         check_packing(variant_backend(v));

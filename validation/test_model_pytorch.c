@@ -318,7 +318,7 @@ static cz_status train(trial *t, int step)
 
 static cz_status adam(trial *t)
 {
-    cz_exec exec = {t->backend, &t->c->step, &t->scratch};
+    cz_exec exec = variant_exec(t->backend, &t->c->step, &t->scratch);
     int n = (int)cz_model_params(t->c->model)->total;
     return cz_adam(&exec, cz_vector(t->w, t->dtype, n), cz_vector(t->m, t->dtype, n),
                    cz_vector(t->v, t->dtype, n), cz_vector(t->g, t->dtype, n), t->c->decay);
@@ -449,7 +449,7 @@ static void test_steps(test_case *c)
 static void test_fp32(test_case *c, int v)
 {
     const cz_backend *backend = variant_backend(v);
-    const char *which = "", *name = cpu_variants[v].name;
+    const char *which = "", *name = backend_variants[v].name;
     trial t;
     open_trial(&t, c, backend, 4);
     cz_status status = train(&t, 0);
@@ -493,7 +493,7 @@ static double allowed(double moved) { return TOL_BF16_MODEL * (moved + TOL_BF16_
 
 static void test_bf16(test_case *c, int v, const sensitivity *s)
 {
-    const char *which = "", *name = cpu_variants[v].name;
+    const char *which = "", *name = backend_variants[v].name;
     double *gap = calloc((size_t)c->tensors, sizeof *gap), worst = 0, part = 0;
     trial t;
     open_trial(&t, c, variant_backend(v), 4);
@@ -518,11 +518,11 @@ static void test_bf16(test_case *c, int v, const sensitivity *s)
 static void test_variants(test_case *c)
 {
     sensitivity s = measure(c);
-    for (int v = 0; v < CPU_VARIANTS; v++)
+    for (int v = 0; v < VARIANTS; v++)
         if (!variant_backend(v))
-            check_skip("%s, %s: this processor lacks it", c->name, cpu_variants[v].name);
-        else if (cpu_variants[v].dtype == CZ_F32) test_fp32(c, v);
-        else if (cpu_variants[v].dtype == CZ_BF16) test_bf16(c, v, &s);
+            check_skip("%s, %s: %s", c->name, backend_variants[v].name, variant_lacks(v));
+        else if (backend_variants[v].dtype == CZ_F32) test_fp32(c, v);
+        else if (backend_variants[v].dtype == CZ_BF16) test_bf16(c, v, &s);
     free(s.gradient);
 }
 

@@ -81,7 +81,7 @@ static void variants(void)
             op_free_result(&f, result);
             op_free(&f);
             op_free(&b);
-            if (drop) free(drop->bits);
+            if (drop) shared_free(drop->bits);
         }
     /* s, then y; what s loses is of its mean of 3, not of its deviations. */
     op_verdict("norm forward", &worst_forward, 2, 2);
@@ -129,7 +129,7 @@ static void differences(double p, double eps)
     op_free_result(&b, gradient);
     op_free(&f);
     op_free(&b);
-    if (drop) free(drop->bits);
+    if (drop) shared_free(drop->bits);
 }
 
 /* A row of a case of one row of many: operands from `from`, a row each. */
@@ -180,7 +180,7 @@ static void any_rows(const cz_backend *backend)
     op_free_result(&b, gradient);
     op_free(&f);
     op_free(&b);
-    free(drop->bits);
+    shared_free(drop->bits);
 }
 
 static cz_status positions(cz_exec *exec, cz_tensor *t, void *context)
@@ -235,7 +235,7 @@ int main(void)
     differences(0.3, 1e-5);
     differences(0.3, 1);
     places();
-    for (int v = 0; v < CPU_VARIANTS; v++)
+    for (int v = 0; v < VARIANTS; v++)
         if (variant_or_skip(v)) any_rows(variant_backend(v));
     return check_done();
 }

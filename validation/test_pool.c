@@ -323,7 +323,7 @@ static void scratch(void)
             op_case f = forward_case(&s);
             op_run(&f, op_exact(), 0, result);
             op_case b = backward_case(&s, &f, result);
-            for (int v = 0; v < CPU_VARIANTS; v++) {
+            for (int v = 0; v < VARIANTS; v++) {
                 const cz_backend *backend = variant_backend(v);
                 if (!backend) continue;
                 cz_dtype dtype = cz_backend_dtype(backend);
@@ -332,10 +332,10 @@ static void scratch(void)
                 if (cz_arena_init(&arena,
                                   cz_ops_scratch(dtype, s.B * s.T, s.D, s.L, s.T, s.D, s.H)))
                     exit(2);
-                cz_exec exec = {backend, &op_step, &arena};
+                cz_exec exec = variant_exec(backend, &op_step, &arena);
                 for (int j = 0; j < b.count; j++) t[j] = op_tensor(&b.argument[j], dtype, 0);
                 enough = enough && backward(&exec, t, &s) == CZ_OK;
-                for (int j = 0; j < b.count; j++) free(t[j].data);
+                for (int j = 0; j < b.count; j++) shared_free(t[j].data);
                 cz_arena_free(&arena);
             }
             op_free_result(&f, result);
@@ -353,7 +353,7 @@ int main(void)
     forms();
     for (int variant = 0; variant < 4; variant++)
         differences(variant & 1 ? CZ_POOL_PLAIN : CZ_POOL_FACTORED, variant & 2 ? 0.3 : 0);
-    for (int v = 0; v < CPU_VARIANTS; v++) {
+    for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         any_batch(backend, CZ_POOL_PLAIN);

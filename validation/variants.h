@@ -1,44 +1,107 @@
-/* The variants of the CPU backend that tests of operations walk through, and numbers as each type
- * holds them. */
+/* The variants of the operations that their tests walk through, memory that all of them may use,
+ * and numbers as each type holds them. */
 #ifndef VARIANTS_H
 #define VARIANTS_H
 
 #include "check.h"
-#include "czhpc/ops.h"
+#include "czhpc/gpu.h"
 
 #include <stdint.h>
 
-typedef struct cpu_variant {
+typedef struct backend_variant {
     const char *name; /* as the backend says it, where there is one */
     cz_dtype dtype;
     cz_level level;
-} cpu_variant;
+    bool gpu;
+} backend_variant;
 
 /* All of them; of each type the portable one first. Verdicts on one name it so: levels.sh counts
  * them. */
-static const cpu_variant cpu_variants[] = {
-    {"cpu, portable, fp64", CZ_F64, CZ_LEVEL_PORTABLE},
-    {"cpu, portable, fp32", CZ_F32, CZ_LEVEL_PORTABLE},
-    {"cpu, avx2, fp32", CZ_F32, CZ_LEVEL_AVX2},
-    {"cpu, avx512, fp32", CZ_F32, CZ_LEVEL_AVX512},
-    {"cpu, portable, bf16", CZ_BF16, CZ_LEVEL_PORTABLE},
-    {"cpu, avx512, bf16", CZ_BF16, CZ_LEVEL_AVX512},
-    {"cpu, amx, bf16", CZ_BF16, CZ_LEVEL_AMX},
+static const backend_variant backend_variants[] = {
+    {"cpu, portable, fp64", CZ_F64, CZ_LEVEL_PORTABLE, false},
+    {"cpu, portable, fp32", CZ_F32, CZ_LEVEL_PORTABLE, false},
+    {"cpu, avx2, fp32", CZ_F32, CZ_LEVEL_AVX2, false},
+    {"cpu, avx512, fp32", CZ_F32, CZ_LEVEL_AVX512, false},
+    {"cuda, fp32", CZ_F32, CZ_LEVEL_PORTABLE, true},
+    {"cpu, portable, bf16", CZ_BF16, CZ_LEVEL_PORTABLE, false},
+    {"cpu, avx512, bf16", CZ_BF16, CZ_LEVEL_AVX512, false},
+    {"cpu, amx, bf16", CZ_BF16, CZ_LEVEL_AMX, false},
+    {"cuda, bf16", CZ_BF16, CZ_LEVEL_PORTABLE, true},
 };
-enum { CPU_VARIANTS = sizeof cpu_variants / sizeof *cpu_variants };
+enum { VARIANTS = sizeof backend_variants / sizeof *backend_variants };
 
-/* NULL where this processor lacks it. */
+/* The GPU of CZHPC_CUDA_PLUGIN, a plug-in's file: a real one's, or the emulation's. NULL without.
+ */
+static inline cz_gpu *variant_gpu(void)
+{
+    static cz_gpu *gpu;
+    static bool looked;
+    const char *plugin = getenv("CZHPC_CUDA_PLUGIN");
+    int count;
+    if (looked || !plugin) return gpu;
+    looked = true;
+    if (cz_gpu_count(&count, plugin) || cz_gpu_open(&gpu, 0)) {
+        check(false, "%s: %s", plugin, cz_error_message());
+        cz_error_clear();
+    }
+    return gpu;
+}
+
+/* NULL where this machine lacks it. */
 static inline const cz_backend *variant_backend(int v)
 {
-    return cz_backend_cpu(cpu_variants[v].dtype, cpu_variants[v].level);
+    if (!backend_variants[v].gpu)
+        return cz_backend_cpu(backend_variants[v].dtype, backend_variants[v].level);
+    return variant_gpu() ? cz_gpu_backend(variant_gpu(), backend_variants[v].dtype) : NULL;
+}
+
+/* Why it lacks it. */
+static inline const char *variant_lacks(int v)
+{
+    return backend_variants[v].gpu ? "CZHPC_CUDA_PLUGIN names no GPU's plug-in"
+                                   : "this processor lacks it";
 }
 
 /* NULL with a SKIP that names it. */
 static inline const cz_backend *variant_or_skip(int v)
 {
     const cz_backend *backend = variant_backend(v);
-    if (!backend) check_skip("%s: this processor lacks it", cpu_variants[v].name);
+    if (!backend) check_skip("%s: %s", backend_variants[v].name, variant_lacks(v));
     return backend;
+}
+
+static inline bool backend_on_gpu(const cz_backend *backend)
+{
+    return strncmp(cz_backend_name(backend), "cuda", 4) == 0;
+}
+
+/* Where a backend's operations run. */
+static inline cz_exec variant_exec(const cz_backend *backend, const cz_step *step,
+                                   cz_arena *scratch)
+{
+    return (cz_exec){backend, step, scratch, backend_on_gpu(backend) ? variant_gpu() : NULL};
+}
+
+/* What an operation returned, once its work is done. */
+static inline cz_status variant_wait(const cz_exec *exec, cz_status status)
+{
+    return status || !exec->gpu ? status : cz_gpu_wait(exec->gpu);
+}
+
+/* Memory that every variant's operations may use. */
+static inline void *shared_room(size_t bytes)
+{
+    void *room = NULL;
+    bool good = true;
+    if (variant_gpu()) good = !cz_gpu_allocate_shared(variant_gpu(), &room, bytes);
+    else room = malloc(bytes + !bytes);
+    if (!room || !good) exit(2);
+    return room;
+}
+static inline void shared_free(void *room)
+{
+    if (variant_gpu()) cz_gpu_release(variant_gpu(), room);
+    else free(room);
 }
 
 /* How far a result of this type may be from its value, where it is rounded once. */

@@ -39,12 +39,15 @@ typedef struct cz_step {
 } cz_step;
 
 typedef struct cz_backend cz_backend;
+typedef struct cz_gpu cz_gpu;
 
-/* Where operations run: one CPU worker with its scratch, or one stream of a device. */
+/* Where operations run: one CPU worker with its scratch, or one stream of a GPU. */
 typedef struct cz_exec {
     const cz_backend *backend;
     const cz_step *step;
     cz_arena *scratch;
+    cz_gpu *gpu; /* NULL: a CPU; else all that operations read and write is its memory, the step
+                  * and the scratch too, and they return before their work is done */
 } cz_exec;
 
 /* A dropout site of a batch. NULL where an operation takes one: no dropout.

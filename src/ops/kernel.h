@@ -9,7 +9,7 @@
 #ifndef CZ_KERNEL_H
 #define CZ_KERNEL_H
 
-#include "backend.h"
+#include "czhpc/backend.h"
 
 #ifndef CZ_VARIANT /* a tool that reads one file by itself sees the plainest variant */
 #define CZ_VARIANT portable_f32

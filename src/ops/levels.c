@@ -1,5 +1,5 @@
 /* Which backends this build has and which of them this processor can run. */
-#include "backend.h"
+#include "czhpc/backend.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* The public attention and resampler: checks, then the backend. */
-#include "backend.h"
+#include "czhpc/backend.h"
 #include "shape.h"
 
 #include "czhpc/profile.h"

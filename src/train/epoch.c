@@ -122,7 +122,7 @@ static cz_status update(void *context, int thread, size_t begin, size_t end, con
     size_t at = begin * cz_dtype_size(t->dtype);
     int n = (int)(end - begin);
     cz_arena none = {0};
-    cz_exec exec = {t->setup.backend, &t->step, &none};
+    cz_exec exec = {.backend = t->setup.backend, .step = &t->step, .scratch = &none};
     (void)thread;
     return cz_adam(&exec, cz_vector((char *)cz_reducer_weights(t->reducer) + at, t->dtype, n),
                    cz_vector((char *)cz_reducer_moment1(t->reducer) + at, t->dtype, n),

@@ -1,0 +1,148 @@
+/* Opens a GPU; its memory, its stream, and work that is recorded once and replayed. */
+#include "device.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+struct cz_gpu_graph {
+    cudaGraphExec_t exec;
+    int nodes;
+};
+
+cudaStream_t stream_of(const cz_gpu *gpu) { return device_of(gpu)->stream; }
+
+cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error)
+{
+    if (error == cudaSuccess) return CZ_OK;
+    cudaGetLastError(); /* not once more by the next call */
+    if (error == cudaErrorMemoryAllocation)
+        return cz_fail(CZ_ERR_MEMORY, "GPU %d (%s): no memory for %s: lower train.batch",
+                       gpu->number, gpu->name, what);
+    return cz_fail(CZ_ERR_DEVICE, "GPU %d (%s): %s failed: %s", gpu->number, gpu->name, what,
+                   cudaGetErrorString(error));
+}
+
+static cz_status allocate(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return cuda_status(gpu, "an array", cudaMalloc(at, bytes + !bytes));
+}
+static cz_status allocate_shared(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return cuda_status(gpu, "a shared array",
+                       cudaMallocManaged(at, bytes + !bytes, cudaMemAttachGlobal));
+}
+static cz_status allocate_host(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return cuda_status(gpu, "a copy", cudaMallocHost(at, bytes + !bytes));
+}
+static void release(cz_gpu *, void *at) { cudaFree(at); }
+static void release_host(cz_gpu *, void *at) { cudaFreeHost(at); }
+
+static cz_status move(cz_gpu *gpu, void *to, const void *from, size_t bytes)
+{
+    if (!bytes) return CZ_OK;
+    return cuda_status(gpu, "a copy",
+                       cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(gpu)));
+}
+static cz_status wait(cz_gpu *gpu)
+{
+    return cuda_status(gpu, "the work before", cudaStreamSynchronize(stream_of(gpu)));
+}
+
+static cz_status record(cz_gpu *gpu)
+{
+    return cuda_status(gpu, "recording",
+                       cudaStreamBeginCapture(stream_of(gpu), cudaStreamCaptureModeThreadLocal));
+}
+
+static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
+{
+    cudaGraph_t graph = nullptr;
+    size_t nodes = 0;
+    cz_gpu_graph *own = new (std::nothrow) cz_gpu_graph{};
+    cz_status status = cuda_status(gpu, "recording", cudaStreamEndCapture(stream_of(gpu), &graph));
+    if (!status && !own) status = cz_fail(CZ_ERR_MEMORY, "no memory for a graph");
+    if (!status) status = cuda_status(gpu, "a graph", cudaGraphGetNodes(graph, nullptr, &nodes));
+    if (!status) status = cuda_status(gpu, "a graph", cudaGraphInstantiate(&own->exec, graph, 0));
+    if (graph) cudaGraphDestroy(graph);
+    if (status) {
+        delete own;
+        return status;
+    }
+    own->nodes = (int)nodes;
+    *made = own;
+    return CZ_OK;
+}
+
+static cz_status replay(cz_gpu *gpu, cz_gpu_graph *graph)
+{
+    return cuda_status(gpu, "a step", cudaGraphLaunch(graph->exec, stream_of(gpu)));
+}
+static int nodes(const cz_gpu_graph *graph) { return graph->nodes; }
+static void forget(cz_gpu *, cz_gpu_graph *graph)
+{
+    cudaGraphExecDestroy(graph->exec);
+    delete graph;
+}
+
+static void close(cz_gpu *gpu)
+{
+    device *d = device_of(gpu);
+    group_leave(d);
+    products_close(d);
+    if (d->stream) cudaStreamDestroy(d->stream);
+    delete d;
+}
+
+static const cz_gpu_calls calls = {
+    close,        gpu_backend, allocate, allocate_shared, allocate_host, release,
+    release_host, move,        wait,     record,          recorded,      replay,
+    nodes,        forget,      group_id, group_join,      group_sum,
+};
+
+static cz_status count_devices(int *gpus)
+{
+    int count = 0; /* on an error left as it is */
+    cudaError_t error = cudaGetDeviceCount(&count);
+    cudaGetLastError();
+    *gpus = error ? 0 : count;
+    if (!error && count > 0) return CZ_OK;
+    return cz_fail(CZ_ERR_DEVICE,
+                   "no GPU can be used: %s: install NVIDIA's driver, or set run.device: cpu",
+                   error ? cudaGetErrorString(error) : "this node has none");
+}
+
+static cz_status open_stream(device *d)
+{
+    cudaDeviceProp prop;
+    CZ_TRY(cuda_status(&d->shown, "choosing it", cudaSetDevice(d->shown.number)));
+    CZ_TRY(
+        cuda_status(&d->shown, "asking for it", cudaGetDeviceProperties(&prop, d->shown.number)));
+    snprintf(d->shown.name, sizeof d->shown.name, "%.120s", prop.name);
+    d->shown.memory = prop.totalGlobalMem;
+    if (prop.major < 8)
+        return cz_fail(
+            CZ_ERR_DEVICE,
+            "GPU %d (%s) has compute capability %d.%d: at least 8.0 is needed (A100); set "
+            "run.device: cpu",
+            d->shown.number, d->shown.name, prop.major, prop.minor);
+    CZ_TRY(cuda_status(&d->shown, "a stream",
+                       cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking)));
+    return products_open(d);
+}
+
+static cz_status open_device(cz_gpu **gpu, int number)
+{
+    device *d = new (std::nothrow) device{};
+    if (!d) return cz_fail(CZ_ERR_MEMORY, "no memory for a GPU");
+    d->shown.number = number;
+    d->shown.calls = &calls;
+    cz_status status = open_stream(d);
+    if (status) close(&d->shown);
+    else *gpu = &d->shown;
+    return status;
+}
+
+extern "C" __attribute__((visibility("default"))) const cz_gpu_plugin czhpc_gpu_plugin;
+const cz_gpu_plugin czhpc_gpu_plugin = {CZ_GPU_ABI, count_devices, open_device};

@@ -1,0 +1,34 @@
+/* A GPU as the files of cuda/ know it. */
+#ifndef CZ_CUDA_DEVICE_H
+#define CZ_CUDA_DEVICE_H
+
+#include "kernel.h"
+
+#include <cublasLt.h>
+#include <nccl.h>
+
+struct product_plans; /* products.cu */
+
+struct device {
+    cz_gpu shown; /* first: what cz_gpu * points to */
+    cudaStream_t stream;
+    cublasLtHandle_t blas;
+    product_plans *plans;
+    ncclComm_t group; /* NULL outside one */
+};
+static inline device *device_of(const cz_gpu *gpu) { return (device *)gpu; }
+
+/* collectives.cu */
+cz_status group_id(char id[CZ_GPU_ID_BYTES]);
+cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
+cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
+void group_leave(device *d);
+
+/* products.cu */
+cz_status products_open(device *d);
+void products_close(device *d);
+
+/* table.cu: the table of a type, NULL for one that GPUs do not have here. */
+const cz_backend *gpu_backend(const cz_gpu *gpu, cz_dtype dtype);
+
+#endif

@@ -1,0 +1,19 @@
+/* What a test may ask of the emulated runtime, beside what a program may: by dlsym(). */
+#ifndef CZ_EMULATED_H
+#define CZ_EMULATED_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The names of the runtime's calls since cz_emulated_forget_calls(), in order, the first `most` of
+ * them; returns how many there were. Work of a stream goes by what it is: kernel, memcpy, memset,
+ * product, allreduce. */
+int cz_emulated_calls(const char *(*names)[], int most);
+void cz_emulated_forget_calls(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

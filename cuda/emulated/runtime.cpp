@@ -1,0 +1,359 @@
+/* The runtime of cuda_runtime.h: one device, whose memory is the host's. */
+#include "cuda_runtime.h"
+#include "emulated.h"
+#include "fibers.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+const char *cz_emulated_next_kernel = "kernel";
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+struct cz_emulated_node {
+    std::string name;
+    std::function<cudaError_t()> work;
+};
+struct cz_emulated_graph {
+    std::vector<cz_emulated_node> nodes;
+};
+struct cz_emulated_graph_exec {
+    std::vector<cz_emulated_node> nodes;
+};
+struct cz_emulated_stream {
+    cz_emulated_graph *capture; /* NULL: work is done at once */
+    bool spoiled;
+};
+struct cz_emulated_event {
+    int unused;
+};
+
+namespace
+{
+
+/* Of an sm_90: what a block may have without asking, and at most. */
+enum : size_t { SHARED_PLAIN = 48 << 10, SHARED_MOST = 227 << 10, GUARD = 64 };
+enum : size_t { DEVICE_MEMORY = (size_t)4 << 30 };
+
+std::vector<std::string> calls;
+std::map<void *, size_t> blocks; /* of device memory */
+size_t allocated;
+std::map<const void *, size_t> shared_allowed;
+int capturing;
+cudaError_t last;
+
+alignas(64) unsigned char shared_memory[SHARED_MOST + GUARD];
+unsigned block_threads;
+
+cudaError_t done(const char *call, cudaError_t error = cudaSuccess)
+{
+    calls.push_back(call);
+    if (error) last = error;
+    return error;
+}
+
+/* What may not be recorded spoils the capture that is under way. */
+cudaError_t not_recorded(const char *call)
+{
+    return done(call, capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
+}
+
+void place(int i)
+{
+    unsigned n = (unsigned)i;
+    threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
+}
+
+bool guard_whole(size_t shared)
+{
+    for (size_t i = shared; i < shared + GUARD; i++)
+        if (shared_memory[i] != 0xa5) return false;
+    return true;
+}
+
+cudaError_t allocate(const char *call, void **at, size_t bytes)
+{
+    if (not_recorded(call)) return cudaErrorStreamCaptureUnsupported;
+    if (bytes > DEVICE_MEMORY - allocated) return last = cudaErrorMemoryAllocation;
+    unsigned char *block =
+        (unsigned char *)aligned_alloc(256, (bytes + GUARD + 255) & ~(size_t)255);
+    if (!block) return last = cudaErrorMemoryAllocation;
+    memset(block, 0xff, bytes); /* NaN */
+    memset(block + bytes, 0xa5, GUARD);
+    blocks[block] = bytes;
+    allocated += bytes;
+    *at = block;
+    return cudaSuccess;
+}
+
+} // namespace
+
+extern "C" int cz_emulated_calls(const char *(*names)[], int most)
+{
+    int count = (int)calls.size();
+    for (int i = 0; i < count && i < most; i++) (*names)[i] = calls[(size_t)i].c_str();
+    return count;
+}
+extern "C" void cz_emulated_forget_calls(void) { calls.clear(); }
+
+unsigned char *cz_emulated_shared() { return shared_memory; }
+unsigned cz_emulated_lane() { return (unsigned)fiber_number() % WARP; }
+void __syncthreads() { fiber_wait_block(__builtin_return_address(0)); }
+uint64_t cz_emulated_exchange(unsigned lanes, uint64_t value, int from)
+{
+    return fiber_exchange(lanes, value, from);
+}
+
+cudaError_t cz_emulated_allow_shared(const void *kernel, size_t bytes)
+{
+    if (bytes > SHARED_MOST) return done("cudaFuncSetAttribute", cudaErrorInvalidValue);
+    shared_allowed[kernel] = bytes;
+    return done("cudaFuncSetAttribute");
+}
+
+cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t shared,
+                            const std::function<void()> &thread)
+{
+    size_t threads = (size_t)block.x * block.y * block.z;
+    auto allowed = shared_allowed.find(kernel);
+    size_t most = allowed == shared_allowed.end() ? SHARED_PLAIN : allowed->second;
+    if (most < SHARED_PLAIN) most = SHARED_PLAIN;
+    if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535 || !threads ||
+        threads > MOST_THREADS || block.z > 64 || shared > most)
+        return last = cudaErrorInvalidValue;
+    gridDim = grid;
+    blockDim = block;
+    block_threads = (unsigned)threads;
+    for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++)
+        for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+            for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
+                memset(shared_memory, 0xff, shared);
+                memset(shared_memory + shared, 0xa5, GUARD);
+                bool good = fibers_run((int)threads, thread, place) && guard_whole(shared);
+                if (!good) return last = cudaErrorLaunchFailure;
+            }
+    return cudaSuccess;
+}
+
+cudaError_t cz_emulated_enqueue(cudaStream_t stream, const char *name,
+                                std::function<cudaError_t()> work)
+{
+    done(name);
+    if (stream->capture) {
+        stream->capture->nodes.push_back({name, std::move(work)});
+        return cudaSuccess;
+    }
+    cudaError_t error = work();
+    if (error) last = error;
+    return error;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorInvalidValue:
+        return "invalid argument";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice:
+        return "invalid device ordinal";
+    case cudaErrorLaunchFailure:
+        return "unspecified launch failure";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
+    }
+    return "unknown error";
+}
+cudaError_t cudaGetLastError()
+{
+    cudaError_t error = last;
+    last = cudaSuccess;
+    return error;
+}
+
+/* CZHPC_EMULATED_GPUS: how many there are, 1 where it is not set; "driver": no driver. */
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    const char *said = getenv("CZHPC_EMULATED_GPUS");
+    done("cudaGetDeviceCount");
+    if (said && !strcmp(said, "driver")) return last = cudaErrorInsufficientDriver;
+    int there = said ? atoi(said) : 1;
+    if (there < 1) return last = cudaErrorNoDevice;
+    *count = there;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device)
+{
+    int count = 0;
+    cudaGetDeviceCount(&count);
+    return done("cudaSetDevice",
+                device < 0 || device >= count ? cudaErrorInvalidDevice : cudaSuccess);
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
+{
+    *prop = cudaDeviceProp{};
+    snprintf(prop->name, sizeof prop->name, "emulated GPU %d", device);
+    prop->totalGlobalMem = DEVICE_MEMORY;
+    prop->sharedMemPerBlockOptin = SHARED_MOST;
+    prop->major = 9;
+    prop->multiProcessorCount = 132;
+    return done("cudaGetDeviceProperties");
+}
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return done("cudaDriverGetVersion");
+}
+
+cudaError_t cudaMalloc(void **at, size_t bytes) { return allocate("cudaMalloc", at, bytes); }
+cudaError_t cudaMallocManaged(void **at, size_t bytes, unsigned)
+{
+    return allocate("cudaMallocManaged", at, bytes);
+}
+cudaError_t cudaMallocHost(void **at, size_t bytes, unsigned)
+{
+    return allocate("cudaMallocHost", at, bytes);
+}
+cudaError_t cudaFree(void *at)
+{
+    if (!at) return cudaSuccess;
+    auto block = blocks.find(at);
+    if (block == blocks.end()) return done("cudaFree", cudaErrorInvalidValue);
+    for (size_t i = 0; i < GUARD; i++)
+        if (((unsigned char *)at)[block->second + i] != 0xa5) {
+            fprintf(stderr, "emulated GPU: memory was written beyond the %zu bytes of a block\n",
+                    block->second);
+            abort();
+        }
+    allocated -= block->second;
+    blocks.erase(block);
+    free(at);
+    return not_recorded("cudaFree");
+}
+cudaError_t cudaFreeHost(void *at) { return cudaFree(at); }
+cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
+{
+    *all = DEVICE_MEMORY;
+    *left = DEVICE_MEMORY - allocated;
+    return done("cudaMemGetInfo");
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
+{
+    *stream = new cz_emulated_stream{};
+    return done("cudaStreamCreateWithFlags");
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+    delete stream;
+    return done("cudaStreamDestroy");
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+    if (stream->capture) stream->spoiled = true;
+    return not_recorded("cudaStreamSynchronize");
+}
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t stream)
+{
+    return cz_emulated_enqueue(stream, "memcpy", [=] {
+        memmove(to, from, bytes);
+        return cudaSuccess;
+    });
+}
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t width, size_t height, cudaMemcpyKind, cudaStream_t stream)
+{
+    if (width > to_pitch || width > from_pitch) return done("memcpy", cudaErrorInvalidValue);
+    return cz_emulated_enqueue(stream, "memcpy", [=] {
+        for (size_t i = 0; i < height; i++)
+            memmove((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width);
+        return cudaSuccess;
+    });
+}
+cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stream)
+{
+    return cz_emulated_enqueue(stream, "memset", [=] {
+        memset(at, value, bytes);
+        return cudaSuccess;
+    });
+}
+cudaError_t cudaMemset2DAsync(void *at, size_t pitch, int value, size_t width, size_t height,
+                              cudaStream_t stream)
+{
+    if (width > pitch) return done("memset", cudaErrorInvalidValue);
+    return cz_emulated_enqueue(stream, "memset", [=] {
+        for (size_t i = 0; i < height; i++) memset((char *)at + i * pitch, value, width);
+        return cudaSuccess;
+    });
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    *event = new cz_emulated_event{};
+    return done("cudaEventCreateWithFlags");
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
+    return done("cudaEventDestroy");
+}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return done("cudaEventRecord"); }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return not_recorded("cudaEventSynchronize"); }
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+{
+    if (stream->capture) return done("cudaStreamBeginCapture", cudaErrorInvalidValue);
+    stream->capture = new cz_emulated_graph{};
+    stream->spoiled = false;
+    capturing++;
+    return done("cudaStreamBeginCapture");
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+    *graph = stream->capture;
+    if (!stream->capture) return done("cudaStreamEndCapture", cudaErrorInvalidValue);
+    stream->capture = nullptr;
+    capturing--;
+    return done("cudaStreamEndCapture",
+                stream->spoiled ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
+{
+    *exec = new cz_emulated_graph_exec{graph->nodes};
+    return done("cudaGraphInstantiate");
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
+{
+    done("cudaGraphLaunch");
+    for (const cz_emulated_node &node : exec->nodes)
+        if (cudaError_t error = node.work()) return last = error;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count)
+{
+    for (size_t i = 0; nodes && i < *count && i < graph->nodes.size(); i++)
+        nodes[i] = &graph->nodes[i];
+    *count = graph->nodes.size();
+    return done("cudaGraphGetNodes");
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    return done("cudaGraphExecDestroy");
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return done("cudaGraphDestroy");
+}

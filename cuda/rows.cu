@@ -1,0 +1,128 @@
+/* Operations on rows: zero, copy, gather, add, add reversed, position codes. A thread an element,
+ * neighbours on neighbouring columns. */
+#include "kernel.h"
+
+enum { THREADS = 256 };
+
+/* Calls act(row, column) for every element of (rows, cols), over the whole grid. */
+template <typename Act> __device__ void each_element(int rows, int cols, Act act)
+{
+    size_t all = (size_t)rows * (size_t)cols, stride = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride)
+        act((int)(i / (size_t)cols), (int)(i % (size_t)cols));
+}
+static unsigned grid_for(cz_tensor t)
+{
+    return blocks_for((size_t)cz_rows(t) * (size_t)cz_cols(t), THREADS);
+}
+
+template <typename Y, typename X> __global__ void copy_rows(rows_of<Y> y, rows_of<const X> x)
+{
+    each_element(y.rows, y.cols, [=](int n, int c) { put(y.at(n, c), as_real(*x.at(n, c))); });
+}
+
+/* y += x, times -lambda where there is a step. */
+template <typename Y, typename X>
+__global__ void add_rows(rows_of<Y> y, rows_of<const X> x, const cz_step *step)
+{
+    real factor = step ? (real)-step->lambda : 1;
+    each_element(y.rows, y.cols, [=](int n, int c) {
+        put(y.at(n, c), factor * as_real(*x.at(n, c)) + as_real(*y.at(n, c)));
+    });
+}
+
+template <typename Stored>
+__global__ void gather(rows_of<Stored> y, rows_of<const float> x, const int32_t *index)
+{
+    each_element(y.rows, y.cols, [=](int n, int c) { put(y.at(n, c), *x.at(index[n], c)); });
+}
+
+/* x (B T, C) += code (T, C) */
+template <typename Stored> __global__ void add_code(rows_of<Stored> x, rows_of<const float> code)
+{
+    each_element(x.rows, x.cols, [=](int n, int c) {
+        put(x.at(n, c), as_real(*x.at(n, c)) + *code.at(n % code.rows, c));
+    });
+}
+
+/* An element of code a thread, cells in their order. */
+template <typename Stored> __global__ void sum_code(rows_of<float> dcode, rows_of<const Stored> dx)
+{
+    each_element(dcode.rows, dcode.cols, [=](int t, int c) {
+        real sum = 0;
+        for (int n = t; n < dx.rows; n += dcode.rows) sum += as_real(*dx.at(n, c));
+        *dcode.at(t, c) += sum;
+    });
+}
+
+static cz_status zero(cz_exec *exec, cz_tensor x)
+{
+    size_t size = cz_dtype_size(x.dtype), width = (size_t)cz_cols(x) * size;
+    if (!width || !cz_rows(x)) return CZ_OK;
+    return cuda_status(exec->gpu, "zero",
+                       cudaMemset2DAsync(x.data, (size_t)x.ld * size, 0, width, (size_t)cz_rows(x),
+                                         stream_of(exec->gpu)));
+}
+
+/* One of four forms of a kernel of two tensors, each wide or stored. */
+#define BY_TYPES(kernel, exec, name, y, x, ...)                                                    \
+    (is_wide(y)   ? is_wide(x)                                                                     \
+                        ? launch(exec, name, kernel<float, float>, dim3(grid_for(y)), THREADS, 0,  \
+                                 view<float>(y), view<const float>(x), ##__VA_ARGS__)              \
+                        : launch(exec, name, kernel<float, bf16>, dim3(grid_for(y)), THREADS, 0,   \
+                                 view<float>(y), view<const bf16>(x), ##__VA_ARGS__)               \
+       : is_wide(x) ? launch(exec, name, kernel<bf16, float>, dim3(grid_for(y)), THREADS, 0,       \
+                             view<bf16>(y), view<const float>(x), ##__VA_ARGS__)                   \
+                  : launch(exec, name, kernel<bf16, bf16>, dim3(grid_for(y)), THREADS, 0,          \
+                           view<bf16>(y), view<const bf16>(x), ##__VA_ARGS__))
+
+static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    return BY_TYPES(copy_rows, exec, "copy", y, x);
+}
+static cz_status add(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    return BY_TYPES(add_rows, exec, "add", y, x, (const cz_step *)nullptr);
+}
+static cz_status add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
+{
+    return BY_TYPES(add_rows, exec, "add_reversed", dx, dy, exec->step);
+}
+
+template <typename Stored>
+static cz_status gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
+{
+    return launch(exec, "gather_rows", gather<Stored>, dim3(grid_for(y)), THREADS, 0,
+                  view<Stored>(y), view<const float>(x), index);
+}
+
+template <typename Stored>
+static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
+{
+    return launch(exec, "add_positions", add_code<Stored>, dim3(grid_for(x)), THREADS, 0,
+                  view<Stored>(x), view<const float>(code));
+}
+
+template <typename Stored>
+static cz_status add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx)
+{
+    return launch(exec, "add_positions_backward", sum_code<Stored>, dim3(grid_for(dcode)), THREADS,
+                  0, view<float>(dcode), view<const Stored>(dx));
+}
+
+template <typename Stored> static void fill(cz_backend *t)
+{
+    t->zero = zero;
+    t->copy = copy;
+    t->add = add;
+    t->add_reversed = add_reversed;
+    t->gather_rows = gather_rows<Stored>;
+    t->add_positions = add_positions<Stored>;
+    t->add_positions_backward = add_positions_backward<Stored>;
+}
+
+void fill_rows(cuda_tables t)
+{
+    fill<float>(t.f32);
+    fill<bf16>(t.bf16);
+}

@@ -1,0 +1,42 @@
+/* The tables of operations, one for each type of activations. */
+#include "device.h"
+
+static size_t nothing_packed(int, int) { return 0; }
+static void pack_nothing(void *, cz_tensor, int, int) {}
+static double peak_unknown(void) { return 0; }
+
+static cz_backend named(const char *name, cz_dtype dtype)
+{
+    cz_backend t = {};
+    t.name = name;
+    t.dtype = dtype;
+    t.level = CZ_LEVEL_PORTABLE;
+    t.packed_bytes = nothing_packed;
+    t.pack = pack_nothing;
+    t.peak_gflops = peak_unknown;
+    return t;
+}
+
+namespace
+{
+struct tables {
+    cz_backend f32 = named("cuda, fp32", CZ_F32), bf16 = named("cuda, bf16", CZ_BF16);
+    tables()
+    {
+        cuda_tables both = {&f32, &bf16};
+        fill_rows(both);
+        fill_adam(both);
+        fill_norm(both);
+        fill_loss(both);
+        fill_attention(both);
+        fill_pool(both);
+        fill_linear(both);
+    }
+};
+} // namespace
+
+const cz_backend *gpu_backend(const cz_gpu *, cz_dtype dtype)
+{
+    static const tables all;
+    return dtype == CZ_F32 ? &all.f32 : dtype == CZ_BF16 ? &all.bf16 : nullptr;
+}

@@ -1,0 +1,129 @@
+/* One GPU of one rank: its memory, its one stream of work, and recorded work that is replayed.
+ *
+ * What CUDA is needed for lives in a plug-in, libczhpc_cuda.so, opened when a GPU is asked for: a
+ * czhpc without it runs on CPUs. All work is done in the order it was asked for; functions return
+ * before theirs is done, where nothing else is said. Every failure is a CZ_ERR_DEVICE that names
+ * the call and the device, or a CZ_ERR_MEMORY. Local to the rank and called by one thread, where
+ * nothing else is said. */
+#ifndef CZ_GPU_H
+#define CZ_GPU_H
+
+#include "czhpc/ops.h"
+
+enum { CZ_GPU_ABI = 1, CZ_GPU_ID_BYTES = 128 };
+
+typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
+
+/* A GPU as its plug-in shows it; the wrappers below are what to call. */
+struct cz_gpu {
+    char name[128]; /* "NVIDIA H200" */
+    int number;     /* among those of the node */
+    size_t memory;  /* bytes */
+    const struct cz_gpu_calls *calls;
+};
+
+typedef struct cz_gpu_calls {
+    void (*close)(cz_gpu *gpu);
+    const cz_backend *(*backend)(const cz_gpu *gpu, cz_dtype dtype);
+    cz_status (*allocate)(cz_gpu *gpu, void **at, size_t bytes);
+    cz_status (*allocate_shared)(cz_gpu *gpu, void **at, size_t bytes);
+    cz_status (*allocate_host)(cz_gpu *gpu, void **at, size_t bytes);
+    void (*release)(cz_gpu *gpu, void *at);
+    void (*release_host)(cz_gpu *gpu, void *at);
+    cz_status (*move)(cz_gpu *gpu, void *to, const void *from, size_t bytes);
+    cz_status (*wait)(cz_gpu *gpu);
+    cz_status (*record)(cz_gpu *gpu);
+    cz_status (*recorded)(cz_gpu *gpu, cz_gpu_graph **graph);
+    cz_status (*replay)(cz_gpu *gpu, cz_gpu_graph *graph);
+    int (*nodes)(const cz_gpu_graph *graph);
+    void (*forget)(cz_gpu *gpu, cz_gpu_graph *graph);
+    cz_status (*group_id)(char id[CZ_GPU_ID_BYTES]);
+    cz_status (*join)(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
+    cz_status (*sum)(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
+} cz_gpu_calls;
+
+/* What a plug-in exports, as `czhpc_gpu_plugin`. */
+typedef struct cz_gpu_plugin {
+    int abi;                       /* CZ_GPU_ABI */
+    cz_status (*count)(int *gpus); /* CZ_ERR_DEVICE with the reason where there is none */
+    cz_status (*open)(cz_gpu **gpu, int number);
+} cz_gpu_plugin;
+
+/* How many GPUs this node has for this process; CZ_ERR_DEVICE, with why and what to do, where the
+ * plug-in, the driver or a device is missing. `plugin`: its file, or "" for libczhpc_cuda.so beside
+ * the program, in PREFIX/lib/czhpc, or wherever libraries are looked for. */
+cz_status cz_gpu_count(int *gpus, const char *plugin);
+
+/* Opens GPU `number`, after cz_gpu_count(). Close with cz_gpu_close(). */
+cz_status cz_gpu_open(cz_gpu **gpu, int number);
+void cz_gpu_close(cz_gpu *gpu);
+
+/* Its table of operations; NULL for a type that it does not have. A constant of the plug-in. */
+static inline const cz_backend *cz_gpu_backend(const cz_gpu *gpu, cz_dtype dtype)
+{
+    return gpu->calls->backend(gpu, dtype);
+}
+
+/* Memory of the GPU; memory that the host may use too, after cz_gpu_wait(), for tests; and of the
+ * host, that moves faster. Not while recording. */
+static inline cz_status cz_gpu_allocate(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return gpu->calls->allocate(gpu, at, bytes);
+}
+static inline cz_status cz_gpu_allocate_shared(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return gpu->calls->allocate_shared(gpu, at, bytes);
+}
+static inline cz_status cz_gpu_allocate_host(cz_gpu *gpu, void **at, size_t bytes)
+{
+    return gpu->calls->allocate_host(gpu, at, bytes);
+}
+static inline void cz_gpu_release(cz_gpu *gpu, void *at) { gpu->calls->release(gpu, at); }
+static inline void cz_gpu_release_host(cz_gpu *gpu, void *at) { gpu->calls->release_host(gpu, at); }
+
+/* Copies from anywhere to anywhere; host memory stays as it is until the work is done. */
+static inline cz_status cz_gpu_move(cz_gpu *gpu, void *to, const void *from, size_t bytes)
+{
+    return gpu->calls->move(gpu, to, from, bytes);
+}
+
+/* Returns when all work is done, with what failed of it. */
+static inline cz_status cz_gpu_wait(cz_gpu *gpu) { return gpu->calls->wait(gpu); }
+
+/* From cz_gpu_record() to cz_gpu_recorded() work is noted, not done; cz_gpu_replay() asks for all
+ * of it, as often as one likes, with the same memory. */
+static inline cz_status cz_gpu_record(cz_gpu *gpu) { return gpu->calls->record(gpu); }
+static inline cz_status cz_gpu_recorded(cz_gpu *gpu, cz_gpu_graph **graph)
+{
+    return gpu->calls->recorded(gpu, graph);
+}
+static inline cz_status cz_gpu_replay(cz_gpu *gpu, cz_gpu_graph *graph)
+{
+    return gpu->calls->replay(gpu, graph);
+}
+static inline int cz_gpu_nodes(const cz_gpu *gpu, const cz_gpu_graph *graph)
+{
+    return gpu->calls->nodes(graph);
+}
+static inline void cz_gpu_forget(cz_gpu *gpu, cz_gpu_graph *graph)
+{
+    if (graph) gpu->calls->forget(gpu, graph);
+}
+
+/* A group of GPUs, one of each of `size` ranks: one rank makes an id, all join with it (collective
+ * over them), and then sum `n` numbers in place, work that all of them ask for in the same order.
+ */
+static inline cz_status cz_gpu_group_id(const cz_gpu *gpu, char id[CZ_GPU_ID_BYTES])
+{
+    return gpu->calls->group_id(id);
+}
+static inline cz_status cz_gpu_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size)
+{
+    return gpu->calls->join(gpu, id, rank, size);
+}
+static inline cz_status cz_gpu_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)
+{
+    return gpu->calls->sum(gpu, data, n, dtype);
+}
+
+#endif
