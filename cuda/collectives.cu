@@ -3,8 +3,7 @@
 
 #include <cstring>
 
-static_assert(sizeof(ncclUniqueId) == (size_t)CZ_GPU_ID_BYTES,
-              "gpu.h must hold NCCL's id");
+static_assert(sizeof(ncclUniqueId) == (size_t)CZ_GPU_ID_BYTES, "gpu.h must hold NCCL's id");
 
 static cz_status group_status(const cz_gpu *gpu, const char *what, ncclResult_t error)
 {
