@@ -11,6 +11,7 @@ static cz_backend named(const char *name, cz_dtype dtype)
     t.name = name;
     t.dtype = dtype;
     t.level = CZ_LEVEL_PORTABLE;
+    t.gpu = true;
     t.packed_bytes = nothing_packed;
     t.pack = pack_nothing;
     t.peak_gflops = peak_unknown;

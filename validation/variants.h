@@ -36,12 +36,11 @@ static inline cz_gpu *variant_gpu(void)
 {
     static cz_gpu *gpu;
     static bool looked;
-    const char *plugin = getenv("CZHPC_CUDA_PLUGIN");
     int count;
-    if (looked || !plugin) return gpu;
+    if (looked || !getenv("CZHPC_CUDA_PLUGIN")) return gpu;
     looked = true;
-    if (cz_gpu_count(&count, plugin) || cz_gpu_open(&gpu, 0)) {
-        check(false, "%s: %s", plugin, cz_error_message());
+    if (cz_gpu_count(&count) || cz_gpu_open(&gpu, 0)) {
+        check(false, "CZHPC_CUDA_PLUGIN: %s", cz_error_message());
         cz_error_clear();
     }
     return gpu;
@@ -70,16 +69,11 @@ static inline const cz_backend *variant_or_skip(int v)
     return backend;
 }
 
-static inline bool backend_on_gpu(const cz_backend *backend)
-{
-    return strncmp(cz_backend_name(backend), "cuda", 4) == 0;
-}
-
 /* Where a backend's operations run. */
 static inline cz_exec variant_exec(const cz_backend *backend, const cz_step *step,
                                    cz_arena *scratch)
 {
-    return (cz_exec){backend, step, scratch, backend_on_gpu(backend) ? variant_gpu() : NULL};
+    return (cz_exec){backend, step, scratch, cz_backend_on_gpu(backend) ? variant_gpu() : NULL};
 }
 
 /* What an operation returned, once its work is done. */
