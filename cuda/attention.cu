@@ -357,10 +357,11 @@ __global__ void __launch_bounds__(MOST_THREADS)
         __syncthreads();
         drop_rows(s, w, probs, at, h, rows, site);
         stage<Stored>(s, x, 2 * (s.queries + (keys ? s.keys : 0)), [=](int r) -> const Stored * {
-            const rows_of<const Stored> &from = r < s.queries ? q : dout;
+            const Stored *from = r < s.queries ? q.data : dout.data;
+            ptrdiff_t ld = r < s.queries ? q.ld : dout.ld;
             if (r >= s.queries) r -= s.queries;
             if (r < s.queries)
-                return r < rows ? from.at(at[r].cell * s.Tq + at[r].query, column) : nullptr;
+                return r < rows ? from + (at[r].cell * s.Tq + at[r].query) * ld + column : nullptr;
             r -= s.queries;
             if (r < s.keys) return r < s.Tk ? kh + r * k.ld : nullptr;
             r -= s.keys;
