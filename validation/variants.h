@@ -82,13 +82,13 @@ static inline cz_status variant_wait(const cz_exec *exec, cz_status status)
     return status || !exec->gpu ? status : cz_gpu_wait(exec->gpu);
 }
 
-/* Memory that every variant's operations may use. */
+/* Memory that every variant's operations may use, aligned as an arena's is. */
 static inline void *shared_room(size_t bytes)
 {
     void *room = NULL;
     bool good = true;
     if (variant_gpu()) good = !cz_gpu_allocate_shared(variant_gpu(), &room, bytes);
-    else room = malloc(bytes + !bytes);
+    else good = !posix_memalign(&room, 64, bytes + !bytes);
     if (!room || !good) exit(2);
     return room;
 }
