@@ -141,6 +141,8 @@ static void check_borders(const cz_backend *backend)
     for (int i = 0; i < COUNT; i++) right = right && to[i] == borders[i].to;
     check(right, "%s: too large becomes infinite, a NaN stays one, zeros keep their sign",
           cz_backend_name(backend));
+    shared_free(from);
+    shared_free(to);
 }
 
 /* In products what is smaller than any normal number is exact, or 0 above the portable level; what
