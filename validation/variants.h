@@ -98,6 +98,20 @@ static inline void shared_free(void *room)
     else free(room);
 }
 
+/* Scratch of such memory. */
+static inline cz_arena shared_arena(size_t bytes)
+{
+    cz_arena arena = {0};
+    if (variant_gpu()) arena = (cz_arena){shared_room(bytes), bytes, 0, 0};
+    else if (cz_arena_init(&arena, bytes)) exit(2);
+    return arena;
+}
+static inline void shared_arena_free(cz_arena *arena)
+{
+    if (variant_gpu()) shared_free(arena->base);
+    else cz_arena_free(arena);
+}
+
 /* How far a result of this type may be from its value, where it is rounded once. */
 static inline double variant_tolerance(cz_dtype dtype)
 {
