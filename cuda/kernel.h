@@ -200,4 +200,7 @@ void fill_attention(cuda_tables t); /* attention.cu */
 void fill_pool(cuda_tables t);      /* pool.cu */
 void fill_linear(cuda_tables t);    /* linear.cu */
 
+/* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */
+size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype);
+
 #endif
