@@ -49,17 +49,22 @@ template <typename Stored> __device__ __forceinline__ int groups_of(const pool<S
     return (p.L + QUAD - 1) / QUAD;
 }
 
-/* Columns c .. c + 3 of a row of D of them, 0 beyond; what lies beyond may be anything. */
-template <typename Stored>
-__device__ __forceinline__ four load_columns(const Stored *row, int c, int D)
+/* Four columns of a row of U or of what is shared; those from D on hold nothing. */
+template <typename T> __device__ __forceinline__ four load_quad(const T *at)
 {
+    quad<T> x = *(const quad<T> *)at;
     four y;
-    if (c + QUAD <= D) {
-        quad<Stored> x = *(const quad<Stored> *)(row + c);
-        UNROLL for (int i = 0; i < QUAD; i++) y.x[i] = as_real(x.x[i]);
-    } else {
-        UNROLL for (int i = 0; i < QUAD; i++) y.x[i] = c + i < D ? as_real(row[c + i]) : 0;
-    }
+    UNROLL for (int i = 0; i < QUAD; i++) y.x[i] = as_real(x.x[i]);
+    return y;
+}
+__device__ __forceinline__ void store_quad(real *at, four x) { *(four *)at = x; }
+
+/* The same of a row of D somebody else laid out, 0 beyond. */
+__device__ __forceinline__ four load_columns(const real *row, int c, int D)
+{
+    if (c + QUAD <= D && (size_t)(row + c) % sizeof(four) == 0) return load_quad(row + c);
+    four y;
+    UNROLL for (int i = 0; i < QUAD; i++) y.x[i] = c + i < D ? row[c + i] : 0;
     return y;
 }
 
@@ -73,14 +78,14 @@ __device__ __forceinline__ four load_queries(const pool<Stored> &p, int first, i
     return y;
 }
 
-/* z[l] = sum over (t, h) of a[l, (t, h)] U[t, h], columns c .. c + 3 of a group. */
+/* z[l] = sum over (t, h) of a[l, (t, h)] U[t, h], four columns of a group from `u` on. */
 template <typename Stored>
 __device__ __forceinline__ void project(const pool<Stored> &p, const Stored *u, const four *a,
-                                        int c, four z[QUAD])
+                                        four z[QUAD])
 {
     UNROLL for (int l = 0; l < QUAD; l++) z[l] = four{};
     for (int j = 0; j < p.rows; j++) {
-        four x = load_columns(u + (ptrdiff_t)j * p.width, c, p.D), weight = a[j];
+        four x = load_quad(u + (ptrdiff_t)j * p.width), weight = a[j];
         UNROLL for (int l = 0; l < QUAD; l++)
         {
             UNROLL for (int i = 0; i < QUAD; i++) z[l].x[i] += weight.x[l] * x.x[i];
@@ -88,15 +93,21 @@ __device__ __forceinline__ void project(const pool<Stored> &p, const Stored *u, 
     }
 }
 
-/* s = latents[l] + drop(z + b_out), columns c .. c + 3; 0 outside of (L, D). */
+/* z becomes s = latents + drop(z + b_out), columns c .. c + 3 of a group; 0 outside of (L, D). */
 template <typename Stored>
-__device__ __forceinline__ four residual_sum(const pool<Stored> &p, int b, int l, int c, four z)
+__device__ __forceinline__ void add_residual(const pool<Stored> &p, int b, int first, int c,
+                                             four z[QUAD])
 {
-    four s = {};
-    if (l >= p.L) return s;
-    UNROLL for (int i = 0; i < QUAD; i++) if (c + i < p.D) s.x[i] =
-        dropped(p.out, b, l * p.D + c + i, z.x[i] + p.b_out[c + i]) + *p.latents.at(l, c + i);
-    return s;
+    four b_out = load_columns(p.b_out, c, p.D);
+    UNROLL for (int l = 0; l < QUAD; l++)
+    {
+        int row = first + l;
+        four s = {};
+        if (row < p.L) s = load_columns(p.latents.at(row), c, p.D);
+        UNROLL for (int i = 0; i < QUAD; i++) if (row < p.L && c + i < p.D) s.x[i] +=
+            dropped(p.out, b, row * p.D + c + i, z[l].x[i] + b_out.x[i]);
+        z[l] = s;
+    }
 }
 
 /* ---- the host's side ---- */

@@ -55,56 +55,72 @@ template <typename Stored> __device__ void restore(const pool<Stored> &p, int b,
     __syncwarp();
 }
 
-/* hat = (s - mean) rstd of a group into `rows`; dot[l] = mean over columns of g hat. */
+/* Of a group's LayerNorm. */
+struct group_norm {
+    real mean[QUAD], rstd[QUAD];
+    real dot[QUAD]; /* mean over columns of g (s - mean) rstd */
+};
+
+/* (s - mean) rstd of a group into `rows`, and added to `total`. */
 template <typename Stored>
 __device__ __forceinline__ void project_again(const pool<Stored> &p, const real *g, int b,
                                               int first, const four *a, real *rows, real *total,
-                                              const real rstd[QUAD], real dot[QUAD])
+                                              group_norm &n)
 {
     const Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
-        four s[QUAD];
-        project(p, u, a, c, s);
+        four s[QUAD], sum = load_quad(total + c), gc = load_quad(g + c);
+        project(p, u + c, a, s);
+        add_residual(p, b, first, c, s);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
             four hat = {};
-            s[l] = residual_sum(p, b, first + l, c, s[l]);
-            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L && c + i < p.D)
+            UNROLL for (int i = 0; i < QUAD; i++) if (c + i < p.D)
             {
-                hat.x[i] = (s[l].x[i] - *p.mean.at(b, first + l)) * rstd[l];
-                total[c + i] += hat.x[i];
-                dot[l] += g[c + i] * hat.x[i];
+                hat.x[i] = (s[l].x[i] - n.mean[l]) * n.rstd[l];
+                sum.x[i] += hat.x[i];
+                n.dot[l] += gc.x[i] * hat.x[i];
             }
-            *(four *)(rows + l * p.width + c) = hat;
+            store_quad(rows + l * p.width + c, hat);
         }
+        store_quad(total + c, sum);
     }
-    UNROLL for (int l = 0; l < QUAD; l++) dot[l] = warp_sum(dot[l]) / (real)p.D;
+    UNROLL for (int l = 0; l < QUAD; l++) n.dot[l] = warp_sum(n.dot[l]) / (real)p.D;
 }
 
-/* dz of a group into `rows`, from hat:
+static __device__ __forceinline__ real row_mean(const real *row, int D)
+{
+    real sum = 0;
+    for (int c = lane_number(); c < D; c += WARP) sum += row[c];
+    return warp_sum(sum) / (real)D;
+}
+
+/* dz of a group in the place of hat = (s - mean) rstd:
  *   ds[l] = rstd[l] (g - mean_c(g) - hat[l] mean_c(g hat[l])) */
 template <typename Stored>
 __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real *g, int b,
                                               int first, real *rows, real *db_out, real *dlatents,
-                                              const real rstd[QUAD], const real dot[QUAD])
+                                              const group_norm &n)
 {
-    real g_mean = 0;
-    for (int c = lane_number(); c < p.D; c += WARP) g_mean += g[c];
-    g_mean = warp_sum(g_mean) / (real)p.D;
-    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) UNROLL for (int l = 0; l < QUAD; l++)
+    real g_mean = row_mean(g, p.D);
+    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
+        four sum = load_quad(db_out + c), gc = load_quad(g + c);
+        UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four x = *(const four *)(rows + l * p.width + c);
+            four x = load_quad(rows + l * p.width + c);
             UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L && c + i < p.D)
             {
                 int e = (first + l) * p.D + c + i;
-                real ds = (g[c + i] - g_mean - x.x[i] * dot[l]) * rstd[l];
+                real ds = (gc.x[i] - g_mean - x.x[i] * n.dot[l]) * n.rstd[l];
                 dlatents[e] = ds;
                 ds = dropped(p.out, b, e, ds);
-                db_out[c + i] += ds;
+                sum.x[i] += ds;
                 x.x[i] = stored_as<Stored>(ds);
             }
-            *(four *)(rows + l * p.width + c) = x;
+            store_quad(rows + l * p.width + c, x);
         }
+        store_quad(db_out + c, sum);
+    }
 }
 
 /* Sums over the warp of 32 numbers of each lane: that of x[lane]. */
@@ -130,11 +146,11 @@ __device__ void weights_backward(const pool<Stored> &p, const Stored *u, const r
         real sum[WARP] = {}; /* (QUAD, TILE) */
         for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
             four d[QUAD];
-            UNROLL for (int l = 0; l < QUAD; l++) d[l] = *(const four *)(dz + l * p.width + c);
+            UNROLL for (int l = 0; l < QUAD; l++) d[l] = load_quad(dz + l * p.width + c);
             UNROLL for (int j = 0; j < TILE; j++)
             {
                 int row = min(first + j, p.rows - 1);
-                four x = load_columns(u + (ptrdiff_t)row * p.width, c, p.D);
+                four x = load_quad(u + (ptrdiff_t)row * p.width + c);
                 UNROLL for (int l = 0; l < QUAD; l++)
                 {
                     UNROLL for (int i = 0; i < QUAD; i++) sum[l * TILE + j] += d[l].x[i] * x.x[i];
@@ -172,12 +188,16 @@ __device__ void back_group(const pool<Stored> &p, const pool_back<Stored> &back,
     int first = QUAD * group;
     real *dz = room.dz + first * p.width, *sums = room.sums + warp_number() * 2 * p.width;
     four *a = room.a + group * p.rows, *da = room.da + group * p.rows;
-    real rstd[QUAD], dot[QUAD] = {};
-    UNROLL for (int l = 0; l < QUAD; l++) rstd[l] = first + l < p.L ? *p.rstd.at(b, first + l) : 0;
+    group_norm n = {}; /* (s - mean) rstd is 0 beyond the last latent */
+    UNROLL for (int l = 0; l < QUAD; l++) if (first + l < p.L)
+    {
+        n.mean[l] = *p.mean.at(b, first + l);
+        n.rstd[l] = *p.rstd.at(b, first + l);
+    }
     restore(p, b, first, a);
-    project_again(p, room.g, b, first, a, dz, sums, rstd, dot);
+    project_again(p, room.g, b, first, a, dz, sums, n);
     norm_backward(p, room.g, b, first, dz, sums + p.width,
-                  back.partial + (size_t)b * pool_partial(p.L, p.D), rstd, dot);
+                  back.partial + (size_t)b * pool_partial(p.L, p.D), n);
     weights_backward(p, p.u + (ptrdiff_t)b * p.rows * p.width, dz, da);
     soften_backward(p, b, first, a, da, back.scale);
 }
@@ -195,7 +215,7 @@ __device__ void values_backward(const pool<Stored> &p, pool_room room, int b)
         for (int group = 0; group < groups_of(p); group++) {
             const real *dz = room.dz + group * QUAD * p.width + c;
             four d[QUAD];
-            UNROLL for (int l = 0; l < QUAD; l++) d[l] = *(const four *)(dz + l * p.width);
+            UNROLL for (int l = 0; l < QUAD; l++) d[l] = load_quad(dz + l * p.width);
             UNROLL for (int j = 0; j < TILE; j++)
             {
                 four a = room.a[group * p.rows + min(first + j, p.rows - 1)];
@@ -260,15 +280,28 @@ __device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
     }
 }
 
+/* What the block's warps begin with. A product left the columns of U beyond D as they were. */
 template <typename Stored>
-__global__ void pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
+__device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back, pool_room room,
+                          int b)
 {
-    int b = (int)blockIdx.x;
-    pool_room room = room_of(groups_of(p), p.rows, p.width);
+    int pad = p.width - p.D;
+    Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
+    for (int i = (int)threadIdx.x; i < p.rows * pad; i += (int)blockDim.x)
+        put(u + (ptrdiff_t)(i / pad) * p.width + p.D + i % pad, 0);
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x)
         room.g[c] = p.gain[c] * as_real(*back.dy.at(b, c)) * (1 / (real)p.L);
     for (int i = (int)threadIdx.x; i < warps() * 2 * p.width; i += (int)blockDim.x)
         room.sums[i] = 0;
+}
+
+template <typename Stored>
+__global__ void __launch_bounds__(MOST_WARPS *WARP)
+    pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
+{
+    int b = (int)blockIdx.x;
+    pool_room room = room_of(groups_of(p), p.rows, p.width);
+    open_cell(p, back, room, b);
     __syncthreads();
     for (int group = warp_number(); group < groups_of(p); group += warps())
         back_group(p, back, room, b, group);
@@ -281,7 +314,7 @@ __global__ void pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
 /* Where the sums over cells go, each added to. */
 struct pool_sums {
     rows_of<real> latents;
-    real *vector[3]; /* b_out, gain, bias */
+    real *b_out, *gain, *bias;
 };
 
 /* A column a lane; eight warps have every eighth cell each. */
@@ -296,13 +329,14 @@ static __global__ void sum_cells(pool_sums to, const real *partial, int B)
     if (slice || i >= all) return;
     for (int s = 1; s < SUM_SLICES; s++) sum += sums[s * SUM_COLUMNS + lane_number()];
     int row = (int)(i / (size_t)D), c = (int)(i % (size_t)D);
-    *(row < L ? to.latents.at(row, c) : to.vector[row - L] + c) += sum;
+    real *vector = row == L ? to.b_out : row == L + 1 ? to.gain : to.bias;
+    *(row < L ? to.latents.at(row, c) : vector + c) += sum;
 }
 
 static cz_status add_sums(cz_exec *exec, const cz_pool_weights *g, const real *partial, int B)
 {
-    pool_sums to = {view<real>(g->latents),
-                    {(real *)g->b_out.data, (real *)g->gain.data, (real *)g->bias.data}};
+    pool_sums to = {view<real>(g->latents), (real *)g->b_out.data, (real *)g->gain.data,
+                    (real *)g->bias.data};
     size_t all = pool_partial(to.latents.rows, to.latents.cols);
     return launch(exec, "sum_cells", sum_cells,
                   dim3((unsigned)((all + SUM_COLUMNS - 1) / SUM_COLUMNS)), SUM_COLUMNS * SUM_SLICES,

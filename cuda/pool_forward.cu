@@ -68,37 +68,48 @@ __device__ void soften(const pool<Stored> &p, int b, int first, four *a, real sc
     __syncwarp();
 }
 
-/* LayerNorm of a group, whose rows `z` is room for; adds (s - mean) rstd to `total`. */
+/* s of a group into `rows`; mean[l] over columns. */
 template <typename Stored>
-__device__ void normalise(const pool<Stored> &p, int b, int first, const four *a, real *z,
-                          real *total)
+__device__ __forceinline__ void project_rows(const pool<Stored> &p, int b, int first, const four *a,
+                                             real *rows, real mean[QUAD])
 {
     const Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
-    real mean[QUAD] = {}, rstd[QUAD] = {};
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
         four s[QUAD];
-        project(p, u, a, c, s);
+        project(p, u + c, a, s);
+        add_residual(p, b, first, c, s);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
-            s[l] = residual_sum(p, b, first + l, c, s[l]);
-            *(four *)(z + l * p.width + c) = s[l];
+            store_quad(rows + l * p.width + c, s[l]);
             UNROLL for (int i = 0; i < QUAD; i++) mean[l] += s[l].x[i];
         }
     }
     UNROLL for (int l = 0; l < QUAD; l++) mean[l] = warp_sum(mean[l]) / (real)p.D;
+}
+
+/* LayerNorm of a group's s; adds (s - mean) rstd to `total`. */
+template <typename Stored>
+__device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int first, const real *rows,
+                                          const real mean[QUAD], real *total)
+{
+    real rstd[QUAD] = {};
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four s = *(const four *)(z + l * p.width + c);
+            four s = load_quad(rows + l * p.width + c);
             UNROLL for (int i = 0; i < QUAD; i++) if (c + i < p.D) rstd[l] +=
                 (s.x[i] - mean[l]) * (s.x[i] - mean[l]);
         }
     UNROLL for (int l = 0; l < QUAD; l++) rstd[l] = 1 / sqrtf(warp_sum(rstd[l]) / (real)p.D + EPS);
-    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) UNROLL for (int l = 0; l < QUAD; l++)
+    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
+        four sum = load_quad(total + c);
+        UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four s = *(const four *)(z + l * p.width + c);
-            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L) total[c + i] +=
+            four s = load_quad(rows + l * p.width + c);
+            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L) sum.x[i] +=
                 (s.x[i] - mean[l]) * rstd[l];
         }
+        store_quad(total + c, sum);
+    }
     UNROLL for (int l = 0; l < QUAD; l++) if (lane_number() == l && first + l < p.L)
     {
         *p.mean.at(b, first + l) = mean[l];
@@ -113,7 +124,8 @@ static __host__ __device__ size_t warp_room(int rows, int width)
 }
 
 template <typename Stored>
-__global__ void pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
+__global__ void __launch_bounds__(MOST_WARPS *WARP)
+    pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
 {
     int b = (int)blockIdx.x;
     real *shared = (real *)shared_memory(),
@@ -128,7 +140,9 @@ __global__ void pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step
     for (int group = warp_number(); group < groups_of(p); group += warps()) {
         scores(p, QUAD * group, keys, (four *)z, a);
         soften(p, b, QUAD * group, a, scale);
-        normalise(p, b, QUAD * group, a, z, total);
+        real mean[QUAD] = {};
+        project_rows(p, b, QUAD * group, a, z, mean);
+        normalise(p, b, QUAD * group, z, mean, total);
         __syncwarp(); /* z becomes queries again */
     }
     __syncthreads();
