@@ -285,7 +285,7 @@ static void check_set(const cz_backend *backend)
 static void check_scratch(const cz_backend *backend)
 {
     shape s = {300, 700, 600};
-    size_t promised = cz_ops_scratch(cz_backend_dtype(backend), s.N, s.C, 1, 1, 1, 1);
+    size_t promised = cz_ops_scratch(backend, s.N, s.C, 1, 1, 1, 1);
     layer l = layer_make(cz_backend_dtype(backend), s, 0, 3);
     scratch.used = scratch.peak = 0;
     bool ran = layer_run(backend, &l);

@@ -248,8 +248,8 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
     }
     t->outcome.latent =
         cz_matrix(calloc(B * (size_t)s->latent_dim, size), t->dtype, c->batch, s->latent_dim);
-    if (cz_workspace_open(&t->workspace, c->model, backend, text, block, c->labels) ||
-        cz_arena_init(&t->scratch, cz_ops_scratch(stored, 1, 1, 1, 1, 1, 1))) {
+    if (cz_workspace_open(&t->workspace, c->model, backend, NULL, text, block, c->labels) ||
+        cz_arena_init(&t->scratch, cz_ops_scratch(backend, 1, 1, 1, 1, 1, 1))) {
         check(false, "%s: a workspace: %s", c->name, cz_error_message());
         exit(check_failures);
     }

@@ -330,7 +330,7 @@ static void scratch(void)
                 cz_tensor t[MOST_ARGUMENTS];
                 cz_arena arena;
                 if (cz_arena_init(&arena,
-                                  cz_ops_scratch(dtype, s.B * s.T, s.D, s.L, s.T, s.D, s.H)))
+                                  cz_ops_scratch(backend, s.B * s.T, s.D, s.L, s.T, s.D, s.H)))
                     exit(2);
                 cz_exec exec = variant_exec(backend, &op_step, &arena);
                 for (int j = 0; j < b.count; j++) t[j] = op_tensor(&b.argument[j], dtype, 0);

@@ -234,8 +234,8 @@ void cz_pack(const cz_backend *backend, void *packed, cz_tensor w, int row, int 
  * fraction is of. Takes about 0.1 s. */
 double cz_peak_gflops(const cz_backend *backend);
 
-/* Bytes of scratch that any operation may take at once when no tensor has more than `rows`
- * rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
-size_t cz_ops_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);
+/* Bytes of scratch that any operation of a backend may take at once when no tensor has more than
+ * `rows` rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
+size_t cz_ops_scratch(const cz_backend *backend, int rows, int cols, int L, int T, int D, int H);
 
 #endif

@@ -45,7 +45,7 @@ static cz_status open_worker(void *context, int thread)
         w->best[h] = cz_alloc((size_t)cells, sizeof **w->best, "a worker");
         if (!w->loss[h] || !w->best[h]) return CZ_ERR_MEMORY;
     }
-    return cz_workspace_open(&w->workspace, s->model, s->backend, s->text,
+    return cz_workspace_open(&w->workspace, s->model, s->backend, NULL, s->text,
                              block_cells(s->config, cz_backend_dtype(s->backend)),
                              slot_count(labels, cells));
 }
@@ -393,7 +393,7 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t copy = 3 * weights; /* of the state that is written, on rank 0 all of it */
     int cells = worker_cells(config->train.batch, (int)workers);
     size_t workspace =
-        cz_workspace_bytes(model, dtype, block_cells(config, dtype), slot_count(labels, cells));
+        cz_workspace_bytes(model, backend, block_cells(config, dtype), slot_count(labels, cells));
     size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
 
     /* At the end what every head says of validation, test and a piece of the training cells, which
