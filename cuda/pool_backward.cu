@@ -3,7 +3,7 @@
  * U, and dk. What cells share is summed by products, or from what each cell leaves. */
 #include "pool.h"
 
-enum { TILE = 8, TOKENS = 4, SUM_COLUMNS = 32, SUM_SLICES = 8 };
+enum { TILE = 8, TOKENS = 4 };
 
 /* What backward has beside: its dz and sums in shared memory are fp32, though rounded. */
 template <typename Stored> struct pool_back {
@@ -311,55 +311,6 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP)
     leave_cell(p, back, room, b);
 }
 
-/* Where the sums over cells go, each added to. */
-struct pool_sums {
-    rows_of<real> latents;
-    real *b_out, *gain, *bias;
-};
-
-/* A column a lane; eight warps have every eighth cell each. */
-static __global__ void sum_cells(pool_sums to, const real *partial, int B)
-{
-    int L = to.latents.rows, D = to.latents.cols, slice = warp_number();
-    size_t all = pool_partial(L, D), i = (size_t)blockIdx.x * SUM_COLUMNS + (size_t)lane_number();
-    real *sums = (real *)shared_memory(), sum = 0;
-    for (int b = slice; b < B && i < all; b += SUM_SLICES) sum += partial[(size_t)b * all + i];
-    sums[slice * SUM_COLUMNS + lane_number()] = sum;
-    __syncthreads();
-    if (slice || i >= all) return;
-    for (int s = 1; s < SUM_SLICES; s++) sum += sums[s * SUM_COLUMNS + lane_number()];
-    int row = (int)(i / (size_t)D), c = (int)(i % (size_t)D);
-    real *vector = row == L ? to.b_out : row == L + 1 ? to.gain : to.bias;
-    *(row < L ? to.latents.at(row, c) : vector + c) += sum;
-}
-
-static cz_status add_sums(cz_exec *exec, const cz_pool_weights *g, const real *partial, int B)
-{
-    pool_sums to = {view<real>(g->latents), (real *)g->b_out.data, (real *)g->gain.data,
-                    (real *)g->bias.data};
-    size_t all = pool_partial(to.latents.rows, to.latents.cols);
-    return launch(exec, "sum_cells", sum_cells,
-                  dim3((unsigned)((all + SUM_COLUMNS - 1) / SUM_COLUMNS)), SUM_COLUMNS * SUM_SLICES,
-                  SUM_COLUMNS * SUM_SLICES * sizeof(real), to, partial, B);
-}
-
-/* dv_h = dU_h W_o[:, h], dW_o[:, h] += dU_h^T v_h, dq_h += dscores_h^T k_h. */
-static cz_status products_backward(cz_exec *exec, cz_tensor dv, const cz_pool_weights *g,
-                                   const void *du, const void *ds, int ldl, operand w, cz_tensor v,
-                                   cz_tensor k, int H)
-{
-    int N = cz_rows(v), D = cz_cols(v), L = cz_rows(g->q), size = D / H, width = pool_width(D);
-    cz_dtype dtype = v.dtype;
-    operand rows = {du, dtype, (ptrdiff_t)H * width, false, width};
-    operand columns = {du, dtype, (ptrdiff_t)H * width, true, width};
-    operand scores = {ds, dtype, (ptrdiff_t)H * ldl, true, ldl};
-    CZ_TRY(product(exec, {dv.data, dtype, dv.ld, false, size}, rows, w, N, size, D, H, 1, {}));
-    CZ_TRY(product(exec, {g->w_out.data, CZ_F32, g->w_out.ld, true, size}, columns,
-                   {v.data, dtype, v.ld, false, size}, D, size, N, H, 1, {}));
-    return product(exec, {g->q.data, CZ_F32, g->q.ld, true, size}, scores,
-                   {k.data, dtype, k.ld, false, size}, L, size, N, H, 1, {});
-}
-
 /* The cells' kernel, with what it leaves in scratch. */
 template <typename Stored>
 static cz_status back_cells(cz_exec *exec, const pool<Stored> &p, pool_back<Stored> *back, int B)
@@ -397,8 +348,8 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     back.dk = view<Stored>(dk);
     back.scale = (real)(1 / sqrt((double)(D / H)));
     if (!status) status = back_cells(exec, p, &back, B);
-    if (!status) status = products_backward(exec, dv, g, u, back.dscores, back.ldl, w_out, v, k, H);
-    if (!status) status = add_sums(exec, g, back.partial, B);
+    if (!status) status = pool_products(exec, dv, g, u, back.dscores, back.ldl, w_out, v, k, H);
+    if (!status) status = pool_sum(exec, g, back.partial, B);
     exec->scratch->used = kept;
     return status;
 }
