@@ -176,7 +176,7 @@ static inline cz_arena *op_scratch(void)
 static inline cz_exec op_exec(const cz_backend *backend)
 {
     static cz_step *shared;
-    if (!backend_on_gpu(backend)) return variant_exec(backend, &op_step, op_scratch());
+    if (!cz_backend_on_gpu(backend)) return variant_exec(backend, &op_step, op_scratch());
     if (!shared) shared = shared_room(sizeof *shared);
     *shared = op_step;
     return variant_exec(backend, shared, op_scratch());

@@ -98,6 +98,13 @@ static inline void shared_free(void *room)
     else free(room);
 }
 
+static inline void *shared_zeroed(size_t count, size_t size)
+{
+    void *room = shared_room(count * size);
+    memset(room, 0, count * size);
+    return room;
+}
+
 /* Scratch of such memory. */
 static inline cz_arena shared_arena(size_t bytes)
 {
