@@ -50,6 +50,19 @@ static cz_status wait(cz_gpu *gpu)
     return cuda_status(gpu, "the work before", cudaStreamSynchronize(stream_of(gpu)));
 }
 
+static cz_status mark(cz_gpu *gpu, int which)
+{
+    cudaEvent_t *event = &device_of(gpu)->marks[which];
+    if (!*event)
+        CZ_TRY(cuda_status(gpu, "a mark", cudaEventCreateWithFlags(event, cudaEventDisableTiming)));
+    return cuda_status(gpu, "a mark", cudaEventRecord(*event, stream_of(gpu)));
+}
+static cz_status wait_for(cz_gpu *gpu, int which)
+{
+    cudaEvent_t event = device_of(gpu)->marks[which];
+    return event ? cuda_status(gpu, "the work before", cudaEventSynchronize(event)) : CZ_OK;
+}
+
 static cz_status record(cz_gpu *gpu)
 {
     return cuda_status(gpu, "recording",
@@ -91,14 +104,34 @@ static void close(cz_gpu *gpu)
     device *d = device_of(gpu);
     group_leave(d);
     products_close(d);
+    for (cudaEvent_t event : d->marks)
+        if (event) cudaEventDestroy(event);
     if (d->stream) cudaStreamDestroy(d->stream);
     delete d;
 }
 
 static const cz_gpu_calls calls = {
-    close,        gpu_backend, allocate, allocate_shared, allocate_host, release,
-    release_host, move,        wait,     record,          recorded,      replay,
-    nodes,        forget,      group_id, group_join,      group_sum,
+    .close = close,
+    .backend = gpu_backend,
+    .allocate = allocate,
+    .allocate_shared = allocate_shared,
+    .allocate_host = allocate_host,
+    .release = release,
+    .release_host = release_host,
+    .move = move,
+    .wait = wait,
+    .mark = mark,
+    .wait_for = wait_for,
+    .record = record,
+    .recorded = recorded,
+    .replay = replay,
+    .nodes = nodes,
+    .forget = forget,
+    .group_id = group_id,
+    .join = group_join,
+    .sum = group_sum,
+    .feed = feed_step,
+    .score = score_step,
 };
 
 static cz_status count_devices(int *gpus)
@@ -108,9 +141,8 @@ static cz_status count_devices(int *gpus)
     cudaGetLastError();
     *gpus = error ? 0 : count;
     if (!error && count > 0) return CZ_OK;
-    return cz_fail(CZ_ERR_DEVICE,
-                   "no GPU can be used: %s: install NVIDIA's driver, or set run.device: cpu",
-                   error ? cudaGetErrorString(error) : "this node has none");
+    return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: CUDA says '%s'",
+                   error ? cudaGetErrorString(error) : "no CUDA-capable device is detected");
 }
 
 static cz_status open_stream(device *d)

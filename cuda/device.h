@@ -7,7 +7,11 @@
 #include <cublasLt.h>
 #include <nccl.h>
 
-struct product_plans; /* products.cu */
+struct product_plans; /* steps.cu */
+cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
+cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+
+/* products.cu */
 
 struct device {
     cz_gpu shown; /* first: what cz_gpu * points to */
@@ -15,6 +19,7 @@ struct device {
     cublasLtHandle_t blas;
     product_plans *plans;
     ncclComm_t group; /* NULL outside one */
+    cudaEvent_t marks[CZ_GPU_MARKS];
 };
 static inline device *device_of(const cz_gpu *gpu) { return (device *)gpu; }
 
@@ -23,6 +28,10 @@ cz_status group_id(char id[CZ_GPU_ID_BYTES]);
 cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
 void group_leave(device *d);
+
+/* steps.cu */
+cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
+cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
 
 /* products.cu */
 cz_status products_open(device *d);

@@ -202,5 +202,7 @@ void fill_linear(cuda_tables t);    /* linear.cu */
 
 /* Bytes of scratch that add_dropout_norm_backward takes for (N, C). */
 size_t norm_scratch(int N, int C);
+/* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */
+size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype);
 
 #endif

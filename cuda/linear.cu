@@ -1,2 +1,151 @@
-#include "kernel.h"
-void fill_linear(cuda_tables) {}
+/* Linear layers: products with their bias and ReLU in the epilogue; dropout and GELU after it, and
+ * the gate of a backward product, by kernels. */
+#include "products.h"
+
+enum { THREADS = 256 };
+
+/* ---- the wide weights as products read them ---- */
+
+/* As activations are stored, (rows, cols) packed: w.packed, or a copy in scratch. */
+static cz_status stored_weights(cz_exec *exec, cz_tensor w, operand *made)
+{
+    cz_dtype dtype = exec->backend->dtype;
+    *made = {w.data, CZ_F32, w.ld, false, 0};
+    if (dtype == CZ_F32) return CZ_OK;
+    *made = {w.packed, dtype, cz_cols(w), false, 0};
+    if (w.packed) return CZ_OK;
+    void *copy =
+        cz_arena_take(exec->scratch, (size_t)cz_rows(w) * (size_t)cz_cols(w) * sizeof(bf16));
+    if (!copy) return CZ_ERR_MEMORY;
+    made->data = copy;
+    return exec->backend->copy(exec, cz_matrix(copy, dtype, cz_rows(w), cz_cols(w)), w);
+}
+
+/* A bias as the epilogue of a product into `y` adds it: of y's type. */
+static cz_status bias_for(cz_exec *exec, cz_tensor y, cz_tensor bias, const void **made)
+{
+    *made = bias.data;
+    if (!bias.data || is_wide(y)) return CZ_OK;
+    operand copy;
+    CZ_TRY(stored_weights(exec, bias, &copy));
+    *made = copy.data;
+    return CZ_OK;
+}
+
+/* ---- after the product ---- */
+
+static __device__ real activated(real x, cz_activation act)
+{
+    if (act == CZ_RELU) return x < 0 ? 0 : x; /* NaN stays NaN */
+    return act == CZ_GELU ? x * normcdff(x) : x;
+}
+
+/* y = drop(act(y)) by groups of eight elements of a cell, each a byte of its mask. */
+template <typename Y>
+__global__ void activate_rows(rows_of<Y> y, cz_activation act, mask_site site, const cz_step *step,
+                              int cells, int cell_rows)
+{
+    int elements = cell_rows * y.cols, groups = (elements + 7) / 8;
+    size_t all = (size_t)cells * (size_t)groups, stride = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride) {
+        int b = (int)(i / (size_t)groups), group = (int)(i % (size_t)groups);
+        int left = elements - 8 * group, count = left < 8 ? left : 8;
+        unsigned byte = 0xff;
+        if (site.bits) {
+            byte = draw_mask_byte(site, step, b, (unsigned)group) & ((1u << count) - 1);
+            site.bits[(size_t)b * site.cell_bytes + (size_t)group] = (uint8_t)byte;
+        }
+        for (int j = 0; j < count; j++) {
+            int e = 8 * group + j;
+            Y *at = y.at(b * cell_rows + e / y.cols, e % y.cols);
+            put(at, byte >> j & 1 ? activated(as_real(*at), act) * site.scale : 0);
+        }
+    }
+}
+
+template <typename Y>
+static cz_status activate(cz_exec *exec, cz_tensor y, cz_activation act, const cz_dropout *drop,
+                          int cells)
+{
+    int rows = drop && cells ? cz_rows(y) / cells : 1, elements = rows * cz_cols(y);
+    if (!drop) cells = cz_rows(y);
+    size_t groups = (size_t)cells * (size_t)((elements + 7) / 8);
+    return launch(exec, "activate", activate_rows<Y>, dim3(blocks_for(groups, THREADS)), THREADS, 0,
+                  view<Y>(y), act, site_of(drop, elements), exec->step, cells, rows);
+}
+
+static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w,
+                                cz_tensor bias, cz_activation act, const cz_dropout *drop,
+                                int cells)
+{
+    size_t kept = exec->scratch->used;
+    operand weights = {};
+    epilogue after = {nullptr, act == CZ_RELU, nullptr};
+    cz_status status = stored_weights(exec, w, &weights);
+    if (!status) status = bias_for(exec, y, bias, &after.bias);
+    weights.transposed = true;
+    if (!status)
+        status = product(exec, {y.data, y.dtype, y.ld, false, 0}, {x.data, x.dtype, x.ld, false, 0},
+                         weights, cz_rows(y), cz_cols(y), cz_cols(x), 1, 1, after);
+    cz_activation rest = act == CZ_GELU ? CZ_GELU : CZ_LINEAR;
+    if (!status && (drop || rest != CZ_LINEAR))
+        status = is_wide(y) ? activate<float>(exec, y, rest, drop, cells)
+                            : activate<bf16>(exec, y, rest, drop, cells);
+    exec->scratch->used = kept;
+    return status;
+}
+
+/* ---- back ---- */
+
+template <typename Stored> __global__ void gate_rows(rows_of<Stored> dx, rows_of<const Stored> x)
+{
+    size_t all = (size_t)dx.rows * (size_t)dx.cols, stride = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride) {
+        int n = (int)(i / (size_t)dx.cols), c = (int)(i % (size_t)dx.cols);
+        if (!(as_real(*x.at(n, c)) > 0)) put(dx.at(n, c), 0);
+    }
+}
+
+template <typename Stored>
+static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
+                                       cz_tensor gate, double p)
+{
+    size_t kept = exec->scratch->used;
+    operand weights = {};
+    cz_status status = stored_weights(exec, w, &weights);
+    if (!status)
+        status = product(exec, {dx.data, dx.dtype, dx.ld, false, 0},
+                         {dy.data, dy.dtype, dy.ld, false, 0}, weights, cz_rows(dx), cz_cols(dx),
+                         cz_cols(dy), 1, gate.data ? (real)cz_dropout_scale(p) : 1, {});
+    size_t elements = (size_t)cz_rows(dx) * (size_t)cz_cols(dx);
+    if (!status && gate.data)
+        status = launch(exec, "gate", gate_rows<Stored>, dim3(blocks_for(elements, THREADS)),
+                        THREADS, 0, view<Stored>(dx), view<const Stored>(gate));
+    exec->scratch->used = kept;
+    return status;
+}
+
+/* The sums of dy's columns ride along where they are set, by tensor cores' epilogue. */
+static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
+                                        cz_tensor x, bool add)
+{
+    bool rides = dbias.data && !add && dy.dtype == CZ_BF16 && cz_cols(x) > 0;
+    epilogue after = {nullptr, false, rides ? dbias.data : nullptr};
+    CZ_TRY(product(exec, {dw.data, dw.dtype, dw.ld, add, 0}, {dy.data, dy.dtype, dy.ld, true, 0},
+                   {x.data, x.dtype, x.ld, false, 0}, cz_cols(dy), cz_cols(x), cz_rows(dy), 1, 1,
+                   after));
+    return dbias.data && !rides ? column_sums(exec, dbias, dy, add) : CZ_OK;
+}
+
+template <typename Stored> static void fill(cz_backend *t)
+{
+    t->linear_forward = linear_forward;
+    t->linear_backward_input = linear_backward_input<Stored>;
+    t->linear_backward_weight = linear_backward_weight;
+}
+
+void fill_linear(cuda_tables t)
+{
+    fill<float>(t.f32);
+    fill<bf16>(t.bf16);
+}

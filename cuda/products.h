@@ -34,4 +34,7 @@ struct epilogue {
 cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, int K, int batches,
                   real scale, epilogue after);
 
+/* sum (C) fp32 = the sums of the columns of x (N, C), rows in one fixed order; or added to. */
+cz_status column_sums(cz_exec *exec, cz_tensor sum, cz_tensor x, bool add);
+
 #endif

@@ -81,8 +81,8 @@ static int bench(const cz_model *model, cz_dtype dtype, int cells, int block, bo
                       .code = {donor, sex}};
     cz_outcome out = {.loss = {loss, loss}, .best = {best, best}};
     cz_workspace *ws;
-    if (cz_workspace_open(&ws, model, backend, cz_matrix(text, CZ_F32, LABELS, TEXT_WIDTH), block,
-                          LABELS)) {
+    if (cz_workspace_open(&ws, model, backend, NULL, cz_matrix(text, CZ_F32, LABELS, TEXT_WIDTH),
+                          block, LABELS)) {
         fprintf(stderr, "%s\n", cz_error_message());
         return 1;
     }

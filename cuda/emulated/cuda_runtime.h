@@ -26,6 +26,9 @@
 struct uint3 {
     unsigned x, y, z;
 };
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
@@ -76,6 +79,7 @@ template <typename T> T atomicAdd(T *at, T value)
     return before;
 }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+inline float normcdff(float x) { return 0.5f * erfcf(-x * 0.70710678f); }
 inline float __expf(float x) { return expf(x); }
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
 template <typename T> T min(T a, T b) { return a < b ? a : b; }

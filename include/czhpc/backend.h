@@ -11,6 +11,7 @@ struct cz_backend {
     const char *name;
     cz_dtype dtype;
     cz_level level;
+    bool gpu;
 
     CZ_OP(linear_forward);
     CZ_OP(linear_backward_input);
@@ -32,6 +33,7 @@ struct cz_backend {
     CZ_OP(add_positions_backward);
     CZ_OP(adam);
 
+    size_t (*scratch)(int rows, int cols, int L, int T, int D, int H); /* cz_ops_scratch() */
     size_t (*packed_bytes)(int rows, int cols);
     void (*pack)(void *packed, cz_tensor w, int row, int rows);
     double (*peak_gflops)(void); /* of one core, by a loop of multiply-adds in registers */

@@ -14,6 +14,13 @@ enum { CZ_GPU_ABI = 1, CZ_GPU_ID_BYTES = 128 };
 
 typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
 
+/* Predictions of some cells by each head, as cz_cross_entropy() leaves them. */
+typedef struct cz_gpu_scored {
+    int cells, heads;
+    const double *loss[CZ_MAX_HEADS];
+    const int32_t *best[CZ_MAX_HEADS], *code[CZ_MAX_HEADS];
+} cz_gpu_scored;
+
 /* A GPU as its plug-in shows it; the wrappers below are what to call. */
 struct cz_gpu {
     char name[128]; /* "NVIDIA H200" */
@@ -32,6 +39,8 @@ typedef struct cz_gpu_calls {
     void (*release_host)(cz_gpu *gpu, void *at);
     cz_status (*move)(cz_gpu *gpu, void *to, const void *from, size_t bytes);
     cz_status (*wait)(cz_gpu *gpu);
+    cz_status (*mark)(cz_gpu *gpu, int which);
+    cz_status (*wait_for)(cz_gpu *gpu, int which);
     cz_status (*record)(cz_gpu *gpu);
     cz_status (*recorded)(cz_gpu *gpu, cz_gpu_graph **graph);
     cz_status (*replay)(cz_gpu *gpu, cz_gpu_graph *graph);
@@ -40,6 +49,9 @@ typedef struct cz_gpu_calls {
     cz_status (*group_id)(char id[CZ_GPU_ID_BYTES]);
     cz_status (*join)(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
     cz_status (*sum)(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
+    cz_status (*feed)(cz_gpu *gpu, void *current, const void *records, size_t bytes,
+                      int32_t *cursor);
+    cz_status (*score)(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
 } cz_gpu_calls;
 
 /* What a plug-in exports, as `czhpc_gpu_plugin`. */
@@ -50,9 +62,9 @@ typedef struct cz_gpu_plugin {
 } cz_gpu_plugin;
 
 /* How many GPUs this node has for this process; CZ_ERR_DEVICE, with why and what to do, where the
- * plug-in, the driver or a device is missing. `plugin`: its file, or "" for libczhpc_cuda.so beside
- * the program, in PREFIX/lib/czhpc, or wherever libraries are looked for. */
-cz_status cz_gpu_count(int *gpus, const char *plugin);
+ * plug-in, the driver or a device is missing. The plug-in is the file that the environment's
+ * CZHPC_CUDA_PLUGIN names, or libczhpc_cuda.so beside the program or in PREFIX/lib/czhpc. */
+cz_status cz_gpu_count(int *gpus);
 
 /* Opens GPU `number`, after cz_gpu_count(). Close with cz_gpu_close(). */
 cz_status cz_gpu_open(cz_gpu **gpu, int number);
@@ -90,6 +102,15 @@ static inline cz_status cz_gpu_move(cz_gpu *gpu, void *to, const void *from, siz
 /* Returns when all work is done, with what failed of it. */
 static inline cz_status cz_gpu_wait(cz_gpu *gpu) { return gpu->calls->wait(gpu); }
 
+/* Marks what has been asked for so far, one of CZ_GPU_MARKS marks, and returns when that is done;
+ * at once where the mark was never set. */
+enum { CZ_GPU_MARKS = 2 };
+static inline cz_status cz_gpu_mark(cz_gpu *gpu, int which) { return gpu->calls->mark(gpu, which); }
+static inline cz_status cz_gpu_wait_for(cz_gpu *gpu, int which)
+{
+    return gpu->calls->wait_for(gpu, which);
+}
+
 /* From cz_gpu_record() to cz_gpu_recorded() work is noted, not done; cz_gpu_replay() asks for all
  * of it, as often as one likes, with the same memory. */
 static inline cz_status cz_gpu_record(cz_gpu *gpu) { return gpu->calls->record(gpu); }
@@ -124,6 +145,20 @@ static inline cz_status cz_gpu_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES],
 static inline cz_status cz_gpu_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)
 {
     return gpu->calls->sum(gpu, data, n, dtype);
+}
+
+/* What changes from step to step, for work that is replayed. feed: record number *cursor of
+ * `records`, `bytes` each, a multiple of 16, comes to `current`, and the cursor is counted up.
+ * score: adds to sums[3 h + ..] of each head h the losses, the right predictions and the number of
+ * the cells whose class is known, in one fixed order. All of it GPU memory. */
+static inline cz_status cz_gpu_feed(cz_gpu *gpu, void *current, const void *records, size_t bytes,
+                                    int32_t *cursor)
+{
+    return gpu->calls->feed(gpu, current, records, bytes, cursor);
+}
+static inline cz_status cz_gpu_score(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored)
+{
+    return gpu->calls->score(gpu, sums, scored);
 }
 
 #endif

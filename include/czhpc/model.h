@@ -55,7 +55,8 @@ double cz_model_flops(const cz_model *model, int cells, int slots, bool training
 void cz_model_describe(const cz_model *model, FILE *out);
 
 /* A flat array of the table of parameters, and what cz_model_pack() made of it for the backend in
- * use; NULL: linear layers pack what they multiply by, every time. */
+ * use; NULL: linear layers pack what they multiply by, every time. On a GPU `packed` is the whole
+ * array once more, as activations are stored. */
 typedef struct cz_weights {
     const void *flat, *packed;
 } cz_weights;
@@ -78,7 +79,17 @@ typedef struct cz_batch {
     const uint32_t *cell;              /* (cells) what masks go by: index in the whole data set */
     const int32_t *label;              /* (cells) class of the label column; unused without text */
     const int32_t *code[CZ_MAX_HEADS]; /* (cells) class per head, -1 unknown */
+    /* Slots of the labels; absent: the workspace finds them, from memory of the host. */
+    const int32_t *slot;       /* (cells) */
+    const int32_t *slot_label; /* (slots) */
+    int slots;
 } cz_batch;
+
+/* Numbers the labels of a batch in the order in which they first appear: slot (cells), slot_label
+ * (most), of which *slots are used. slot_of (labels) holds -1 before and after. CZ_ERR_BUG for a
+ * label that is none of `labels`, or more than `most` different ones. Local. */
+cz_status cz_assign_slots(int32_t *slot, int32_t *slot_label, int *slots, int32_t *slot_of,
+                          const int32_t *label, int cells, int labels, int most);
 
 /* What comes out, the caller's memory. loss and best are needed for every head. */
 typedef struct cz_outcome {
@@ -95,13 +106,16 @@ typedef struct cz_workspace cz_workspace;
 
 /* Buffers of one worker for blocks of `block` cells and at most `slots` different labels a
  * batch. text (labels, text_width) fp32 of all classes of the label column stays the caller's;
- * absent without text. Local. Free with cz_workspace_close(). */
+ * absent without text. gpu: that of the backend, NULL for a CPU's; all memory that a pass is given
+ * is then the GPU's, weights, batch (which says its slots), step, outcome and text, and a pass
+ * returns before it is done. Local. Free with cz_workspace_close(). */
 cz_status cz_workspace_open(cz_workspace **workspace, const cz_model *model,
-                            const cz_backend *backend, cz_tensor text, int block, int slots);
+                            const cz_backend *backend, cz_gpu *gpu, cz_tensor text, int block,
+                            int slots);
 void cz_workspace_close(cz_workspace *workspace);
 
 /* Bytes that cz_workspace_open() would take, for --dry-run. */
-size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots);
+size_t cz_workspace_bytes(const cz_model *model, const cz_backend *backend, int block, int slots);
 
 /* Different labels in the last batch, each computed once. */
 int cz_workspace_labels(const cz_workspace *workspace);

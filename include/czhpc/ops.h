@@ -220,6 +220,7 @@ const cz_backend *cz_backend_best(cz_dtype dtype, cz_level most);
 const char *cz_backend_name(const cz_backend *backend);
 cz_dtype cz_backend_dtype(const cz_backend *backend);
 cz_level cz_backend_level(const cz_backend *backend);
+bool cz_backend_on_gpu(const cz_backend *backend);
 
 /* Copies of a matrix of weights w (C, K), wide, as this backend's products want it: bytes of the
  * memory that they take, 0 where there are none; and its rows [row, row + rows) brought into them,
@@ -234,8 +235,8 @@ void cz_pack(const cz_backend *backend, void *packed, cz_tensor w, int row, int 
  * fraction is of. Takes about 0.1 s. */
 double cz_peak_gflops(const cz_backend *backend);
 
-/* Bytes of scratch that any operation may take at once when no tensor has more than `rows`
- * rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
-size_t cz_ops_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);
+/* Bytes of scratch that any operation of a backend may take at once when no tensor has more than
+ * `rows` rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
+size_t cz_ops_scratch(const cz_backend *backend, int rows, int cols, int L, int T, int D, int H);
 
 #endif

@@ -65,8 +65,7 @@ cz_status cz_bert_workspace_open(cz_bert_workspace **opened, const cz_bert *bert
     const cz_bert_shape *s = &bert->shape;
     int most = 3 * s->width > s->feedforward ? 3 * s->width : s->feedforward;
     *opened = NULL;
-    cz_dtype dtype = cz_backend_dtype(backend);
-    if (cz_dtype_wide(dtype) != CZ_F32 || rows < 1)
+    if (cz_dtype_wide(cz_backend_dtype(backend)) != CZ_F32 || rows < 1)
         return cz_fail(CZ_ERR_BUG, "a text model's workspace of %d rows on %s", rows,
                        cz_backend_name(backend));
     cz_bert_workspace *ws = cz_alloc(1, sizeof *ws, "a text model's workspace");
@@ -76,7 +75,7 @@ cz_status cz_bert_workspace_open(cz_bert_workspace **opened, const cz_bert *bert
     carve_all(ws);
     cz_status status = cz_arena_init(&ws->memory, ws->memory.used);
     if (!status)
-        status = cz_arena_init(&ws->scratch, cz_ops_scratch(dtype, rows, most, 1, 1, 1, 1));
+        status = cz_arena_init(&ws->scratch, cz_ops_scratch(backend, rows, most, 1, 1, 1, 1));
     if (status) {
         cz_bert_workspace_close(ws);
         return status;

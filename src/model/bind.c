@@ -8,14 +8,25 @@ static cz_tensor view(const cz_workspace *ws, int index, const void *flat)
     return cz_params_view(&ws->model->params, index, (void *)flat, cz_dtype_wide(ws->dtype));
 }
 
+/* On a GPU, the same place in the copy of all weights. */
+static const void *copy_of(const cz_workspace *ws, cz_tensor t, cz_weights w)
+{
+    size_t at = (size_t)((const char *)t.data - (const char *)w.flat) / cz_dtype_size(t.dtype);
+    return w.packed ? (const char *)w.packed + at * cz_dtype_size(ws->dtype) : NULL;
+}
+
 static cz_linear_layer bind_linear(const cz_workspace *ws, linear_ids ids, cz_weights w, void *g)
 {
     if (ids.w < 0) return (cz_linear_layer){0};
     cz_linear_layer all = {view(ws, ids.w, w.flat), view(ws, ids.b, w.flat), view(ws, ids.w, g),
                            view(ws, ids.b, g), ws->added};
     cz_linear_layer layer = cz_linear_part(all, ids.row, ids.rows);
-    if (w.packed && ids.matrix >= 0)
+    if (ws->exec.gpu) {
+        layer.w.packed = copy_of(ws, layer.w, w);
+        layer.b.packed = copy_of(ws, layer.b, w);
+    } else if (w.packed && ids.matrix >= 0) {
         layer.w.packed = (const char *)w.packed + ws->packed_at[ids.matrix];
+    }
     return layer;
 }
 

@@ -47,8 +47,8 @@ static cz_status cross_forward(cz_workspace *ws, const cell_block *b)
     CZ_TRY(cz_linear_forward(&ws->exec, query, tokens, q.w, q.b, CZ_LINEAR, NULL, b->cells));
     CZ_TRY(cz_attention_forward(&ws->exec, tokens3(ws, mixed), weights, tokens3(ws, query),
                                 tokens3(ws, cz_columns(kv, 0, F)),
-                                tokens3(ws, cz_columns(kv, F, F)), ws->slot, NULL, s->heads,
-                                cz_dropping(ws->training, &c->drop_weights)));
+                                tokens3(ws, cz_columns(kv, F, F)), ws->slot + b->begin, NULL,
+                                s->heads, cz_dropping(ws->training, &c->drop_weights)));
     CZ_TRY(cz_linear_forward(&ws->exec, sum, mixed, ws->cross.out.w, ws->cross.out.b, CZ_LINEAR,
                              NULL, b->cells));
     return cz_add_dropout_norm_forward(
@@ -81,7 +81,7 @@ static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor
     CZ_TRY(cz_attention_backward(&ws->exec, tokens3(ws, dquery), tokens3(ws, cz_columns(dkv, 0, F)),
                                  tokens3(ws, cz_columns(dkv, F, F)), tokens3(ws, mixed), weights,
                                  tokens3(ws, query), tokens3(ws, cz_columns(kv, 0, F)),
-                                 tokens3(ws, cz_columns(kv, F, F)), ws->slot, s->heads,
+                                 tokens3(ws, cz_columns(kv, F, F)), ws->slot + b->begin, s->heads,
                                  cz_dropping(ws->training, &c->drop_weights)));
     CZ_TRY(cz_linear_layer_backward(&ws->exec, branch, dquery, cz_row_range(ws->tokens, 0, N),
                                     ws->cross_query, false, 0));
@@ -92,7 +92,6 @@ cz_status fusion_forward(cz_workspace *ws, const cell_block *b)
 {
     int N = b->cells * ws->model->spec.tokens;
     cz_tensor hidden = cz_row_range(ws->ffn_hidden, 0, N);
-    for (int i = 0; i < b->cells; i++) ws->slot[i] = ws->slot_of[b->batch->label[b->begin + i]];
     CZ_TRY(cross_forward(ws, b));
     CZ_SPAN("feed-forward forward");
     CZ_TRY(cz_linear_forward(&ws->exec, hidden, cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0].w,

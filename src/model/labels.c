@@ -4,6 +4,8 @@
 
 #include "czhpc/profile.h"
 
+#include <stdlib.h>
+
 /* A layer whose gradient is not formed block by block: it is set. */
 static cz_linear_layer once(cz_linear_layer layer)
 {
@@ -11,23 +13,52 @@ static cz_linear_layer once(cz_linear_layer layer)
     return layer;
 }
 
-/* Slots in order of first appearance. */
-cz_status labels_assign(cz_workspace *ws, const cz_batch *batch)
+static cz_status assign(int32_t *slot, int32_t *slot_label, int *slots, int32_t *slot_of,
+                        const int32_t *label, int cells, int labels, int most)
 {
-    for (int i = 0; i < ws->used; i++) ws->slot_of[ws->slot_label[i]] = -1;
-    ws->used = 0;
-    for (int b = 0; b < batch->cells; b++) {
-        int label = batch->label[b];
-        if (label < 0 || label >= cz_rows(ws->text_vectors))
-            return cz_fail(CZ_ERR_BUG, "cell %d has label %d of %d", b, label,
-                           cz_rows(ws->text_vectors));
-        if (ws->slot_of[label] >= 0) continue;
-        if (ws->used == ws->slots)
-            return cz_fail(CZ_ERR_BUG, "a batch has more than %d labels", ws->slots);
-        ws->slot_of[label] = ws->used;
-        ws->slot_label[ws->used++] = label;
+    for (int b = 0; b < cells; b++) {
+        if (label[b] < 0 || label[b] >= labels)
+            return cz_fail(CZ_ERR_BUG, "cell %d has label %d of %d", b, label[b], labels);
+        if (slot_of[label[b]] < 0) {
+            if (*slots == most) return cz_fail(CZ_ERR_BUG, "a batch has more than %d labels", most);
+            slot_of[label[b]] = *slots;
+            slot_label[(*slots)++] = label[b];
+        }
+        slot[b] = slot_of[label[b]];
     }
     return CZ_OK;
+}
+
+cz_status cz_assign_slots(int32_t *slot, int32_t *slot_label, int *slots, int32_t *slot_of,
+                          const int32_t *label, int cells, int labels, int most)
+{
+    *slots = 0;
+    cz_status status = assign(slot, slot_label, slots, slot_of, label, cells, labels, most);
+    for (int i = 0; i < *slots; i++) slot_of[slot_label[i]] = -1;
+    return status;
+}
+
+static cz_status make_room(cz_workspace *ws, int cells)
+{
+    if (cells <= ws->found_room) return CZ_OK;
+    int32_t *more = realloc(ws->found_slot, (size_t)cells * sizeof *more);
+    if (!more) return cz_fail(CZ_ERR_MEMORY, "no memory for the labels of a batch");
+    ws->found_slot = more;
+    ws->found_room = cells;
+    return CZ_OK;
+}
+
+cz_status labels_find(cz_workspace *ws, const cz_batch *batch)
+{
+    ws->slot = batch->slot;
+    ws->slot_label = batch->slot_label;
+    ws->used = batch->slots;
+    if (batch->slot) return CZ_OK;
+    CZ_TRY(make_room(ws, batch->cells)); /* once for the largest batch */
+    ws->slot = ws->found_slot;
+    ws->slot_label = ws->found_label;
+    return cz_assign_slots(ws->found_slot, ws->found_label, &ws->used, ws->slot_of, batch->label,
+                           batch->cells, cz_rows(ws->text_vectors), ws->slots);
 }
 
 /* (S, text_width) rows as (S T, text_width / T) tokens: the same memory. */

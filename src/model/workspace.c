@@ -1,5 +1,7 @@
 #include "workspace.h"
 
+#include "czhpc/gpu.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,9 +99,6 @@ static void carve_labels(cz_workspace *ws)
     ws->label_kv = carve_matrix(ws, M, 2 * F);
     ws->dlabel_kv = carve_wide(ws, M, 2 * F);
     ws->dlabel_tokens = carve_matrix(ws, M, F);
-    ws->slot_label = carve(ws, (size_t)ws->slots * sizeof *ws->slot_label);
-    ws->slot = carve(ws, (size_t)ws->block * sizeof *ws->slot);
-    ws->slot_of = carve(ws, (size_t)ws->text_vectors.dim[0] * sizeof *ws->slot_of);
 }
 
 static void carve_pool(cz_workspace *ws)
@@ -175,7 +174,7 @@ static int largest(const int *values, int count)
     return most;
 }
 
-static size_t scratch_bytes(const cz_model_spec *s, cz_dtype dtype, int block, int slots)
+static size_t scratch_bytes(const cz_model_spec *s, const cz_backend *backend, int block, int slots)
 {
     int classes = 0;
     for (int h = 0; h < s->head_count; h++)
@@ -183,27 +182,52 @@ static size_t scratch_bytes(const cz_model_spec *s, cz_dtype dtype, int block, i
     int rows[] = {block * s->tokens, slots * s->tokens, s->latents};
     int cols[] = {3 * s->fusion_dim, s->feedforward, 3 * s->latent_dim,
                   s->width,          classes,        s->text ? s->text_width : 0};
-    return cz_ops_scratch(dtype, largest(rows, 3), largest(cols, 6), s->latents, s->tokens,
+    return cz_ops_scratch(backend, largest(rows, 3), largest(cols, 6), s->latents, s->tokens,
                           s->latent_dim, s->heads);
 }
 
-size_t cz_workspace_bytes(const cz_model *model, cz_dtype dtype, int block, int slots)
+size_t cz_workspace_bytes(const cz_model *model, const cz_backend *backend, int block, int slots)
 {
     cz_encoder_cache *caches = calloc((size_t)model->spec.layers + 1, sizeof *caches);
     if (!caches) return 0;
     cz_workspace counting = {.model = model,
-                             .dtype = dtype,
+                             .dtype = cz_backend_dtype(backend),
                              .block = block,
                              .slots = slots,
                              .layer_cache = caches,
                              .text_vectors = {.dim = {slots}}};
     carve_all(&counting);
     free(caches);
-    return counting.memory.used + scratch_bytes(&model->spec, dtype, block, slots);
+    return counting.memory.used + scratch_bytes(&model->spec, backend, block, slots);
+}
+
+/* What finds the slots of a batch that does not say them. */
+static cz_status open_slots(cz_workspace *ws, int labels)
+{
+    ws->slot_of = cz_alloc((size_t)labels, sizeof *ws->slot_of, "a workspace");
+    ws->found_label = cz_alloc((size_t)ws->slots, sizeof *ws->found_label, "a workspace");
+    if (!ws->slot_of || !ws->found_label) return CZ_ERR_MEMORY;
+    for (int i = 0; i < labels; i++) ws->slot_of[i] = -1;
+    return CZ_OK;
+}
+
+static cz_status open_arena(const cz_workspace *ws, cz_arena *arena, size_t bytes)
+{
+    void *base;
+    if (!ws->exec.gpu) return cz_arena_init(arena, bytes);
+    CZ_TRY(cz_gpu_allocate(ws->exec.gpu, &base, bytes));
+    *arena = (cz_arena){.base = base, .size = bytes};
+    return CZ_OK;
+}
+
+static void close_arena(const cz_workspace *ws, cz_arena *arena)
+{
+    if (!ws->exec.gpu) cz_arena_free(arena);
+    else if (arena->base) cz_gpu_release(ws->exec.gpu, arena->base);
 }
 
 cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const cz_backend *backend,
-                            cz_tensor text, int block, int slots)
+                            cz_gpu *gpu, cz_tensor text, int block, int slots)
 {
     const cz_model_spec *s = &model->spec;
     *opened = NULL;
@@ -214,7 +238,7 @@ cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const 
                          .block = block,
                          .slots = slots,
                          .text_vectors = text};
-    ws->exec = (cz_exec){.backend = backend, .scratch = &ws->scratch};
+    ws->exec = (cz_exec){.backend = backend, .scratch = &ws->scratch, .gpu = gpu};
     ws->layer = cz_alloc((size_t)s->layers, sizeof *ws->layer, "a workspace");
     ws->layer_cache = cz_alloc((size_t)s->layers, sizeof *ws->layer_cache, "a workspace");
     ws->packed_at = cz_alloc((size_t)model->matrices, sizeof *ws->packed_at, "a workspace");
@@ -225,17 +249,17 @@ cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const 
                          "workspace: label vectors are (%d, %d), the model wants %d "
                          "columns",
                          cz_rows(text), cz_cols(text), s->text_width);
+    if (!status && s->text) status = open_slots(ws, cz_rows(text));
     if (!status) {
         carve_all(ws);
-        status = cz_arena_init(&ws->memory, ws->memory.used);
+        status = open_arena(ws, &ws->memory, ws->memory.used);
     }
-    if (!status) status = cz_arena_init(&ws->scratch, scratch_bytes(s, ws->dtype, block, slots));
+    if (!status) status = open_arena(ws, &ws->scratch, scratch_bytes(s, backend, block, slots));
     if (status) {
         cz_workspace_close(ws);
         return status;
     }
     carve_all(ws);
-    for (int i = 0; s->text && i < cz_rows(text); i++) ws->slot_of[i] = -1;
     *opened = ws;
     return CZ_OK;
 }
@@ -243,8 +267,11 @@ cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const 
 void cz_workspace_close(cz_workspace *ws)
 {
     if (!ws) return;
-    cz_arena_free(&ws->memory);
-    cz_arena_free(&ws->scratch);
+    close_arena(ws, &ws->memory);
+    close_arena(ws, &ws->scratch);
+    free(ws->slot_of);
+    free(ws->found_label);
+    free(ws->found_slot);
     free(ws->layer);
     free(ws->layer_cache);
     free(ws->packed_at);

@@ -53,10 +53,12 @@ struct cz_workspace {
     } head[CZ_MAX_HEADS];
 
     cz_tensor text_vectors; /* (labels, text_width) fp32, the caller's */
-    int32_t *slot_of;       /* (labels) slot of a label in this batch, -1 none */
-    int32_t *slot_label;    /* (slots) */
-    int32_t *slot;          /* (block) slot of each cell of the block */
-    int used;               /* slots in use */
+    int32_t *slot_of;       /* (labels) -1, for cz_assign_slots() */
+    int32_t *found_label;   /* (slots), and */
+    int32_t *found_slot;    /* (most cells of a batch) where the batch does not say them */
+    int found_room;         /* cells that there is room for */
+    const int32_t *slot, *slot_label; /* of this batch */
+    int used;                         /* slots in use */
 
     cz_tensor label_vectors;       /* (slots, text_width) */
     cz_tensor label_tokens;        /* (slots T, F) */
@@ -90,7 +92,7 @@ void bind_masks(cz_workspace *ws, const uint32_t *cell);
 cz_tensor tokens3(const cz_workspace *ws, cz_tensor t);
 
 /* Each forward pass writes its part of the workspace; each backward pass stands beside it. */
-cz_status labels_assign(cz_workspace *ws, const cz_batch *batch);
+cz_status labels_find(cz_workspace *ws, const cz_batch *batch);
 cz_status labels_forward(cz_workspace *ws);
 cz_status labels_backward(cz_workspace *ws);
 cz_status queries_forward(cz_workspace *ws);

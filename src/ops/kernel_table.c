@@ -1,5 +1,11 @@
 /* The table of one variant. */
 #include "kernel.h"
+#include "scratch.h"
+
+static size_t scratch(int rows, int cols, int L, int T, int D, int H)
+{
+    return cz_cpu_scratch(STORED_DTYPE, rows, cols, L, T, D, H);
+}
 
 extern const cz_backend K(backend);
 const cz_backend K(backend) = {
@@ -25,6 +31,7 @@ const cz_backend K(backend) = {
     .add_positions = K(add_positions),
     .add_positions_backward = K(add_positions_backward),
     .adam = K(adam),
+    .scratch = scratch,
     .packed_bytes = K(packed_bytes),
     .pack = K(pack),
     .peak_gflops = K(peak_gflops),

@@ -1,7 +1,5 @@
 #include "scratch.h"
 
-#include "czhpc/ops.h"
-
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Of one product, the resampler's included. */
@@ -14,7 +12,7 @@ static size_t gemm_bytes(cz_dtype dtype, size_t rows, size_t cols, size_t cells,
                               larger(rows * cols, pool_rows * width));
 }
 
-size_t cz_ops_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H)
+size_t cz_cpu_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H)
 {
     size_t wide = 8 * ((size_t)cols + (size_t)rows); /* vectors of one operation */
     size_t attention = cz_attention_scratch(rows, cols), pool = cz_pool_scratch(T, L, D, H);

@@ -4,6 +4,8 @@
 #ifndef CZ_SCRATCH_H
 #define CZ_SCRATCH_H
 
+#include "czhpc/tensor.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +48,9 @@ static inline size_t cz_pool_scratch(int T, int L, int D, int H)
     return (size_t)cz_pool_cells(T, L, D, H) * cz_pool_cell_scratch(T, L, D, H) +
            (2 * (size_t)L + 5) * cz_padded(D) + 12 * 16;
 }
+
+/* cz_ops_scratch() of the CPU's kernels of a type. */
+size_t cz_cpu_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);
 
 /* Bytes of a bf16 product whose M, N and K are at most `most`, with a result of at most `result`
  * elements: of pairs both operands packed, else the result in fp32 and packed blocks. */

@@ -1,0 +1,46 @@
+/* A group of GPUs, one of each rank: sums by NCCL. */
+#include "device.h"
+
+#include <cstring>
+
+static_assert(sizeof(ncclUniqueId) == (size_t)CZ_GPU_ID_BYTES, "gpu.h must hold NCCL's id");
+
+static cz_status group_status(const cz_gpu *gpu, const char *what, ncclResult_t error)
+{
+    if (error == ncclSuccess) return CZ_OK;
+    return cz_fail(CZ_ERR_DEVICE, "GPU %d (%s): %s failed: NCCL says %s", gpu->number, gpu->name,
+                   what, ncclGetErrorString(error));
+}
+
+cz_status group_id(char id[CZ_GPU_ID_BYTES])
+{
+    ncclUniqueId made;
+    ncclResult_t error = ncclGetUniqueId(&made);
+    if (error)
+        return cz_fail(CZ_ERR_DEVICE, "the GPUs cannot be brought together: NCCL says %s",
+                       ncclGetErrorString(error));
+    memcpy(id, made.internal, CZ_GPU_ID_BYTES);
+    return CZ_OK;
+}
+
+cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size)
+{
+    ncclUniqueId of;
+    memcpy(of.internal, id, CZ_GPU_ID_BYTES);
+    return group_status(gpu, "joining the others",
+                        ncclCommInitRank(&device_of(gpu)->group, size, of, rank));
+}
+
+cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)
+{
+    device *d = device_of(gpu);
+    ncclDataType_t type = dtype == CZ_F64 ? ncclFloat64 : ncclFloat32;
+    return group_status(gpu, "summing over ranks",
+                        ncclAllReduce(data, data, n, type, ncclSum, d->group, d->stream));
+}
+
+void group_leave(device *d)
+{
+    if (d->group) ncclCommDestroy(d->group);
+    d->group = nullptr;
+}

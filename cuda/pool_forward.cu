@@ -1,0 +1,184 @@
+/* Attention of latents to tokens, projection, LayerNorm, and the mean over latents. */
+#include "pool.h"
+
+static const real EPS = 1e-5f;
+
+/* The masks of cell b, by the whole block. */
+static __device__ void draw_cell(const mask_site &site, const cz_step *step, int b, int elements)
+{
+    if (!site.bits) return;
+    for (unsigned at = threadIdx.x; at < site.cell_bytes; at += blockDim.x) {
+        unsigned byte = draw_mask_byte(site, step, b, at);
+        int left = elements - 8 * (int)at;
+        site.bits[(size_t)b * site.cell_bytes + at] =
+            (uint8_t)(left < 8 ? byte & ((1u << left) - 1) : byte);
+    }
+}
+
+/* From one key of a head to the next: odd, so that lanes meet different banks. */
+static __host__ __device__ int key_step(int size) { return size | 1; }
+
+/* keys[h][t] of cell b, by the whole block. */
+template <typename Stored> __device__ void load_keys(const pool<Stored> &p, int b, real *keys)
+{
+    for (int i = (int)threadIdx.x; i < p.T * p.D; i += (int)blockDim.x) {
+        int t = i / p.D, c = i % p.D, h = c / p.size;
+        keys[(h * p.T + t) * key_step(p.size) + c % p.size] = as_real(*p.k.at(b * p.T + t, c));
+    }
+}
+
+/* a[t][h] = q_h[l] k_h[t]; a lane has keys of one head beside each other. `q` is room for D. */
+template <typename Stored>
+__device__ void scores(const pool<Stored> &p, int first, const real *keys, four *q, four *a)
+{
+    for (int c = lane_number(); c < p.D; c += WARP) q[c] = load_queries(p, first, c);
+    __syncwarp();
+    for (int i = lane_number(); i < p.rows; i += WARP) {
+        int h = i / p.T, t = i % p.T;
+        const real *key = keys + i * key_step(p.size);
+        four sum = {};
+        for (int e = 0; e < p.size; e++) {
+            four x = q[h * p.size + e];
+            UNROLL for (int l = 0; l < QUAD; l++) sum.x[l] += key[e] * x.x[l];
+        }
+        a[t * p.H + h] = sum;
+    }
+    __syncwarp();
+}
+
+/* Softmax over t, a latent's head a lane, kept as probs, and through the dropout. */
+template <typename Stored>
+__device__ void soften(const pool<Stored> &p, int b, int first, four *a, real scale)
+{
+    for (int i = lane_number(); i < QUAD * p.H; i += WARP) {
+        int h = i / QUAD, l = first + i % QUAD, step = QUAD * p.H;
+        real *x = (real *)a + i, top = -INFINITY, sum = 0;
+        for (int t = 0; t < p.T; t++) top = max(top, x[t * step]);
+        for (int t = 0; t < p.T; t++) sum += x[t * step] = expf((x[t * step] - top) * scale);
+        for (int t = 0; t < p.T; t++) {
+            real weight = 0, prob = x[t * step] * (1 / sum);
+            if (l < p.L) {
+                Stored *kept = p.probs.at((b * p.H + h) * p.L + l, t);
+                put(kept, prob);
+                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, as_real(*kept));
+            }
+            x[t * step] = stored_as<Stored>(weight);
+        }
+    }
+    __syncwarp();
+}
+
+/* s of a group into `rows`; mean[l] over columns. */
+template <typename Stored>
+__device__ __forceinline__ void project_rows(const pool<Stored> &p, int b, int first, const four *a,
+                                             real *rows, real mean[QUAD])
+{
+    const Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
+    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
+        four s[QUAD];
+        project(p, u + c, a, s);
+        add_residual(p, b, first, c, s);
+        UNROLL for (int l = 0; l < QUAD; l++)
+        {
+            store_quad(rows + l * p.width + c, s[l]);
+            UNROLL for (int i = 0; i < QUAD; i++) mean[l] += s[l].x[i];
+        }
+    }
+    UNROLL for (int l = 0; l < QUAD; l++) mean[l] = warp_sum(mean[l]) / (real)p.D;
+}
+
+/* LayerNorm of a group's s; adds (s - mean) rstd to `total`. */
+template <typename Stored>
+__device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int first, const real *rows,
+                                          const real mean[QUAD], real *total)
+{
+    real rstd[QUAD] = {};
+    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) UNROLL for (int l = 0; l < QUAD; l++)
+        {
+            four s = load_quad(rows + l * p.width + c);
+            UNROLL for (int i = 0; i < QUAD; i++) if (c + i < p.D) rstd[l] +=
+                (s.x[i] - mean[l]) * (s.x[i] - mean[l]);
+        }
+    UNROLL for (int l = 0; l < QUAD; l++) rstd[l] = 1 / sqrtf(warp_sum(rstd[l]) / (real)p.D + EPS);
+    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
+        four sum = load_quad(total + c);
+        UNROLL for (int l = 0; l < QUAD; l++)
+        {
+            four s = load_quad(rows + l * p.width + c);
+            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L) sum.x[i] +=
+                (s.x[i] - mean[l]) * rstd[l];
+        }
+        store_quad(total + c, sum);
+    }
+    UNROLL for (int l = 0; l < QUAD; l++) if (lane_number() == l && first + l < p.L)
+    {
+        *p.mean.at(b, first + l) = mean[l];
+        *p.rstd.at(b, first + l) = rstd[l];
+    }
+}
+
+/* Reals of a warp: rows of a group, its attention, and sums over its groups. */
+static __host__ __device__ size_t warp_room(int rows, int width)
+{
+    return (size_t)QUAD * (size_t)(width + rows) + (size_t)width;
+}
+
+template <typename Stored>
+__global__ void __launch_bounds__(MOST_WARPS *WARP)
+    pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
+{
+    int b = (int)blockIdx.x;
+    real *shared = (real *)shared_memory(),
+         *z = shared + warp_number() * warp_room(p.rows, p.width);
+    four *a = (four *)(z + QUAD * p.width);
+    real *total = (real *)(a + p.rows), *keys = shared + warps() * warp_room(p.rows, p.width);
+    draw_cell(p.attention, step, b, p.H * p.L * p.T);
+    draw_cell(p.out, step, b, p.L * p.D);
+    load_keys(p, b, keys);
+    for (int c = lane_number(); c < p.width; c += WARP) total[c] = 0;
+    __syncthreads();
+    for (int group = warp_number(); group < groups_of(p); group += warps()) {
+        scores(p, QUAD * group, keys, (four *)z, a);
+        soften(p, b, QUAD * group, a, scale);
+        real mean[QUAD] = {};
+        project_rows(p, b, QUAD * group, a, z, mean);
+        normalise(p, b, QUAD * group, z, mean, total);
+        __syncwarp(); /* z becomes queries again */
+    }
+    __syncthreads();
+    for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
+        real sum = 0;
+        for (int w = 0; w < warps(); w++)
+            sum += shared[(w + 1) * warp_room(p.rows, p.width) - p.width + c];
+        put(y.at(b, c), p.gain[c] * (sum * (1 / (real)p.L)) + p.bias[c]);
+    }
+}
+
+template <typename Stored>
+static cz_status pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
+                              cz_tensor rstd, cz_tensor k, cz_tensor v, const cz_pool_weights *w,
+                              int H, cz_pool_form, const cz_dropout *drop_attention,
+                              const cz_dropout *drop_out)
+{
+    size_t kept = exec->scratch->used;
+    int count = 0;
+    void *u = nullptr;
+    operand w_out;
+    cz_status status = pool_open(exec, v, w->w_out, H, &w_out, &u);
+    pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
+    size_t keys = (size_t)p.rows * (size_t)key_step(p.size) * sizeof(real);
+    size_t room = warp_room(p.rows, p.width) * sizeof(real);
+    if (!status) status = pool_fit(exec, p.T, p.L, keys, room, &count);
+    if (!status)
+        status = launch(exec, "resampler_pool_forward", pool_cell<Stored>, dim3((unsigned)k.dim[0]),
+                        (unsigned)(count * WARP), keys + (size_t)count * room, p, view<Stored>(y),
+                        exec->step, (real)(1 / sqrt((double)p.size)));
+    exec->scratch->used = kept;
+    return status;
+}
+
+void fill_pool_forward(cuda_tables t)
+{
+    t.f32->resampler_pool_forward = pool_forward<float>;
+    t.bf16->resampler_pool_forward = pool_forward<bf16>;
+}

@@ -1,0 +1,326 @@
+/* Matrix products by cublasLt: a plan for each shape, chosen once and remembered.
+ *
+ * cublasLt's matrices are column-major, ours row-major: it is asked for d^T = b^T a^T, where each
+ * transpose is what already lies in memory. */
+#include "products.h"
+
+#include "device.h"
+
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace
+{
+
+enum : size_t { WORKSPACE = 32 << 20 };
+enum : unsigned { PLAIN_ALIGNMENT = 16 }; /* more than that is not asked for */
+
+/* All that a plan depends on; compared as bytes, so zeroed before it is filled. */
+struct shape {
+    int64_t M, N, K, batches;
+    int64_t ld[3], step[3]; /* of d, a, b */
+    unsigned alignment[3];
+    int dtype_in, dtype_out, a_transposed, b_transposed;
+    int bias, relu, sums;
+};
+
+struct plan {
+    shape of;
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t d, a, b;
+    cublasLtMatmulAlgo_t algo;
+    bool fused; /* false: no kernel has this epilogue, which follows by itself */
+};
+
+} // namespace
+
+struct product_plans {
+    std::vector<plan> known;
+    void *workspace;
+};
+
+static cz_status blas_status(const cz_gpu *gpu, const char *what, cublasStatus_t error)
+{
+    if (error == CUBLAS_STATUS_SUCCESS) return CZ_OK;
+    return cz_fail(CZ_ERR_DEVICE, "GPU %d (%s): %s failed: cublasLt says %s", gpu->number,
+                   gpu->name, what, cublasLtGetStatusString(error));
+}
+
+static cudaDataType_t data_type(cz_dtype dtype)
+{
+    return dtype == CZ_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+static unsigned alignment_of(const void *at)
+{
+    uintptr_t bits = (uintptr_t)at | PLAIN_ALIGNMENT;
+    return (unsigned)(bits & -bits);
+}
+
+static bool same(const shape &a, const shape &b) { return !memcmp(&a, &b, sizeof a); }
+
+static cublasStatus_t describe(cublasLtMatrixLayout_t *made, cz_dtype dtype, int64_t rows,
+                               int64_t cols, int64_t ld, int64_t batches, int64_t step)
+{
+    int32_t count = (int32_t)batches;
+    cublasStatus_t error =
+        cublasLtMatrixLayoutCreate(made, data_type(dtype), (uint64_t)rows, (uint64_t)cols, ld);
+    if (!error)
+        error = cublasLtMatrixLayoutSetAttribute(*made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count,
+                                                 sizeof count);
+    if (!error)
+        error = cublasLtMatrixLayoutSetAttribute(*made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                                 &step, sizeof step);
+    return error;
+}
+
+/* The three layouts, columns first. */
+static cublasStatus_t describe_all(plan *p)
+{
+    const shape &s = p->of;
+    cz_dtype in = (cz_dtype)s.dtype_in, out = (cz_dtype)s.dtype_out;
+    cublasStatus_t error = describe(&p->d, out, s.N, s.M, s.ld[0], s.batches, s.step[0]);
+    if (!error)
+        error = describe(&p->a, in, s.a_transposed ? s.M : s.K, s.a_transposed ? s.K : s.M, s.ld[1],
+                         s.batches, s.step[1]);
+    if (!error)
+        error = describe(&p->b, in, s.b_transposed ? s.K : s.N, s.b_transposed ? s.N : s.K, s.ld[2],
+                         s.batches, s.step[2]);
+    return error;
+}
+
+template <typename T>
+static cublasStatus_t set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t what, T value)
+{
+    return cublasLtMatmulDescSetAttribute(desc, what, &value, sizeof value);
+}
+
+static uint32_t epilogue_of(const shape &s)
+{
+    if (s.sums) return CUBLASLT_EPILOGUE_BGRADB;
+    if (s.bias) return s.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+    return s.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+/* What the vector of an epilogue is aligned to has its part in the choice, so it is given here. */
+static cublasStatus_t describe_product(plan *p, const void *vector)
+{
+    const shape &s = p->of;
+    cublasStatus_t error = cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    if (!error)
+        error = set(p->desc, CUBLASLT_MATMUL_DESC_TRANSA,
+                    (int32_t)(s.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N));
+    if (!error)
+        error = set(p->desc, CUBLASLT_MATMUL_DESC_TRANSB,
+                    (int32_t)(s.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N));
+    if (!error && p->fused) error = set(p->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(s));
+    if (!error && p->fused && vector)
+        error = set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    return error;
+}
+
+/* CUBLAS_STATUS_NOT_SUPPORTED where there is no kernel for it. */
+static cublasStatus_t choose_algorithm(cublasLtHandle_t blas, plan *p)
+{
+    const shape &s = p->of;
+    cublasLtMatmulPreference_t wish = nullptr;
+    cublasLtMatmulHeuristicResult_t found;
+    int count = 0;
+    uint64_t workspace = WORKSPACE;
+    const uint32_t alignment[] = {s.alignment[2], s.alignment[1], s.alignment[0], s.alignment[0]};
+    cublasStatus_t error = cublasLtMatmulPreferenceCreate(&wish);
+    if (!error)
+        error = cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                     &workspace, sizeof workspace);
+    for (int i = 0; !error && i < 4; i++)
+        error = cublasLtMatmulPreferenceSetAttribute(
+            wish,
+            (cublasLtMatmulPreferenceAttributes_t)(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES + i),
+            &alignment[i], sizeof *alignment);
+    if (!error)
+        error = cublasLtMatmulAlgoGetHeuristic(blas, p->desc, p->b, p->a, p->d, p->d, wish, 1,
+                                               &found, &count);
+    if (!error && !count) error = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!error) p->algo = found.algo;
+    if (wish) cublasLtMatmulPreferenceDestroy(wish);
+    return error;
+}
+
+static void drop(plan *p)
+{
+    if (p->desc) cublasLtMatmulDescDestroy(p->desc);
+    if (p->d) cublasLtMatrixLayoutDestroy(p->d);
+    if (p->a) cublasLtMatrixLayoutDestroy(p->a);
+    if (p->b) cublasLtMatrixLayoutDestroy(p->b);
+    *p = plan{};
+}
+
+static cublasStatus_t make(cublasLtHandle_t blas, plan *p, const shape &s, const void *vector,
+                           bool fused)
+{
+    *p = plan{};
+    p->of = s;
+    p->fused = fused;
+    cublasStatus_t error = describe_all(p);
+    if (!error) error = describe_product(p, vector);
+    if (!error) error = choose_algorithm(blas, p);
+    if (error) drop(p);
+    return error;
+}
+
+static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector, plan **found)
+{
+    device *d = device_of(gpu);
+    for (plan &known : d->plans->known)
+        if (same(known.of, s)) {
+            *found = &known;
+            return CZ_OK;
+        }
+    plan made;
+    cublasStatus_t error = make(d->blas, &made, s, vector, true);
+    bool plain = !s.bias && !s.relu && !s.sums;
+    if (error == CUBLAS_STATUS_NOT_SUPPORTED && !plain)
+        error = make(d->blas, &made, s, vector, false);
+    CZ_TRY(blas_status(gpu, "choosing a product", error));
+    d->plans->known.push_back(made);
+    *found = &d->plans->known.back();
+    return CZ_OK;
+}
+
+/* ---- what follows a product that has no epilogue of its own ---- */
+
+template <typename T> __global__ void finish_rows(rows_of<T> y, const T *bias, bool relu)
+{
+    size_t all = (size_t)y.rows * (size_t)y.cols, stride = (size_t)gridDim.x * blockDim.x;
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride) {
+        T *at = y.at((int)(i / (size_t)y.cols), (int)(i % (size_t)y.cols));
+        real x = as_real(*at) + (bias ? as_real(bias[i % (size_t)y.cols]) : 0);
+        put(at, relu && x < 0 ? 0 : x); /* NaN stays NaN */
+    }
+}
+
+/* A column of 32 a lane, rows of eight warps, which then add up in order. */
+template <typename T, typename Sum>
+__global__ void sum_columns(Sum *sum, rows_of<const T> x, bool add)
+{
+    real *part = (real *)shared_memory();
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP,
+        warps = (int)blockDim.x / WARP;
+    int c = (int)blockIdx.x * WARP + lane;
+    real own = 0;
+    for (int n = warp; n < x.rows && c < x.cols; n += warps) own += as_real(*x.at(n, c));
+    part[warp * WARP + lane] = own;
+    __syncthreads();
+    if (warp || c >= x.cols) return;
+    for (int w = 1; w < warps; w++) own += part[w * WARP + lane];
+    put(sum + c, add ? as_real(sum[c]) + own : own);
+}
+
+cz_status column_sums(cz_exec *exec, cz_tensor sum, cz_tensor x, bool add)
+{
+    enum { THREADS = 256 };
+    dim3 grid((unsigned)(cz_cols(x) + WARP - 1) / WARP);
+    size_t shared = THREADS * sizeof(real);
+    if (is_wide(x))
+        return launch(exec, "column_sums", sum_columns<float, float>, grid, THREADS, shared,
+                      (float *)sum.data, view<const float>(x), add);
+    return launch(exec, "column_sums", sum_columns<bf16, float>, grid, THREADS, shared,
+                  (float *)sum.data, view<const bf16>(x), add);
+}
+
+static cz_status finish(cz_exec *exec, const target &d, int M, int N, const epilogue &after)
+{
+    enum { THREADS = 256 };
+    cz_tensor y = cz_matrix(d.data, d.dtype, M, N);
+    y.ld = (int)d.ld;
+    dim3 grid(blocks_for((size_t)M * (size_t)N, THREADS));
+    if (!after.bias && !after.relu) return CZ_OK;
+    if (is_wide(y))
+        return launch(exec, "finish_product", finish_rows<float>, grid, THREADS, 0, view<float>(y),
+                      (const float *)after.bias, after.relu);
+    return launch(exec, "finish_product", finish_rows<bf16>, grid, THREADS, 0, view<bf16>(y),
+                  (const bf16 *)after.bias, after.relu);
+}
+
+/* Sums of the columns of a transposed `a`, (K, M) as it lies. */
+static cz_status sum_operand(cz_exec *exec, const operand &a, int M, int K, void *sums)
+{
+    cz_tensor x = cz_matrix((void *)a.data, a.dtype, K, M);
+    x.ld = (int)a.ld;
+    return column_sums(exec, cz_vector(sums, CZ_F32, M), x, false);
+}
+
+/* Without anything to sum over. */
+static cz_status empty_product(cz_exec *exec, const target &d, const operand &a, int M, int N,
+                               int batches, const epilogue &after)
+{
+    size_t size = cz_dtype_size(d.dtype);
+    for (int i = 0; i < batches && !d.add && M && N; i++)
+        CZ_TRY(cuda_status(exec->gpu, "zero",
+                           cudaMemset2DAsync((char *)d.data + (size_t)(i * d.step) * size,
+                                             (size_t)d.ld * size, 0, (size_t)N * size, (size_t)M,
+                                             stream_of(exec->gpu))));
+    if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, 0, after.column_sums));
+    return finish(exec, d, M, N, after);
+}
+
+static shape shape_of(const target &d, const operand &a, const operand &b, int M, int N, int K,
+                      int batches, const epilogue &after)
+{
+    shape s;
+    memset(&s, 0, sizeof s);
+    s.M = M, s.N = N, s.K = K, s.batches = batches;
+    const int64_t ld[] = {d.ld, a.ld, b.ld}, step[] = {d.step, a.step, b.step};
+    const void *const at[] = {d.data, a.data, b.data};
+    for (int i = 0; i < 3; i++) {
+        s.ld[i] = ld[i];
+        s.step[i] = batches > 1 ? step[i] : 0;
+        s.alignment[i] = alignment_of(at[i]);
+    }
+    s.dtype_in = a.dtype, s.dtype_out = d.dtype;
+    s.a_transposed = a.transposed, s.b_transposed = b.transposed;
+    s.bias = after.bias != nullptr, s.relu = after.relu, s.sums = after.column_sums != nullptr;
+    return s;
+}
+
+cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, int K, int batches,
+                  real scale, epilogue after)
+{
+    plan *p = nullptr;
+    const void *vector = after.column_sums ? after.column_sums : after.bias;
+    real beta = d.add ? 1 : 0;
+    if (!batches || !M || (!N && !after.column_sums)) return CZ_OK;
+    if (!K || !N) return empty_product(exec, d, a, M, N, batches, after);
+    device *gpu = device_of(exec->gpu);
+    CZ_TRY(plan_for(exec->gpu, shape_of(d, a, b, M, N, K, batches, after), vector, &p));
+    if (p->fused && vector)
+        CZ_TRY(blas_status(exec->gpu, "a product",
+                           set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector)));
+    CZ_TRY(blas_status(exec->gpu, "a product",
+                       cublasLtMatmul(gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta,
+                                      d.data, p->d, d.data, p->d, &p->algo, gpu->plans->workspace,
+                                      WORKSPACE, gpu->stream)));
+    if (p->fused) return CZ_OK;
+    if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, K, after.column_sums));
+    return finish(exec, d, M, N, after);
+}
+
+cz_status products_open(device *d)
+{
+    d->plans = new (std::nothrow) product_plans{};
+    if (!d->plans) return cz_fail(CZ_ERR_MEMORY, "no memory for the plans of products");
+    CZ_TRY(blas_status(&d->shown, "opening cublasLt", cublasLtCreate(&d->blas)));
+    return cuda_status(&d->shown, "the workspace of products",
+                       cudaMalloc(&d->plans->workspace, WORKSPACE));
+}
+
+void products_close(device *d)
+{
+    if (d->plans) {
+        for (plan &known : d->plans->known) drop(&known);
+        cudaFree(d->plans->workspace);
+    }
+    delete d->plans;
+    if (d->blas) cublasLtDestroy(d->blas);
+}
