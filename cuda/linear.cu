@@ -108,13 +108,13 @@ template <typename Stored> __global__ void gate_rows(rows_of<Stored> dx, rows_of
 
 template <typename Stored>
 static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
-                                       cz_tensor gate, double p)
+                                       cz_tensor gate, double p, bool add)
 {
     size_t kept = exec->scratch->used;
     operand weights = {};
     cz_status status = stored_weights(exec, w, &weights);
     if (!status)
-        status = product(exec, {dx.data, dx.dtype, dx.ld, false, 0},
+        status = product(exec, {dx.data, dx.dtype, dx.ld, add, 0},
                          {dy.data, dy.dtype, dy.ld, false, 0}, weights, cz_rows(dx), cz_cols(dx),
                          cz_cols(dy), 1, gate.data ? (real)cz_dropout_scale(p) : 1, {});
     size_t elements = (size_t)cz_rows(dx) * (size_t)cz_cols(dx);

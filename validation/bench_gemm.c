@@ -40,7 +40,8 @@ static void forward(const job *j)
 static void backward_input(const job *j)
 {
     cz_linear_backward_input(j->exec, cz_matrix(j->dx, j->type, j->N, j->K),
-                             cz_matrix(j->y, j->type, j->N, j->C), weights(j), (cz_tensor){0}, 0);
+                             cz_matrix(j->y, j->type, j->N, j->C), weights(j), (cz_tensor){0}, 0,
+                             false);
 }
 static void backward_weight(const job *j)
 {

@@ -69,7 +69,7 @@ static cz_status product(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w)
 }
 static cz_status product_back(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w)
 {
-    return variant_wait(exec, cz_linear_backward_input(exec, dx, dy, w, (cz_tensor){0}, 0));
+    return variant_wait(exec, cz_linear_backward_input(exec, dx, dy, w, (cz_tensor){0}, 0, false));
 }
 static cz_status product_weight(cz_exec *exec, cz_tensor dw, cz_tensor dy, cz_tensor x)
 {

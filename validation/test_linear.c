@@ -21,7 +21,7 @@ static cz_status linear(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz
 static cz_status linear_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
                               cz_tensor gate, double p)
 {
-    return variant_wait(exec, cz_linear_backward_input(exec, dx, dy, w, gate, p));
+    return variant_wait(exec, cz_linear_backward_input(exec, dx, dy, w, gate, p, false));
 }
 static cz_status linear_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
                                cz_tensor x)
@@ -232,6 +232,39 @@ static void check_backward(const cz_backend *backend)
           name, worst_x);
     check(ran && worst_b < variant_tolerance(wide), "%s: dbias added, worst distance %.1e", name,
           worst_b);
+}
+
+/* dx added to, stored and wide. */
+static void check_added(const cz_backend *backend)
+{
+    enum { N = 37, C = 21, K = 44 };
+    cz_exec exec = variant_exec(backend, step, &scratch);
+    cz_dtype dtype = cz_backend_dtype(backend), wide = cz_dtype_wide(dtype);
+    double worst[2];
+    bool ran = true;
+    for (int i = 0; i < 2; i++) {
+        cz_tensor dy = random_tensor(dtype, N, C, 1, 4), w = random_weights(dtype, C, K, 1, 5);
+        cz_tensor dx = nan_tensor(i ? wide : dtype, N, K, 3), want = nan_tensor(CZ_F64, N, K, 0);
+        fill(dx, dtype, 9);
+        for (int n = 0; n < N; n++)
+            for (int k = 0; k < K; k++) {
+                double sum = get(dx, n, k);
+                for (int c = 0; c < C; c++) sum += get(dy, n, c) * get(w, c, k);
+                put(want, n, k, sum);
+            }
+        ran &= !variant_wait(&exec, cz_linear_backward_input(&exec, dx, dy, w, none, 0, true));
+        worst[i] = distance(dx, want);
+        drop_tensor(dy), drop_tensor(w), drop_tensor(dx), drop_tensor(want);
+    }
+    cz_tensor x = random_tensor(dtype, N, K, 0, 1), dy = random_tensor(dtype, N, C, 0, 2);
+    cz_tensor w = random_weights(dtype, C, K, 0, 3), dx = nan_tensor(dtype, N, K, 0);
+    bool refused = cz_linear_backward_input(&exec, dx, dy, w, x, 0, true) == CZ_ERR_BUG;
+    cz_error_clear();
+    drop_tensor(x), drop_tensor(dy), drop_tensor(w), drop_tensor(dx);
+    check(ran && refused && worst[0] < variant_tolerance(dtype) &&
+              worst[1] < variant_tolerance(dtype),
+          "%s: dx added to, distance %.1e, wide %.1e", cz_backend_name(backend), worst[0],
+          worst[1]);
 }
 
 /* Weights that activations' type does not hold are rounded to it, or not; no worse. */
@@ -561,6 +594,7 @@ int main(void)
         check_threshold(backend);
         check_nan(backend);
         check_backward(backend);
+        check_added(backend);
         check_weights(backend);
         check_adam(backend);
         check_sums(backend);

@@ -85,6 +85,9 @@ cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count);
  * cz_linear_backward_input); an absent dx is not wanted. */
 cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
                                    cz_linear_layer l, bool gated, double p);
+/* The same, dy W added to dx. */
+cz_status cz_linear_layer_backward_add(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
+                                       cz_linear_layer l);
 
 /* A post-norm transformer encoder layer, x (cells tokens, F) to the first rows of cache->y:
  * cells tokens of them, or with first_only cells. Vaswani et al. 2017, section 3.1. */

@@ -81,9 +81,10 @@ cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
 
 /* dx = dy w, dx (N, K) set, dy (N, C), w (C, K). Where x was the output of a ReLU and its
  * dropout, pass it as `gate` (N, K) (else absent) with that dropout's p: dx becomes the
- * gradient before both, dx * (x > 0) * cz_dropout_scale(p). dx may not be dy or gate. */
+ * gradient before both, dx * (x > 0) * cz_dropout_scale(p). dx may not be dy or gate. With `add`,
+ * which goes without a gate, dy w is added to dx, stored or wide, and may be rounded before. */
 cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
-                                   cz_tensor gate, double p);
+                                   cz_tensor gate, double p, bool add);
 
 /* dw += dy^T x, dbias += column sums of dy; both are set instead without `add`, which spares the
  * first block of a batch reading what it would only add zeros to: dw (C, K), dbias (C) or absent.

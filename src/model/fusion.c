@@ -83,9 +83,8 @@ static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor
                                  tokens3(ws, query), tokens3(ws, cz_columns(kv, 0, F)),
                                  tokens3(ws, cz_columns(kv, F, F)), ws->slot + b->begin, s->heads,
                                  cz_dropping(ws->training, &c->drop_weights)));
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, branch, dquery, cz_row_range(ws->tokens, 0, N),
-                                    ws->cross_query, false, 0));
-    return cz_add(&ws->exec, dtokens, branch);
+    return cz_linear_layer_backward_add(&ws->exec, dtokens, dquery, cz_row_range(ws->tokens, 0, N),
+                                        ws->cross_query);
 }
 
 cz_status fusion_forward(cz_workspace *ws, const cell_block *b)

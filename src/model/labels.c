@@ -110,12 +110,11 @@ cz_status queries_forward(cz_workspace *ws)
     return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 
-/* Forward values take the gradients: first the queries', then, once dW has them, the latents'. */
+/* The queries' forward value, which has served, takes their gradient. */
 cz_status queries_backward(cz_workspace *ws)
 {
     CZ_SPAN("queries backward");
     CZ_TRY(cz_copy(&ws->exec, ws->query, ws->dquery));
-    CZ_TRY(cz_linear_layer_backward(&ws->exec, ws->latent_rows, ws->query, ws->latent_rows,
-                                    once(ws->pool_query), false, 0));
-    return cz_add(&ws->exec, ws->dlatents, ws->latent_rows);
+    return cz_linear_layer_backward_add(&ws->exec, ws->dlatents, ws->query, ws->latent_rows,
+                                        once(ws->pool_query));
 }

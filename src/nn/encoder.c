@@ -68,8 +68,7 @@ static cz_status self_attention_backward(cz_exec *exec, const cz_attention_layer
         cz_tokens(cz_columns(qkv, 0, F), T), cz_tokens(cz_columns(qkv, F, F), T),
         cz_tokens(cz_columns(qkv, 2 * F, F), T), NULL, a->heads,
         cz_dropping(s->training, &c->drop_weights)));
-    CZ_TRY(cz_linear_layer_backward(exec, branch, dqkv, x, a->in[0], false, 0));
-    return cz_add(exec, dx, branch);
+    return cz_linear_layer_backward_add(exec, dx, dqkv, x, a->in[0]);
 }
 
 cz_status cz_encoder_layer_forward(cz_exec *exec, const cz_encoder_layer *layer,
@@ -106,7 +105,6 @@ cz_status cz_encoder_layer_backward(cz_exec *exec, const cz_encoder_layer *layer
                                         cz_dropping(s->training, &c->drop_out), s->cells));
     double p = cz_dropping(s->training, &c->drop_hidden) ? c->drop_hidden.p : 0;
     CZ_TRY(cz_linear_layer_backward(exec, dhidden, branch, hidden, layer->down, true, p));
-    CZ_TRY(cz_linear_layer_backward(exec, branch, dhidden, middle, layer->up, false, 0));
-    CZ_TRY(cz_add(exec, dmiddle, branch));
+    CZ_TRY(cz_linear_layer_backward_add(exec, dmiddle, dhidden, middle, layer->up));
     return self_attention_backward(exec, &layer->attention, &c->attention, d, s, dy, x, dmiddle);
 }

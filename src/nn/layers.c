@@ -21,5 +21,12 @@ cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
 {
     CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
     if (!dx.data) return CZ_OK;
-    return cz_linear_backward_input(exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p);
+    return cz_linear_backward_input(exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p, false);
+}
+
+cz_status cz_linear_layer_backward_add(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
+                                       cz_linear_layer l)
+{
+    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
+    return cz_linear_backward_input(exec, dx, dy, l.w, (cz_tensor){0}, 0, true);
 }

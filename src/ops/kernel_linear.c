@@ -127,9 +127,24 @@ static void finish_gate(const void *context, const real *d, ptrdiff_t ld, int ro
     else finish_gated(*g, d, ld, row, rows, col, cols, true);
 }
 
-cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
-                                   cz_tensor gate_of, double p)
+/* By way of scratch, rounded as it is stored. */
+static cz_status add_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w)
 {
+    size_t kept = exec->scratch->used;
+    int N = cz_rows(dx), C = cz_cols(dx);
+    stored *product = take_stored(exec, (size_t)N * (size_t)C);
+    if (!product) return CZ_ERR_MEMORY;
+    cz_tensor own = cz_matrix(product, STORED_DTYPE, N, C);
+    cz_status status = K(linear_backward_input)(exec, own, dy, w, (cz_tensor){0}, 0, false);
+    if (!status) status = K(add)(exec, dx, own);
+    exec->scratch->used = kept;
+    return status;
+}
+
+cz_status K(linear_backward_input)(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
+                                   cz_tensor gate_of, double p, bool add)
+{
+    if (add) return add_input(exec, dx, dy, w);
     gate g = {dx, gate_of, (real)cz_dropout_scale(p)};
     return K(gemm)(exec, set_tensor(dx), view_of(dy), K(weights_backward)(w), cz_rows(dx),
                    cz_cols(dx), cz_cols(dy), gate_of.data ? finish_gate : NULL, &g);

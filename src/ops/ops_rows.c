@@ -36,17 +36,24 @@ cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w
 }
 
 cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor w,
-                                   cz_tensor gate, double p)
+                                   cz_tensor gate, double p, bool add)
 {
     cz_fit to_dy = {"linear_backward_input", "dy", dy, exec->backend->dtype};
     CZ_TRY(cz_fit_self(&to_dy, 0));
     cz_fit to_dx = {"linear_backward_input", "dx", dx, exec->backend->dtype};
+    cz_fit to_w = {"linear_backward_input", "w", w, exec->backend->dtype}, rows = to_dy;
+    if (add) {
+        to_dx = cz_fit_either(to_dx, dx);
+        to_w = cz_fit_either(to_w, dx);
+        rows = cz_fit_either(rows, dx);
+    }
     CZ_TRY(cz_fit_self(&to_dx, 0));
-    CZ_TRY(cz_fit_matrix(&to_dy, "dx", dx, cz_rows(dy), cz_cols(dx)));
-    cz_fit to_w = {"linear_backward_input", "w", w, exec->backend->dtype};
+    CZ_TRY(cz_fit_matrix(&rows, "dx", dx, cz_rows(dy), cz_cols(dx)));
     cz_fit dy_wide = cz_fit_wide(to_dy);
     CZ_TRY(cz_fit_matrix(&dy_wide, "w", w, cz_cols(dy), cz_cols(w)));
     CZ_TRY(cz_fit_matrix(&to_w, "dx", dx, cz_rows(dy), cz_cols(w)));
+    if (gate.data && add)
+        return cz_fail(CZ_ERR_BUG, "cz_linear_backward_input: added through a gate");
     if (gate.data) {
         CZ_TRY(cz_fit_matrix(&to_dx, "gate", gate, cz_rows(dx), cz_cols(dx)));
         if (!(p >= 0) || cz_dropout_threshold(p) >= 65536)
@@ -56,7 +63,7 @@ cz_status cz_linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz
         return cz_fail(CZ_ERR_BUG, "cz_linear_backward_input: dx is %s",
                        dx.data == dy.data ? "dy" : "its gate");
     CZ_SPAN_FLOPS("linear_backward_input", 2.0 * cz_rows(dy) * cz_rows(w) * cz_cols(w));
-    return exec->backend->linear_backward_input(exec, dx, dy, w, gate, p);
+    return exec->backend->linear_backward_input(exec, dx, dy, w, gate, p, add);
 }
 
 cz_status cz_linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
