@@ -38,7 +38,7 @@ typedef struct bench {
 
 static cz_tensor tokens(float *data, int B, int D, int column)
 {
-    return cz_columns((cz_tensor){data, CZ_F32, 3, {B, T, 3 * D, 1}, 3 * D}, column * D, D);
+    return cz_columns(cz_tensor3(data, CZ_F32, B, T, 3 * D), column * D, D);
 }
 static cz_tensor vector(float *data, int n) { return cz_vector(data, CZ_F32, n); }
 static cz_tensor matrix(float *data, int n, int m) { return cz_matrix(data, CZ_F32, n, m); }
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
     for (int level = 0; level < CZ_LEVELS; level++) {
         const cz_backend *backend = cz_backend_cpu(CZ_F32, (cz_level)level);
         if (!backend || (only < CZ_LEVELS && level != (int)only)) continue;
-        b.exec = (cz_exec){backend, &step, &scratch};
+        b.exec = (cz_exec){.backend = backend, .step = &step, .scratch = &scratch};
         printf("%s: peak %.1f GFLOP/s\n", cz_backend_name(backend), cz_peak_gflops(backend));
         all(&b, drop);
     }

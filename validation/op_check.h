@@ -129,14 +129,16 @@ static inline op_case op_rounded(const op_case *o, cz_dtype stored)
     return own;
 }
 
-/* For a backend whose activations are `stored`, rows `pad` elements longer than they need be. */
+/* For a backend whose activations are `stored`, rows `pad` elements longer than they need be, the
+ * first as many elements after a border of 64 bytes. Release with op_tensor_free(). */
 static inline cz_tensor op_tensor(const op_argument *a, cz_dtype stored, int pad)
 {
     cz_tensor t = {NULL,         op_dtype(a, stored),       a->rank,
                    {1, 1, 1, 1}, a->dim[a->rank - 1] + pad, NULL};
     for (int i = 0; i < a->rank; i++) t.dim[i] = a->dim[i];
     size_t rows = (size_t)cz_rows(t), cols = (size_t)cz_cols(t), ld = (size_t)t.ld;
-    t.data = shared_room((rows * ld + 1) * cz_dtype_size(t.dtype));
+    size_t size = cz_dtype_size(t.dtype), offset = (size_t)pad * size;
+    t.data = (char *)shared_room((rows * ld + 1) * size + offset) + offset;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < ld; c++) {
             bool given = c < cols && a->role != SET;
@@ -144,6 +146,11 @@ static inline cz_tensor op_tensor(const op_argument *a, cz_dtype stored, int pad
             write_number(cz_at(t, (int)r, (int)c), t.dtype, x);
         }
     return t;
+}
+
+static inline void op_tensor_free(cz_tensor t, int pad)
+{
+    shared_free((char *)t.data - (size_t)pad * cz_dtype_size(t.dtype));
 }
 
 /* Values of the tensor into `to`; false if its padding was written to. */
@@ -203,7 +210,7 @@ static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, 
         bool clean = op_fetch(result[i], t[i]);
         if (a->role == IN) clean = clean && memcmp(result[i], a->value, n * sizeof(double)) == 0;
         if (!clean) good = check(false, "%s: %s was written outside its elements", name, a->name);
-        shared_free(t[i].data);
+        op_tensor_free(t[i], a->rank > 1 ? pad : 0);
     }
     return good;
 }

@@ -302,7 +302,7 @@ static void tally(const cz_backend *backend)
     check(cz_attention_tally(&exec, NULL, t) == CZ_ERR_BUG &&
               cz_attention_tally(&exec, sum, cz_flat(t)) == CZ_ERR_BUG,
           "attention: %s, no sum, or a matrix, is refused", cz_backend_name(backend));
-    shared_free(t.data);
+    op_tensor_free(t, 3);
     shared_free(sum);
     free(probs.value);
 }
