@@ -55,12 +55,12 @@ __device__ void soften(const pool<Stored> &p, int b, int first, four *a, real sc
         real *x = (real *)a + i, top = -INFINITY, sum = 0;
         for (int t = 0; t < p.T; t++) top = max(top, x[t * step]);
         for (int t = 0; t < p.T; t++) sum += x[t * step] = expf((x[t * step] - top) * scale);
+        real factor = 1 / sum;
         for (int t = 0; t < p.T; t++) {
-            real weight = 0, prob = x[t * step] * (1 / sum);
+            real weight = 0, prob = stored_as<Stored>(x[t * step] * factor);
             if (l < p.L) {
-                Stored *kept = p.probs.at((b * p.H + h) * p.L + l, t);
-                put(kept, prob);
-                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, as_real(*kept));
+                put(p.probs.at((b * p.H + h) * p.L + l, t), prob);
+                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, prob);
             }
             x[t * step] = stored_as<Stored>(weight);
         }
