@@ -141,9 +141,8 @@ static cz_status count_devices(int *gpus)
     cudaGetLastError();
     *gpus = error ? 0 : count;
     if (!error && count > 0) return CZ_OK;
-    return cz_fail(CZ_ERR_DEVICE,
-                   "no GPU can be used: %s: install NVIDIA's driver, or set run.device: cpu",
-                   error ? cudaGetErrorString(error) : "this node has none");
+    return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: CUDA says '%s'",
+                   error ? cudaGetErrorString(error) : "no CUDA-capable device is detected");
 }
 
 static cz_status open_stream(device *d)

@@ -194,12 +194,14 @@ struct cuda_tables {
 };
 void fill_rows(cuda_tables t); /* rows.cu: zero, copy, add, add_reversed, gather_rows, positions */
 void fill_adam(cuda_tables t); /* adam.cu: adam, packed_bytes, pack */
-void fill_norm(cuda_tables t); /* norm.cu */
-void fill_loss(cuda_tables t); /* loss.cu */
+void fill_norm(cuda_tables t); /* norm.cu: add_dropout_norm_forward, _backward */
+void fill_loss(cuda_tables t); /* loss.cu: cross_entropy */
 void fill_attention(cuda_tables t); /* attention.cu */
 void fill_pool(cuda_tables t);      /* pool.cu */
 void fill_linear(cuda_tables t);    /* linear.cu */
 
+/* Bytes of scratch that add_dropout_norm_backward takes for (N, C). */
+size_t norm_scratch(int N, int C);
 /* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */
 size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype);
 

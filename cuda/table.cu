@@ -5,12 +5,32 @@ static size_t nothing_packed(int, int) { return 0; }
 static void pack_nothing(void *, cz_tensor, int, int) {}
 static double peak_unknown(void) { return 0; }
 
+/* The copy of a matrix of weights and of a bias that were not given as activations are stored, or
+ * what the largest other operation takes. */
+static size_t scratch(int rows, int cols, int L, int T, int D, int H, cz_dtype dtype)
+{
+    size_t wide = (size_t)cols, weights = (wide + 1) * wide * sizeof(bf16) + 128;
+    size_t norm = norm_scratch(rows, cols), cells = (size_t)(rows + T - 1) / (size_t)T;
+    size_t pool = pool_scratch((int)cells, T, L, D, H, dtype);
+    size_t most = norm > pool ? norm : pool;
+    return most > weights ? most : weights;
+}
+static size_t scratch_f32(int rows, int cols, int L, int T, int D, int H)
+{
+    return scratch(rows, cols, L, T, D, H, CZ_F32);
+}
+static size_t scratch_bf16(int rows, int cols, int L, int T, int D, int H)
+{
+    return scratch(rows, cols, L, T, D, H, CZ_BF16);
+}
+
 static cz_backend named(const char *name, cz_dtype dtype)
 {
     cz_backend t = {};
     t.name = name;
     t.dtype = dtype;
     t.level = CZ_LEVEL_PORTABLE;
+    t.gpu = true;
     t.packed_bytes = nothing_packed;
     t.pack = pack_nothing;
     t.peak_gflops = peak_unknown;
@@ -24,6 +44,8 @@ struct tables {
     tables()
     {
         cuda_tables both = {&f32, &bf16};
+        f32.scratch = scratch_f32;
+        bf16.scratch = scratch_bf16;
         fill_rows(both);
         fill_adam(both);
         fill_norm(both);

@@ -171,12 +171,23 @@ static inline cz_arena *op_scratch(void)
     return &arena;
 }
 
+/* Where a backend's operations run in these tests: with op_step, for a GPU in memory that it can
+ * read, as it stands now. */
+static inline cz_exec op_exec(const cz_backend *backend)
+{
+    static cz_step *shared;
+    if (!cz_backend_on_gpu(backend)) return variant_exec(backend, &op_step, op_scratch());
+    if (!shared) shared = shared_room(sizeof *shared);
+    *shared = op_step;
+    return variant_exec(backend, shared, op_scratch());
+}
+
 /* Runs it on a backend; result[i], of the size of argument i, is the caller's to free. Vectors
  * are never padded. False, with a verdict, if it failed or wrote where it must not. */
 static inline bool op_run(const op_case *o, const cz_backend *backend, int pad, double **result)
 {
     cz_tensor t[MOST_ARGUMENTS];
-    cz_exec exec = variant_exec(backend, &op_step, op_scratch());
+    cz_exec exec = op_exec(backend);
     for (int i = 0; i < o->count; i++)
         t[i] = op_tensor(&o->argument[i], cz_backend_dtype(backend),
                          o->argument[i].rank > 1 ? pad : 0);
@@ -322,20 +333,22 @@ static inline double op_difference(op_case *forward, int output, const double *c
     return gap;
 }
 
-/* A dropout over B cells of `elements` elements; free its bits. p 0: none. */
+/* A dropout over B cells of `elements` elements; free its bits, and its cells go with them. p 0:
+ * none. */
 typedef struct op_dropout {
     cz_dropout drop;
-    uint32_t cell[64];
+    uint32_t *cell;
 } op_dropout;
 
 static inline const cz_dropout *op_drop(op_dropout *d, unsigned site, double p, int B, int elements)
 {
     if (p == 0) return NULL;
+    size_t bytes = (((size_t)B + 1) * (cz_mask_bytes(elements) + 1) + 63) / 64 * 64;
+    uint8_t *bits = shared_room(bytes + (size_t)B * sizeof *d->cell);
+    memset(bits, 0, bytes);
+    d->cell = (uint32_t *)(bits + bytes);
     for (int b = 0; b < B; b++) d->cell[b] = 1000 + 37 * (uint32_t)b;
-    d->drop = (cz_dropout){site, p, d->cell, NULL};
-    size_t bytes = ((size_t)B + 1) * (cz_mask_bytes(elements) + 1);
-    d->drop.bits = shared_room(bytes);
-    memset(d->drop.bits, 0, bytes);
+    d->drop = (cz_dropout){site, p, d->cell, bits};
     return &d->drop;
 }
 

@@ -57,32 +57,46 @@ static op_case backward_case(setting *s, const op_case *f, double **result)
     return o;
 }
 
-static const int32_t slots[] = {2, 0, 2, 1, 1, 2, 0, 0};
+enum { MOST_CELLS = 320 };
 
-/* How many of `keys` keys of each slot count: all, one, and between. */
-static const int32_t *lengths(int32_t length[8], int keys)
+/* The slot of each cell: 0, 1 or 2; in memory that every variant may use. */
+static const int32_t *slots(void)
 {
-    for (int s = 0; s < 8; s++) length[s] = s % 3 == 0 ? keys : s % 3 == 1 ? 1 : (keys + 1) / 2;
-    return length;
+    const int32_t slot[] = {2, 0, 2, 1, 1, 2, 0, 0};
+    static int32_t *all;
+    if (!all) all = shared_room(MOST_CELLS * sizeof *all);
+    for (int b = 0; b < MOST_CELLS; b++) all[b] = slot[b % 8];
+    return all;
+}
+
+/* How many of `keys` keys of each slot count: all, one, and between; until the next call. */
+static const int32_t *lengths(int keys)
+{
+    static int32_t *all;
+    if (!all) all = shared_room(MOST_CELLS * sizeof *all);
+    for (int s = 0; s < MOST_CELLS; s++)
+        all[s] = s % 3 == 0 ? keys : s % 3 == 1 ? 1 : (keys + 1) / 2;
+    return all;
 }
 
 static void variants(void)
 {
     const int shape[][5] = {/* B, Tq, Tk, F, H */
-                            {0, 3, 3, 8, 2},  {1, 1, 1, 1, 1},   {2, 3, 5, 27, 3},
-                            {3, 8, 8, 64, 8}, {2, 1, 17, 40, 5}, {2, 40, 35, 66, 2},
-                            {2, 5, 3, 56, 1}, {4, 8, 8, 256, 8}, {1, 70, 130, 64, 2}};
+                            {0, 3, 3, 8, 2},     {1, 1, 1, 1, 1},   {2, 3, 5, 27, 3},
+                            {3, 8, 8, 64, 8},    {2, 1, 17, 40, 5}, {2, 40, 35, 66, 2},
+                            {2, 5, 3, 56, 1},    {4, 8, 8, 256, 8}, {1, 70, 130, 64, 2},
+                            {40, 8, 8, 32, 2},   {37, 5, 7, 12, 3}, {300, 1, 3, 8, 2},
+                            {1, 40, 100, 700, 1}};
     op_gaps worst_forward = {0}, worst_backward = {0};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (int variant = 0; variant < 8; variant++) {
-            int32_t length[8];
             const int *n = shape[i];
             setting s = {.B = n[0], .S = 3, .Tq = n[1], .Tk = n[2], .F = n[3], .H = n[4]};
-            if (variant & 1) s.slot = slots;
+            if (variant & 1) s.slot = slots();
             int elements = s.H * s.Tq * s.Tk;
             op_dropout d;
             if (!s.slot) s.S = s.B;
-            if (variant & 4) s.length = lengths(length, s.Tk);
+            if (variant & 4) s.length = lengths(s.Tk);
             s.drop = op_drop(&d, 6, variant & 2 ? 0.3 : 0, s.B, elements);
             op_case f = forward_case(&s);
             double *result[MOST_ARGUMENTS];
@@ -122,8 +136,7 @@ static double defined(const setting *s, const op_case *f, int b, int i, int c)
 static void differences(const int32_t *slot, double p, int Tq, bool padded)
 {
     setting s = {.B = 3, .S = 3, .Tq = Tq, .Tk = 5, .F = 9, .H = 3, .slot = slot};
-    int32_t length[8];
-    if (padded) s.length = lengths(length, s.Tk);
+    if (padded) s.length = lengths(s.Tk);
     op_dropout d;
     s.drop = op_drop(&d, 6, p, s.B, s.H * s.Tq * s.Tk);
     op_case f = forward_case(&s);
@@ -158,16 +171,15 @@ static void differences(const int32_t *slot, double p, int Tq, bool padded)
 static void any_padding(const cz_backend *backend)
 {
     enum { B = 3, LONG = 37, F = 64, H = 4 };
-    int32_t length[8];
     setting s = {.B = B, .S = B, .Tq = LONG, .Tk = LONG, .F = F, .H = H};
-    s.length = lengths(length, LONG);
+    s.length = lengths(LONG);
     op_case f = forward_case(&s);
     double *padded[MOST_ARGUMENTS], *alone[MOST_ARGUMENTS];
     op_round(&f, cz_backend_dtype(backend));
     op_run(&f, backend, 0, padded);
     bool same = true, none = true;
     for (int b = 0; b < B; b++) {
-        int T = length[b];
+        int T = s.length[b];
         setting one = {.B = 1, .S = 1, .Tq = T, .Tk = T, .F = F, .H = H};
         op_case g = forward_case(&one);
         for (int i = Q; i <= V; i++)
@@ -237,29 +249,88 @@ static void any_batch(const cz_backend *backend)
     shared_free(all.drop->bits);
 }
 
+/* Every bit of every cell's mask is that of fp64, and none beyond is written. */
+static void masks(const cz_backend *backend)
+{
+    const int shape[][3] = {/* Tq, Tk, H */
+                            {1, 1, 1}, {3, 5, 3}, {8, 8, 4}, {35, 7, 2}, {67, 3, 5}, {33, 71, 1}};
+    bool same = true;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        const int *n = shape[i];
+        setting s = {.B = 3, .S = 3, .Tq = n[0], .Tk = n[1], .F = 2 * n[2], .H = n[2]};
+        int elements = s.H * s.Tq * s.Tk;
+        size_t bytes = (size_t)s.B * cz_mask_bytes(elements) + 1;
+        op_dropout d;
+        s.drop = op_drop(&d, 6, 0.3, s.B, elements);
+        op_case f = forward_case(&s);
+        double *result[MOST_ARGUMENTS];
+        uint8_t *want = malloc(bytes);
+        if (!want) exit(2);
+        op_round(&f, cz_backend_dtype(backend));
+        for (int fp64 = 1; fp64 >= 0; fp64--) {
+            memset(d.drop.bits, 0xff, bytes);
+            op_run(&f, fp64 ? op_exact() : backend, 0, result);
+            if (fp64) memcpy(want, d.drop.bits, bytes);
+            op_free_result(&f, result);
+        }
+        same = same && want[bytes - 1] == 0xff && !memcmp(want, d.drop.bits, bytes);
+        op_free(&f);
+        free(want);
+        shared_free(d.drop.bits);
+    }
+    check(same, "attention: %s writes the masks that fp64 does", cz_backend_name(backend));
+}
+
 /* Sums over cells and heads, to the unit, whatever else stands in the sum and in the padding. */
 static void tally(const cz_backend *backend)
 {
-    enum { B = 3, H = 2, Tq = 3, Tk = 5 };
+    enum { B = 9, H = 4, Tq = 3, Tk = 5 };
     op_argument probs = {.name = "probs", .rank = 4, .dim = {B, H, Tq, Tk}};
     cz_dtype dtype = cz_backend_dtype(backend);
     probs.value = op_random(B * H * Tq * Tk, 0.1);
-    int64_t sum[Tq * Tk], expected[Tq * Tk];
+    int64_t *sum = shared_room(Tq * Tk * sizeof *sum), expected[Tq * Tk];
     for (int i = 0; i < Tq * Tk; i++) sum[i] = expected[i] = i;
     for (int i = 0; i < B * H * Tq * Tk; i++) {
-        probs.value[i] = rounded_to(dtype, fabs(probs.value[i]));
-        expected[i % (Tq * Tk)] += llround(ldexp(probs.value[i], CZ_TALLY_BITS));
+        probs.value[i] = i == 77 ? (double)NAN : rounded_to(dtype, fabs(probs.value[i]));
+        if (i != 77) expected[i % (Tq * Tk)] += llround(ldexp(probs.value[i], CZ_TALLY_BITS));
     }
     cz_tensor t = op_tensor(&probs, dtype, 3);
-    cz_exec exec = variant_exec(backend, &op_step, op_scratch());
-    cz_status status = cz_attention_tally(&exec, sum, t);
-    check(!status && !memcmp(sum, expected, sizeof sum), "attention: %s adds whole numbers",
+    cz_exec exec = op_exec(backend);
+    cz_status status = variant_wait(&exec, cz_attention_tally(&exec, sum, t));
+    check(!status && !memcmp(sum, expected, sizeof expected), "attention: %s adds whole numbers",
           cz_backend_name(backend));
     check(cz_attention_tally(&exec, NULL, t) == CZ_ERR_BUG &&
               cz_attention_tally(&exec, sum, cz_flat(t)) == CZ_ERR_BUG,
           "attention: %s, no sum, or a matrix, is refused", cz_backend_name(backend));
     shared_free(t.data);
+    shared_free(sum);
     free(probs.value);
+}
+
+/* A GPU says what it has no room for. */
+static void too_wide(const cz_backend *backend)
+{
+    setting s = {.B = 1, .S = 1, .Tq = 32, .Tk = 3, .F = 4096, .H = 1};
+    double *result[MOST_ARGUMENTS];
+    op_case f = forward_case(&s);
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result);
+    cz_exec exec = op_exec(backend);
+    for (int back = 0; back < 2; back++) {
+        op_case *o = back ? &b : &f;
+        cz_tensor t[MOST_ARGUMENTS];
+        for (int i = 0; i < o->count; i++)
+            t[i] = op_tensor(&o->argument[i], cz_backend_dtype(backend), 0);
+        cz_error_clear();
+        check(o->call(&exec, t, &s) == CZ_ERR_CONFIG &&
+                  strstr(cz_error_message(), "set run.device: cpu"),
+              "attention: %s refuses a head of 4096 columns, %s: %s", cz_backend_name(backend),
+              back ? "backward" : "forward", cz_error_message());
+        for (int i = 0; i < o->count; i++) shared_free(t[i].data);
+    }
+    op_free_result(&f, result);
+    op_free(&f);
+    op_free(&b);
 }
 
 static void refusals(void)
@@ -267,7 +338,7 @@ static void refusals(void)
     setting s = {.B = 2, .S = 3, .Tq = 2, .Tk = 2, .F = 4, .H = 2};
     const int32_t beyond[] = {0, 3}, below[] = {-1, 0};
     cz_tensor t[5];
-    cz_exec exec = variant_exec(op_exact(), &op_step, op_scratch());
+    cz_exec exec = op_exec(op_exact());
     for (int i = 0; i < 2; i++) {
         s.slot = i ? below : beyond;
         op_case f = forward_case(&s);
@@ -297,15 +368,17 @@ int main(void)
 {
     variants();
     for (int variant = 0; variant < 8; variant++)
-        differences(variant & 1 ? slots : NULL, variant & 2 ? 0.3 : 0, 4, variant & 4);
-    differences(slots, 0.3, 35, false); /* more than one block of queries */
+        differences(variant & 1 ? slots() : NULL, variant & 2 ? 0.3 : 0, 4, variant & 4);
+    differences(slots(), 0.3, 35, false); /* more than one block of queries */
     differences(NULL, 0, 35, true);
     for (int v = 0; v < VARIANTS; v++) {
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         any_batch(backend);
         any_padding(backend);
+        masks(backend);
         tally(backend);
+        if (backend_variants[v].gpu) too_wide(backend);
     }
     refusals();
     return check_done();

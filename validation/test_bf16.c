@@ -32,10 +32,14 @@ static cz_tensor open_tensor(cz_dtype dtype)
 {
     cz_tensor t = cz_matrix(NULL, dtype, ROWS, COLS);
     t.ld = COLS + PAD;
-    t.data = malloc((size_t)ROWS * (COLS + PAD) * cz_dtype_size(dtype));
-    if (!t.data) exit(1);
+    t.data = shared_room((size_t)ROWS * (COLS + PAD) * cz_dtype_size(dtype));
     memset(t.data, 0xff, (size_t)ROWS * (COLS + PAD) * cz_dtype_size(dtype));
     return t;
+}
+
+static bool copied(cz_exec *exec, cz_tensor y, cz_tensor x)
+{
+    return !variant_wait(exec, cz_copy(exec, y, x));
 }
 
 static bool padding_untouched(cz_tensor t)
@@ -71,8 +75,8 @@ static void check_round_trip(const cz_backend *backend, bool flushes)
         uint16_t half = (uint16_t)i;
         memcpy(cz_at(stored, i / COLS, i % COLS), &half, sizeof half);
     }
-    bool read = !cz_copy(&exec, wide, stored) && padding_untouched(wide);
-    bool stays = !cz_copy(&exec, back, wide) && padding_untouched(back);
+    bool read = copied(&exec, wide, stored) && padding_untouched(wide);
+    bool stays = copied(&exec, back, wide) && padding_untouched(back);
     for (int i = 0; i < NUMBERS; i++) {
         uint16_t half = (uint16_t)i;
         read = read && (word_at(wide, i) == (uint32_t)half << 16 ||
@@ -84,9 +88,9 @@ static void check_round_trip(const cz_backend *backend, bool flushes)
     const char *name = cz_backend_name(backend);
     check(read, "%s: all 65536 bf16 are read exactly", name);
     check(stays, "%s: and stored as they were, a NaN quiet", name);
-    free(stored.data);
-    free(wide.data);
-    free(back.data);
+    shared_free(stored.data);
+    shared_free(wide.data);
+    shared_free(back.data);
 }
 
 /* Between each number and the next: just below the middle, the middle, just above, and the last
@@ -102,15 +106,15 @@ static void check_rounding(const cz_backend *backend, bool flushes)
             uint32_t word = (uint32_t)i << 16 | beyond[k];
             memcpy(cz_at(wide, i / COLS, i % COLS), &word, sizeof word);
         }
-        right = right && !cz_copy(&exec, stored, wide) && padding_untouched(stored);
+        right = right && copied(&exec, stored, wide) && padding_untouched(stored);
         for (int i = 0; i < NUMBERS; i++)
             right =
                 right && narrowed_right(half_at(stored, i), word_value(word_at(wide, i)), flushes);
     }
     check(right, "%s: what lies between two is stored as the nearer, a tie as the even one",
           cz_backend_name(backend));
-    free(wide.data);
-    free(stored.data);
+    shared_free(wide.data);
+    shared_free(stored.data);
 }
 
 /* The same by name, against figures written down. */
@@ -130,14 +134,15 @@ static void check_borders(const cz_backend *backend)
     };
     enum { COUNT = sizeof borders / sizeof *borders };
     cz_exec exec = variant_exec(backend, NULL, &scratch);
-    uint32_t from[COUNT];
-    uint16_t to[COUNT];
+    uint32_t *from = shared_room(COUNT * sizeof *from);
+    uint16_t *to = shared_room(COUNT * sizeof *to);
     for (int i = 0; i < COUNT; i++) from[i] = borders[i].from;
-    bool right =
-        !cz_copy(&exec, cz_matrix(to, CZ_BF16, 1, COUNT), cz_matrix(from, CZ_F32, 1, COUNT));
+    bool right = copied(&exec, cz_matrix(to, CZ_BF16, 1, COUNT), cz_matrix(from, CZ_F32, 1, COUNT));
     for (int i = 0; i < COUNT; i++) right = right && to[i] == borders[i].to;
     check(right, "%s: too large becomes infinite, a NaN stays one, zeros keep their sign",
           cz_backend_name(backend));
+    shared_free(from);
+    shared_free(to);
 }
 
 /* In products what is smaller than any normal number is exact, or 0 above the portable level; what
@@ -147,25 +152,28 @@ static void check_products(const cz_backend *backend, bool flushes)
     enum { N = 3 };
     const double x[N] = {0x1p-130, 0x1p-80, -0x1p120}, w[N] = {0x1p10, 0x1p-60, 0x1p10};
     cz_exec exec = variant_exec(backend, NULL, &scratch);
-    uint16_t stored[N];
-    float wide[N], y[N];
+    uint16_t *stored = shared_room(N * sizeof *stored);
+    float *wide = shared_room(N * sizeof *wide), *y = shared_room(N * sizeof *y);
     for (int i = 0; i < N; i++) {
         write_number(&stored[i], CZ_BF16, x[i]);
         wide[i] = (float)w[i];
         cz_tensor xi = cz_matrix(&stored[i], CZ_BF16, 1, 1), wi = cz_matrix(&wide[i], CZ_F32, 1, 1);
-        if (cz_linear_forward(&exec, cz_matrix(&y[i], CZ_F32, 1, 1), xi, wi, (cz_tensor){0},
-                              CZ_LINEAR, NULL, 0))
+        cz_tensor yi = cz_matrix(&y[i], CZ_F32, 1, 1), none = {0};
+        if (variant_wait(&exec, cz_linear_forward(&exec, yi, xi, wi, none, CZ_LINEAR, NULL, 0)))
             y[i] = NAN;
     }
     check(y[0] == (flushes ? 0 : 0x1p-120f) && y[1] == (flushes ? 0 : 0x1p-140f) &&
               y[2] == -INFINITY,
           "%s: products of the smallest are %s, of the largest infinite", cz_backend_name(backend),
           flushes ? "0" : "exact");
+    shared_free(stored);
+    shared_free(wide);
+    shared_free(y);
 }
 
 int main(void)
 {
-    if (cz_arena_init(&scratch, (size_t)16 << 20)) return 1;
+    scratch = shared_arena((size_t)16 << 20);
     for (int v = 0; v < VARIANTS; v++) {
         if (backend_variants[v].dtype != CZ_BF16 || !variant_or_skip(v)) continue;
         bool flushes = backend_variants[v].level > CZ_LEVEL_PORTABLE;
@@ -174,6 +182,6 @@ int main(void)
         check_borders(variant_backend(v));
         check_products(variant_backend(v), flushes);
     }
-    cz_arena_free(&scratch);
+    shared_arena_free(&scratch);
     return check_done();
 }

@@ -2,20 +2,40 @@
  * weights. */
 #include "op_check.h"
 
+enum { MOST_CELLS = 64 };
+
 typedef struct setting {
-    const int32_t *code;
     int B, head;
     bool wants_gradient;
-    double loss[64];
-    int32_t best[64];
+    int32_t *code; /* these are memory that every variant may use */
+    double *loss;
+    int32_t *best;
 } setting;
+
+static setting setting_open(const int32_t *code, int B, int head, bool wants_gradient)
+{
+    setting s = {B,
+                 head,
+                 wants_gradient,
+                 shared_room(MOST_CELLS * sizeof *s.code),
+                 shared_room(MOST_CELLS * sizeof *s.loss),
+                 shared_room(MOST_CELLS * sizeof *s.best)};
+    if (B) memcpy(s.code, code, (size_t)B * sizeof *code);
+    return s;
+}
+static void setting_close(setting *s)
+{
+    shared_free(s->code);
+    shared_free(s->loss);
+    shared_free(s->best);
+}
 
 enum { DLOGITS, LOGITS };
 
 static cz_status call(cz_exec *exec, cz_tensor *t, void *context)
 {
     setting *s = context;
-    for (int b = 0; b < 64; b++) {
+    for (int b = 0; b < MOST_CELLS; b++) {
         s->loss[b] = (double)NAN;
         s->best[b] = -7;
     }
@@ -89,7 +109,8 @@ static bool run_defined(setting *s, const op_case *o, int C, int v)
 /* Gives head 2 the weights of C classes; 0: none. */
 static void weigh(int C)
 {
-    static double all[1024];
+    static double *all;
+    if (!all) all = shared_room(1024 * sizeof *all);
     for (int c = 0; c < C; c++) all[c] = weights[c % 8];
     op_step.class_weight[2] = C ? cz_vector(all, CZ_F64, C) : (cz_tensor){0};
 }
@@ -104,15 +125,16 @@ static void variants(void)
         for (int variant = 0; variant < 4; variant++) {
             int B = shape[i][0], C = shape[i][1];
             weigh(variant & 2 ? C : 0);
-            int32_t code[64];
+            int32_t code[MOST_CELLS];
             for (int b = 0; b < B; b++) code[b] = b % 5 == 3 ? -1 : (b * 7 + 1) % C;
-            setting s = {code, B, 2, variant & 1, {0}, {0}};
+            setting s = setting_open(code, B, 2, variant & 1);
             op_case o = loss_case(&s, C);
             for (size_t e = 0; e < (size_t)B * (size_t)C; e++) o.argument[LOGITS].value[e] *= 4;
             op_variants(&o, &worst);
             for (int v = 0; v < VARIANTS; v++)
                 right[v] = right[v] && (!variant_backend(v) || run_defined(&s, &o, C, v));
             op_free(&o);
+            setting_close(&s);
         }
     op_verdict("cross-entropy", &worst, 1, 0);
     for (int v = 0; v < VARIANTS; v++)
@@ -126,7 +148,7 @@ static void differences(bool weighted)
     enum { B = 6, C = 5, HEAD = 2 };
     const int32_t code[B] = {0, 4, -1, 2, 2, 1};
     const double h = 1e-5;
-    setting s = {code, B, HEAD, true, {0}, {0}};
+    setting s = setting_open(code, B, HEAD, true);
     op_case o = loss_case(&s, C);
     weigh(weighted ? C : 0);
     double *got[MOST_ARGUMENTS], *moved[MOST_ARGUMENTS], worst = 0;
@@ -149,6 +171,7 @@ static void differences(bool weighted)
     weigh(0);
     op_free_result(&o, got);
     op_free(&o);
+    setting_close(&s);
 }
 
 /* Logits that overflow exp, that underflow it, that tie, and that are not finite. */
@@ -156,7 +179,7 @@ static void extremes(const cz_backend *backend)
 {
     enum { B = 6, C = 18 };
     const int32_t code[B] = {0, 1, 3, -1, 17, 2};
-    setting s = {code, B, 0, true, {0}, {0}};
+    setting s = setting_open(code, B, 0, true);
     op_case o = loss_case(&s, C);
     double *x = o.argument[LOGITS].value, *got[MOST_ARGUMENTS];
     for (int c = 0; c < C; c++) {
@@ -186,6 +209,7 @@ static void extremes(const cz_backend *backend)
           "cross-entropy: %s shows a NaN in the loss", cz_backend_name(backend));
     op_free_result(&o, got);
     op_free(&o);
+    setting_close(&s);
 }
 
 /* The same for a cell alone as among others. */
@@ -194,14 +218,14 @@ static void any_batch(const cz_backend *backend)
     enum { B = 9, C = 21 };
     int32_t code[B];
     for (int b = 0; b < B; b++) code[b] = b == 4 ? -1 : b * 5 % C;
-    setting all = {code, B, 2, true, {0}, {0}};
+    setting all = setting_open(code, B, 2, true);
     op_case o = loss_case(&all, C);
     double *got[MOST_ARGUMENTS], *alone[MOST_ARGUMENTS];
     op_round(&o, cz_backend_dtype(backend));
     op_run(&o, backend, 0, got);
     bool same = true;
     for (int b = 0; b < B; b++) {
-        setting one = {code + b, 1, 2, true, {0}, {0}};
+        setting one = setting_open(code + b, 1, 2, true);
         op_case single = loss_case(&one, C);
         op_give(&single.argument[LOGITS], o.argument[LOGITS].value + b * C);
         op_run(&single, backend, 3, alone);
@@ -209,17 +233,19 @@ static void any_batch(const cz_backend *backend)
                !memcmp(alone[DLOGITS], got[DLOGITS] + b * C, C * sizeof(double));
         op_free_result(&single, alone);
         op_free(&single);
+        setting_close(&one);
     }
     check(same, "cross-entropy: %s gives a cell the same bits in any batch",
           cz_backend_name(backend));
     op_free_result(&o, got);
     op_free(&o);
+    setting_close(&all);
 }
 
 static void refusals(void)
 {
     const int32_t code[] = {0, 4};
-    setting s = {code, 2, 0, true, {0}, {0}};
+    setting s = setting_open(code, 2, 0, true);
     op_case o = loss_case(&s, 4);
     cz_tensor t[2];
     cz_exec exec = variant_exec(op_exact(), &op_step, op_scratch());
@@ -235,6 +261,7 @@ static void refusals(void)
     weigh(0);
     for (int i = 0; i < 2; i++) shared_free(t[i].data);
     op_free(&o);
+    setting_close(&s);
 }
 
 int main(void)

@@ -53,7 +53,7 @@ static void *array(hid_t group, const char *name, hid_t type, int dim[2])
     hid_t space = H5Dget_space(id);
     if (id < 0 || H5Sget_simple_extent_ndims(space) > 2) exit(check_failures + 1);
     H5Sget_simple_extent_dims(space, size, NULL);
-    void *values = malloc((size_t)(size[0] * size[1]) * H5Tget_size(type));
+    void *values = shared_room((size_t)(size[0] * size[1]) * H5Tget_size(type));
     if (!values || H5Dread(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
         exit(check_failures + 1);
     H5Sclose(space);
@@ -88,8 +88,8 @@ static cz_model_spec read_spec(hid_t group)
         spec.head[h].classes = classes[h];
         spec.head[h].adversary = adversary[h];
     }
-    free(classes);
-    free(adversary);
+    shared_free(classes);
+    shared_free(adversary);
     return spec;
 }
 
@@ -142,7 +142,8 @@ static void free_case(test_case *c)
     void *owned[] = {c->x,      c->text,   c->label,        c->code,    c->order,
                      c->shapes, c->cell,   c->names,        c->weights, c->gradients,
                      c->final,  c->losses, c->class_weights};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        if (owned[i]) shared_free(owned[i]);
     cz_model_close(c->model);
 }
 
@@ -154,7 +155,8 @@ typedef struct trial {
     cz_workspace *workspace;
     void *w, *m, *v, *g;
     cz_arena scratch;
-    int32_t *row, *label, *code[CZ_MAX_HEADS], *best[CZ_MAX_HEADS];
+    cz_step *step; /* as operations read it */
+    int32_t *slot, *slot_label, *row, *label, *code[CZ_MAX_HEADS], *best[CZ_MAX_HEADS];
     uint32_t *cell;
     double *loss[CZ_MAX_HEADS];
     cz_outcome outcome;
@@ -232,24 +234,28 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
     size_t size = cz_dtype_size(t->dtype);
     cz_tensor text =
         s->text ? cz_matrix(c->text, CZ_F32, c->labels, s->text_width) : (cz_tensor){0};
-    t->w = calloc(n, size);
-    t->m = calloc(n, size);
-    t->v = calloc(n, size);
-    t->g = calloc(n, size);
-    t->row = calloc(B, sizeof *t->row);
-    t->label = calloc(B, sizeof *t->label);
-    t->cell = calloc(B, sizeof *t->cell);
+    t->w = shared_zeroed(n, size);
+    t->m = shared_zeroed(n, size);
+    t->v = shared_zeroed(n, size);
+    t->g = shared_zeroed(n, size);
+    t->row = shared_zeroed(B, sizeof *t->row);
+    t->label = shared_zeroed(B, sizeof *t->label);
+    t->cell = shared_zeroed(B, sizeof *t->cell);
+    t->slot = shared_zeroed(B, sizeof *t->slot);
+    t->slot_label = shared_zeroed((size_t)c->labels + 1, sizeof *t->slot_label);
+    t->step = shared_room(sizeof *t->step);
     for (int h = 0; h < s->head_count; h++) {
-        t->code[h] = calloc(B, sizeof(int32_t));
-        t->outcome.best[h] = t->best[h] = calloc(B, sizeof(int32_t));
-        t->outcome.loss[h] = t->loss[h] = calloc(B, sizeof(double));
-        t->outcome.logits[h] = cz_matrix(calloc(B * (size_t)s->head[h].classes, size), t->dtype,
-                                         c->batch, s->head[h].classes);
+        t->code[h] = shared_zeroed(B, sizeof(int32_t));
+        t->outcome.best[h] = t->best[h] = shared_zeroed(B, sizeof(int32_t));
+        t->outcome.loss[h] = t->loss[h] = shared_zeroed(B, sizeof(double));
+        t->outcome.logits[h] = cz_matrix(shared_zeroed(B * (size_t)s->head[h].classes, size),
+                                         t->dtype, c->batch, s->head[h].classes);
     }
-    t->outcome.latent =
-        cz_matrix(calloc(B * (size_t)s->latent_dim, size), t->dtype, c->batch, s->latent_dim);
-    if (cz_workspace_open(&t->workspace, c->model, backend, NULL, text, block, c->labels) ||
-        cz_arena_init(&t->scratch, cz_ops_scratch(backend, 1, 1, 1, 1, 1, 1))) {
+    t->outcome.latent = cz_matrix(shared_zeroed(B * (size_t)s->latent_dim, size), t->dtype,
+                                  c->batch, s->latent_dim);
+    cz_gpu *gpu = cz_backend_on_gpu(backend) ? variant_gpu() : NULL;
+    t->scratch = shared_arena(cz_ops_scratch(backend, 1, 1, 1, 1, 1, 1));
+    if (cz_workspace_open(&t->workspace, c->model, backend, gpu, text, block, c->labels)) {
         check(false, "%s: a workspace: %s", c->name, cz_error_message());
         exit(check_failures);
     }
@@ -259,14 +265,24 @@ static void open_trial(trial *t, test_case *c, const cz_backend *backend, int bl
 static void close_trial(trial *t)
 {
     for (int h = 0; h < CZ_MAX_HEADS; h++) {
-        free(t->code[h]);
-        free(t->best[h]);
-        free(t->loss[h]);
-        free(t->outcome.logits[h].data);
+        shared_free(t->code[h]);
+        shared_free(t->best[h]);
+        shared_free(t->loss[h]);
+        shared_free(t->outcome.logits[h].data);
     }
-    void *owned[] = {t->w, t->m, t->v, t->g, t->row, t->label, t->cell, t->outcome.latent.data};
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
-    cz_arena_free(&t->scratch);
+    void *owned[] = {t->w,
+                     t->m,
+                     t->v,
+                     t->g,
+                     t->row,
+                     t->label,
+                     t->cell,
+                     t->slot,
+                     t->slot_label,
+                     t->step,
+                     t->outcome.latent.data};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) shared_free(owned[i]);
+    shared_arena_free(&t->scratch);
     cz_workspace_close(t->workspace);
 }
 
@@ -276,6 +292,26 @@ static double weight_of(const trial *t, int h, int b)
     int code = t->code[h][b];
     const double *weights = h ? NULL : t->c->class_weights;
     return code < 0 ? 0 : weights ? weights[code] : 1;
+}
+
+/* As a batch on a GPU has to. */
+static void say_slots(trial *t, cz_batch *batch)
+{
+    int32_t *free_slots = malloc(((size_t)t->c->labels + 1) * sizeof *free_slots);
+    if (!free_slots) exit(2);
+    for (int i = 0; i < t->c->labels; i++) free_slots[i] = -1;
+    cz_assign_slots(t->slot, t->slot_label, &batch->slots, free_slots, t->label, batch->cells,
+                    t->c->labels, t->c->labels);
+    batch->slot = t->slot;
+    batch->slot_label = t->slot_label;
+    free(free_slots);
+}
+
+/* What a pass returned, once its work is done. */
+static cz_status done(const trial *t, cz_status status)
+{
+    cz_exec exec = variant_exec(t->backend, NULL, NULL);
+    return variant_wait(&exec, status);
 }
 
 /* The batch of a step, and what the step is told. */
@@ -305,6 +341,8 @@ static cz_batch prepare(trial *t, int step)
     c->step.lr = c->lr * cz_schedule(step, c->steps, c->warmup, 1);
     c->step.bias1 = 1 - pow(0.9, step + 1);
     c->step.bias2 = 1 - pow(0.999, step + 1);
+    *t->step = c->step;
+    if (s->text && cz_backend_on_gpu(t->backend)) say_slots(t, &batch);
     return batch;
 }
 
@@ -312,16 +350,17 @@ static cz_status train(trial *t, int step)
 {
     cz_batch batch = prepare(t, step);
     memset(t->g, 0, cz_model_params(t->c->model)->total * cz_dtype_size(t->dtype));
-    return cz_model_train(t->workspace, (cz_weights){t->w, NULL}, t->g, &batch, &t->c->step,
-                          &t->outcome);
+    return done(t, cz_model_train(t->workspace, (cz_weights){t->w, NULL}, t->g, &batch, t->step,
+                                  &t->outcome));
 }
 
 static cz_status adam(trial *t)
 {
-    cz_exec exec = variant_exec(t->backend, &t->c->step, &t->scratch);
+    cz_exec exec = variant_exec(t->backend, t->step, &t->scratch);
     int n = (int)cz_model_params(t->c->model)->total;
-    return cz_adam(&exec, cz_vector(t->w, t->dtype, n), cz_vector(t->m, t->dtype, n),
-                   cz_vector(t->v, t->dtype, n), cz_vector(t->g, t->dtype, n), t->c->decay);
+    return done(t,
+                cz_adam(&exec, cz_vector(t->w, t->dtype, n), cz_vector(t->m, t->dtype, n),
+                        cz_vector(t->v, t->dtype, n), cz_vector(t->g, t->dtype, n), t->c->decay));
 }
 
 static double distance_to(hid_t group, const char *name, const void *values, cz_dtype dtype)
@@ -333,7 +372,7 @@ static double distance_to(hid_t group, const char *name, const void *values, cz_
     for (size_t i = 0; i < n; i++) got[i] = element(values, dtype, i);
     double gap = check_distance(got, stored, n);
     free(got);
-    free(stored);
+    shared_free(stored);
     return gap;
 }
 

@@ -63,8 +63,9 @@ static op_case backward_case(setting *s, const op_case *f, double **result, int 
 
 static void variants(void)
 {
-    const int shape[][3] = {{0, 0, 7},  {1, 1, 5},  {3, 2, 16},   {2, 3, 33},
-                            {5, 8, 64}, {4, 1, 97}, {16, 8, 256}, {3, 7, 2049}};
+    const int shape[][3] = {{0, 0, 7},  {1, 1, 5},   {3, 2, 16},   {2, 3, 33},
+                            {5, 8, 64}, {4, 1, 97},  {16, 8, 256}, {3, 7, 2049},
+                            {5, 7, 6},  {3, 5, 700}, {60, 9, 7},   {9, 30, 1025}};
     op_gaps worst_forward = {0}, worst_backward = {0};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (int variant = 0; variant < 4; variant++) {
@@ -183,6 +184,64 @@ static void any_rows(const cz_backend *backend)
     shared_free(drop->bits);
 }
 
+/* Sums over many rows, of whole numbers: the same in every order. */
+static void many_rows(const cz_backend *backend, int N, int C)
+{
+    setting s = {NULL, 0, 1e-5, false};
+    double *result[MOST_ARGUMENTS], *want[MOST_ARGUMENTS], *got[MOST_ARGUMENTS];
+    op_case f = forward_case(&s, N, C);
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result, N, C);
+    for (int i = DGAIN; i <= GAIN2; i++)
+        for (size_t e = 0; e < op_size(&b.argument[i]); e++) {
+            double *x = &b.argument[i].value[e];
+            *x = i == MEAN2 ? 0 : i == RSTD2 ? 1 : nearbyint(4 * *x);
+        }
+    op_run(&b, op_exact(), 0, want);
+    op_run(&b, backend, 0, got);
+    check(!memcmp(got[DGAIN], want[DGAIN], (size_t)C * sizeof(double)) &&
+              !memcmp(got[DBIAS], want[DBIAS], (size_t)C * sizeof(double)),
+          "norm: %s sums whole numbers over %d rows of %d exactly", cz_backend_name(backend), N, C);
+    op_free_result(&f, result);
+    op_free_result(&b, want);
+    op_free_result(&b, got);
+    op_free(&f);
+    op_free(&b);
+}
+
+/* Every bit of every cell's mask is that of the portable fp64, and none beyond is written. */
+static void mask_bits(const cz_backend *backend)
+{
+    const int shape[][3] = {{1, 1, 1},  {3, 7, 3},   {2, 5, 33},
+                            {3, 4, 64}, {2, 3, 700}, {1, 2, 1100}};
+    bool same = true;
+    for (int i = 0; i < 12; i++) {
+        int cells = shape[i / 2][0], rows = shape[i / 2][1], C = shape[i / 2][2];
+        size_t bytes = (size_t)cells * cz_mask_bytes(rows * C) + 1;
+        op_dropout d;
+        const cz_dropout *drop = op_drop(&d, 4, 0.3, cells, rows * C);
+        if (i % 2) d.drop.p = 0;
+        setting s = {drop, cells, 1e-5, false};
+        op_case f = forward_case(&s, cells * rows, C);
+        double *result[MOST_ARGUMENTS];
+        uint8_t *want = malloc(bytes);
+        if (!want) exit(2);
+        memset(drop->bits, 0xff, bytes);
+        op_round(&f, cz_backend_dtype(backend));
+        op_run(&f, op_exact(), 0, result);
+        memcpy(want, drop->bits, bytes);
+        op_free_result(&f, result);
+        memset(drop->bits, 0xff, bytes);
+        op_run(&f, backend, 0, result);
+        same = same && want[bytes - 1] == 0xff && !memcmp(want, drop->bits, bytes);
+        op_free_result(&f, result);
+        op_free(&f);
+        free(want);
+        shared_free(drop->bits);
+    }
+    check(same, "norm: %s writes the masks that fp64 does", cz_backend_name(backend));
+}
+
 static cz_status positions(cz_exec *exec, cz_tensor *t, void *context)
 {
     (void)context;
@@ -235,7 +294,12 @@ int main(void)
     differences(0.3, 1e-5);
     differences(0.3, 1);
     places();
-    for (int v = 0; v < VARIANTS; v++)
-        if (variant_or_skip(v)) any_rows(variant_backend(v));
+    for (int v = 0; v < VARIANTS; v++) {
+        if (!variant_or_skip(v)) continue;
+        any_rows(variant_backend(v));
+        many_rows(variant_backend(v), 2100, 7);
+        many_rows(variant_backend(v), 300, 1030);
+        mask_bits(variant_backend(v));
+    }
     return check_done();
 }

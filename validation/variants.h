@@ -36,12 +36,11 @@ static inline cz_gpu *variant_gpu(void)
 {
     static cz_gpu *gpu;
     static bool looked;
-    const char *plugin = getenv("CZHPC_CUDA_PLUGIN");
     int count;
-    if (looked || !plugin) return gpu;
+    if (looked || !getenv("CZHPC_CUDA_PLUGIN")) return gpu;
     looked = true;
-    if (cz_gpu_count(&count, plugin) || cz_gpu_open(&gpu, 0)) {
-        check(false, "%s: %s", plugin, cz_error_message());
+    if (cz_gpu_count(&count) || cz_gpu_open(&gpu, 0)) {
+        check(false, "CZHPC_CUDA_PLUGIN: %s", cz_error_message());
         cz_error_clear();
     }
     return gpu;
@@ -70,16 +69,11 @@ static inline const cz_backend *variant_or_skip(int v)
     return backend;
 }
 
-static inline bool backend_on_gpu(const cz_backend *backend)
-{
-    return strncmp(cz_backend_name(backend), "cuda", 4) == 0;
-}
-
 /* Where a backend's operations run. */
 static inline cz_exec variant_exec(const cz_backend *backend, const cz_step *step,
                                    cz_arena *scratch)
 {
-    return (cz_exec){backend, step, scratch, backend_on_gpu(backend) ? variant_gpu() : NULL};
+    return (cz_exec){backend, step, scratch, cz_backend_on_gpu(backend) ? variant_gpu() : NULL};
 }
 
 /* What an operation returned, once its work is done. */
@@ -88,13 +82,13 @@ static inline cz_status variant_wait(const cz_exec *exec, cz_status status)
     return status || !exec->gpu ? status : cz_gpu_wait(exec->gpu);
 }
 
-/* Memory that every variant's operations may use. */
+/* Memory that every variant's operations may use, aligned as an arena's is. */
 static inline void *shared_room(size_t bytes)
 {
     void *room = NULL;
     bool good = true;
     if (variant_gpu()) good = !cz_gpu_allocate_shared(variant_gpu(), &room, bytes);
-    else room = malloc(bytes + !bytes);
+    else good = !posix_memalign(&room, 64, bytes + !bytes);
     if (!room || !good) exit(2);
     return room;
 }
@@ -102,6 +96,27 @@ static inline void shared_free(void *room)
 {
     if (variant_gpu()) cz_gpu_release(variant_gpu(), room);
     else free(room);
+}
+
+static inline void *shared_zeroed(size_t count, size_t size)
+{
+    void *room = shared_room(count * size);
+    memset(room, 0, count * size);
+    return room;
+}
+
+/* Scratch of such memory. */
+static inline cz_arena shared_arena(size_t bytes)
+{
+    cz_arena arena = {0};
+    if (variant_gpu()) arena = (cz_arena){shared_room(bytes), bytes, 0, 0};
+    else if (cz_arena_init(&arena, bytes)) exit(2);
+    return arena;
+}
+static inline void shared_arena_free(cz_arena *arena)
+{
+    if (variant_gpu()) shared_free(arena->base);
+    else cz_arena_free(arena);
 }
 
 /* How far a result of this type may be from its value, where it is rounded once. */

@@ -41,8 +41,10 @@ extern dim3 blockDim, gridDim;
 /* Dynamic shared memory of the block at work, 16-byte aligned: the only kind there is here. */
 unsigned char *cz_emulated_shared();
 
-/* Waits for the block. */
-void __syncthreads();
+/* Waits for the block. Barriers go by their line: of one of them a compiler may make several calls.
+ */
+void cz_emulated_barrier(int line);
+#define __syncthreads() cz_emulated_barrier(__LINE__)
 
 /* Gives `value` (at most 8 bytes) to lane `to` of each lane's choice. */
 uint64_t cz_emulated_exchange(unsigned lanes, uint64_t value, int from);

@@ -15,7 +15,7 @@ enum state { READY, AT_BARRIER, AT_WARP, ENDED };
 
 struct fiber {
     state is;
-    const void *place;  /* of the barrier it waits at */
+    int place;          /* of the barrier it waits at */
     unsigned lanes;     /* it exchanges with */
     unsigned exchanges; /* so far */
     uint64_t value[2];  /* of this exchange and of the one before, which others may still read */
@@ -95,7 +95,7 @@ bool warp_is_here(int i)
 /* Whether all that have not ended wait at the same barrier: then they go on. */
 bool open_barrier()
 {
-    const void *place = nullptr;
+    int place = 0;
     int waiting = 0, ended = 0;
     for (int i = 0; i < count; i++) {
         ended += fibers[i].is == ENDED;
@@ -112,7 +112,7 @@ bool open_barrier()
 
 int fiber_number() { return current; }
 
-void fiber_wait_block(const void *place)
+void fiber_wait_block(int place)
 {
     fiber *own = &fibers[current];
     own->is = AT_BARRIER;

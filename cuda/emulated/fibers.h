@@ -13,7 +13,7 @@ bool fibers_run(int count, const std::function<void()> &thread, void (*place)(in
 
 /* From within a thread. */
 int fiber_number();
-void fiber_wait_block(const void *place);
+void fiber_wait_block(int place);
 /* Gives `value`, and returns that of lane `from` of the warp, once all of `lanes` are here. */
 uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from);
 

@@ -101,7 +101,7 @@ extern "C" void cz_emulated_forget_calls(void) { calls.clear(); }
 
 unsigned char *cz_emulated_shared() { return shared_memory; }
 unsigned cz_emulated_lane() { return (unsigned)fiber_number() % WARP; }
-void __syncthreads() { fiber_wait_block(__builtin_return_address(0)); }
+void cz_emulated_barrier(int line) { fiber_wait_block(line); }
 uint64_t cz_emulated_exchange(unsigned lanes, uint64_t value, int from)
 {
     return fiber_exchange(lanes, value, from);

@@ -11,6 +11,7 @@ struct cz_backend {
     const char *name;
     cz_dtype dtype;
     cz_level level;
+    bool gpu;
 
     CZ_OP(linear_forward);
     CZ_OP(linear_backward_input);

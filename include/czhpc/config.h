@@ -60,7 +60,7 @@ typedef enum cz_precision {
     CZ_PRECISION_FP64
 } cz_precision;
 typedef enum cz_binding { CZ_BINDING_AUTO, CZ_BINDING_INHERIT } cz_binding;
-typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU } cz_device;
+typedef enum cz_device { CZ_DEVICE_AUTO, CZ_DEVICE_CPU, CZ_DEVICE_CUDA } cz_device;
 typedef enum cz_objective { CZ_OBJECTIVE_ACCURACY, CZ_OBJECTIVE_LOSS } cz_objective;
 typedef enum cz_search_sampler {
     CZ_SEARCH_TPE,

@@ -62,9 +62,9 @@ typedef struct cz_gpu_plugin {
 } cz_gpu_plugin;
 
 /* How many GPUs this node has for this process; CZ_ERR_DEVICE, with why and what to do, where the
- * plug-in, the driver or a device is missing. `plugin`: its file, or "" for libczhpc_cuda.so beside
- * the program, in PREFIX/lib/czhpc, or wherever libraries are looked for. */
-cz_status cz_gpu_count(int *gpus, const char *plugin);
+ * plug-in, the driver or a device is missing. The plug-in is the file that the environment's
+ * CZHPC_CUDA_PLUGIN names, or libczhpc_cuda.so beside the program or in PREFIX/lib/czhpc. */
+cz_status cz_gpu_count(int *gpus);
 
 /* Opens GPU `number`, after cz_gpu_count(). Close with cz_gpu_close(). */
 cz_status cz_gpu_open(cz_gpu **gpu, int number);

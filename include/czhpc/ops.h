@@ -220,6 +220,7 @@ const cz_backend *cz_backend_best(cz_dtype dtype, cz_level most);
 const char *cz_backend_name(const cz_backend *backend);
 cz_dtype cz_backend_dtype(const cz_backend *backend);
 cz_level cz_backend_level(const cz_backend *backend);
+bool cz_backend_on_gpu(const cz_backend *backend);
 
 /* Copies of a matrix of weights w (C, K), wide, as this backend's products want it: bytes of the
  * memory that they take, 0 where there are none; and its rows [row, row + rows) brought into them,

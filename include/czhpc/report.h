@@ -23,6 +23,7 @@ typedef struct cz_summary {
     const cz_results *results;
     cz_optimum optimum; /* NAN where unknown */
     const char *text;   /* what gave the labels' vectors, NULL without text */
+    const char *device; /* "cpu", or the GPU's name */
     const char *backend;
     const char *host;
     int ranks, threads;

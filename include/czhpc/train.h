@@ -5,6 +5,7 @@
 #include "czhpc/comm.h"
 #include "czhpc/config.h"
 #include "czhpc/data.h"
+#include "czhpc/gpu.h"
 #include "czhpc/model.h"
 #include "czhpc/store.h"
 
@@ -50,6 +51,8 @@ typedef struct cz_trainer_setup {
     const cz_cells *cells;
     const cz_model *model; /* head 0 is the target; then one adversary per adversary column */
     const cz_backend *backend;
+    cz_gpu *gpu;             /* that of this rank and the backend; NULL: it computes on its cores */
+    bool gpu_shared;         /* other ranks have the same one: gradients are summed on the host */
     cz_tensor text;          /* (label classes, text width) fp32, absent without text */
     uint64_t text_identity;  /* of what gives them: a state is resumed with no other */
     const char *checkpoints; /* folder */

@@ -118,10 +118,12 @@ cz_status run_experiments(const cz_config *list, const cz_job_options *options,
     int ranks = list->run.ranks_per_item ? list->run.ranks_per_item : comm->size;
     cz_queue *queue = NULL;
     cz_timeline timeline = {0};
+    gpu_choice gpu;
     CZ_TRY(choose_cores(&cores, list, comm));
+    CZ_TRY(choose_gpu(&gpu, list, comm));
     CZ_TRY(cz_queue_open(&queue, comm, ranks, options->stop));
     source s = {.list = list, .items = cz_config_items(list)};
-    worker w = {list, options, stock_of(cz_queue_group(queue), &cores), 0};
+    worker w = {list, options, stock_of(cz_queue_group(queue), &cores, &gpu), 0};
     cz_item_source from = {&s, next_item, no_report, item_done};
     cz_note("Experiments  %d, by %d group%s of %d rank%s", s.items, cz_queue_groups(queue),
             cz_queue_groups(queue) == 1 ? "" : "s", ranks, ranks == 1 ? "" : "s");

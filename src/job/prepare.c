@@ -61,6 +61,47 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     return CZ_OK;
 }
 
+/* What of a configuration only CPUs have; NULL: nothing. */
+static const char *for_cpus(const cz_config *config)
+{
+    if (config->run.device == CZ_DEVICE_CPU) return "run.device says so";
+    if (config->run.precision == CZ_PRECISION_FP64) return "run.precision: fp64 is for them alone";
+    if (strcmp(config->run.level, "auto")) return "run.level is for them alone";
+    return NULL;
+}
+
+/* How many GPUs this rank's node has, 0 with `why` where it cannot have one. */
+static cz_status count_gpus(gpu_choice *choice, const cz_config *config)
+{
+    const char *against = for_cpus(config);
+    if (against && config->run.device != CZ_DEVICE_CUDA) {
+        snprintf(choice->why, sizeof choice->why, "%s", against);
+        return CZ_OK;
+    }
+    if (against) return cz_fail(CZ_ERR_CONFIG, "run.device: cuda, but %s", against);
+    cz_status status = cz_gpu_count(&choice->gpus);
+    if (!status || config->run.device == CZ_DEVICE_CUDA) return status;
+    snprintf(choice->why, sizeof choice->why, "%s", cz_error_message());
+    cz_error_clear();
+    return CZ_OK;
+}
+
+cz_status choose_gpu(gpu_choice *choice, const cz_config *config, const cz_comm *comm)
+{
+    *choice = (gpu_choice){0};
+    CZ_TRY(cz_comm_agree(comm, count_gpus(choice, config)));
+    int least = choice->gpus, shared = choice->gpus < comm->node_size;
+    if (MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS ||
+        MPI_Allreduce(MPI_IN_PLACE, &shared, 1, MPI_INT, MPI_MAX, comm->mpi) != MPI_SUCCESS)
+        return cz_fail(CZ_ERR_MPI, "the ranks could not agree on their GPUs");
+    if (choice->gpus && !least)
+        snprintf(choice->why, sizeof choice->why, "another node has no GPU that can be used");
+    choice->shared = shared;
+    choice->number = choice->gpus ? comm->node_rank % choice->gpus : 0;
+    if (!least) choice->gpus = 0;
+    return CZ_OK;
+}
+
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm)
 {
@@ -174,6 +215,8 @@ cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stoc
         .cells = cells,
         .model = model,
         .backend = common->backend,
+        .gpu = common->gpu,
+        .gpu_shared = common->choice.shared,
         .text_identity = common->text.identity,
         .checkpoints = folder->checkpoints,
         .metrics = folder->metrics,

@@ -48,6 +48,18 @@ cz_status run_folder_describe(const run_folder *folder, const cz_job_options *op
  * type, at run.level itself where that names one. Collective. */
 cz_status choose_cores(cz_cores *cores, const cz_config *config, const cz_comm *comm);
 cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_comm *comm);
+
+/* What the ranks of a job have to compute with beside their cores. */
+typedef struct gpu_choice {
+    int number, gpus; /* this rank's of so many of its node; gpus 0: none is used */
+    bool shared;      /* some rank of the job shares one */
+    char why[512];    /* "" where nobody asked for anything else */
+} gpu_choice;
+/* A GPU for every rank, node by node in the ranks' order, where run.device lets it: `auto` takes
+ * CPUs where some rank can have none, or the configuration asks for what only CPUs have, and says
+ * why. CZ_ERR_DEVICE, of run.device: cuda. Collective over the job's comm. */
+cz_status choose_gpu(gpu_choice *choice, const cz_config *config, const cz_comm *comm);
+
 cz_status choose_backend(const cz_backend **backend, cz_dtype dtype, const cz_config *config,
                          const cz_comm *comm);
 
@@ -69,8 +81,10 @@ cz_status load_labels(cz_embedding *text, const cz_config *config, const cz_cell
 typedef struct stock {
     const cz_comm *comm; /* the group */
     cz_cores cores;      /* of this rank, and its threads where the configuration names no number */
+    gpu_choice choice;
     int threads;
     cz_pool *pool;
+    cz_gpu *gpu; /* NULL: cores compute */
     const cz_backend *backend;
     cz_cells cells;
     cz_embedding text;
@@ -79,7 +93,7 @@ typedef struct stock {
 } stock;
 
 /* An empty one. Local. */
-stock stock_of(const cz_comm *comm, const cz_cores *cores);
+stock stock_of(const cz_comm *comm, const cz_cores *cores, const gpu_choice *choice);
 /* What the configuration asks for; nothing to do where that is there. Collective over its group. */
 cz_status stock_fill(stock *common, const cz_config *config);
 void stock_empty(stock *common);

@@ -35,6 +35,17 @@ static cz_status load(run *r)
                         r->place->budget, r->comm);
 }
 
+/* What computes, and why it is not what one may have expected. */
+static void tell_device(const run *r)
+{
+    const gpu_choice *c = &r->stock->choice;
+    if (r->stock->gpu)
+        cz_note("Device       GPU %d of %d, %s%s", r->stock->gpu->number, c->gpus,
+                r->stock->gpu->name,
+                c->shared ? "; ranks share GPUs, gradients are summed on the host" : "");
+    else cz_note("Device       CPU: %s", c->why);
+}
+
 static void introduce(const run *r)
 {
     cz_cells_print(&r->stock->cells, r->config);
@@ -46,6 +57,7 @@ static void introduce(const run *r)
                 r->stock->text.made);
     cz_note("Model        %zu parameters, %s", cz_params_weights(cz_model_params(r->model)),
             r->config->model.text ? "expression and label text" : "expression alone");
+    tell_device(r);
     char cores[CZ_CORES_TEXT];
     cz_note("Runs on      %d rank%s x %d thread%s %s, %s; in %s", r->comm->size,
             r->comm->size == 1 ? "" : "s", r->stock->threads, r->stock->threads == 1 ? "" : "s",
@@ -156,6 +168,7 @@ static cz_summary summarise(const run *r, const cz_results *results)
                           .results = results,
                           .text = r->stock->text.vectors ? r->stock->text.about : NULL,
                           .optimum = {NAN, NAN, NAN},
+                          .device = r->stock->gpu ? r->stock->gpu->name : "cpu",
                           .backend = cz_backend_name(r->stock->backend),
                           .host = r->comm->host,
                           .ranks = r->comm->size,
@@ -263,8 +276,10 @@ cz_status run_whole(const cz_config *config, const cz_job_options *options, stoc
 cz_status train_alone(const cz_config *config, const cz_job_options *options, const cz_comm *comm)
 {
     cz_cores cores;
+    gpu_choice gpu;
     CZ_TRY(choose_cores(&cores, config, comm));
-    stock all = stock_of(comm, &cores);
+    CZ_TRY(choose_gpu(&gpu, config, comm));
+    stock all = stock_of(comm, &cores, &gpu);
     cz_status status = run_whole(config, options, &all, NULL);
     if (status != CZ_ERR_MPI) stock_empty(&all);
     return status;

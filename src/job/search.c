@@ -337,6 +337,7 @@ static cz_status open_search(search *s)
 {
     cz_cores cores;
     const cz_config *config = s->config;
+    gpu_choice gpu;
     CZ_TRY(cz_config_space(&s->space, config));
     if (!s->space.count)
         return cz_fail(CZ_ERR_CONFIG, "search.space is empty: nothing is left to search");
@@ -344,9 +345,10 @@ static cz_status open_search(search *s)
         snprintf(s->journal, sizeof s->journal, "%s", config->search.study);
     else snprintf(s->journal, sizeof s->journal, "%s/study.log", s->folder->path);
     CZ_TRY(choose_cores(&cores, config, s->comm));
+    CZ_TRY(choose_gpu(&gpu, config, s->comm));
     CZ_TRY(cz_queue_open(&s->queue, s->comm, config->search.ranks_per_trial, s->options->stop));
-    s->worker =
-        (search_worker){.config = config, .stock = stock_of(cz_queue_group(s->queue), &cores)};
+    s->worker = (search_worker){.config = config,
+                                .stock = stock_of(cz_queue_group(s->queue), &cores, &gpu)};
     cz_note("Search       %d trials of %d epochs by %d group%s of %d rank%s; study '%s' in %s",
             config->search.trials, config->search.epochs, cz_queue_groups(s->queue),
             cz_queue_groups(s->queue) == 1 ? "" : "s", config->search.ranks_per_trial,

@@ -14,15 +14,29 @@ static uint64_t key_of(const cz_config *config)
     return cz_config_hash_of(config, made_of, (int)(sizeof made_of / sizeof *made_of), true);
 }
 
+static cz_status open_gpu(stock *s, const cz_config *config)
+{
+    cz_dtype dtype = config->run.precision == CZ_PRECISION_FP32 ? CZ_F32 : CZ_BF16;
+    CZ_TRY(cz_gpu_open(&s->gpu, s->choice.number));
+    s->backend = cz_gpu_backend(s->gpu, dtype);
+    return CZ_OK;
+}
+
+static cz_status open_cpu(stock *s, const cz_config *config)
+{
+    cz_dtype dtype;
+    CZ_TRY(choose_precision(&dtype, config, s->comm));
+    CZ_TRY(choose_backend(&s->backend, dtype, config, s->comm));
+    if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) == CZ_LEVEL_PORTABLE)
+        cz_warn("run.precision bf16 computes with portable kernels here, slower than fp32 would");
+    return CZ_OK;
+}
+
 static cz_status fill(stock *s, const cz_config *config)
 {
     if (config->run.threads) s->threads = config->run.threads;
     CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads, &s->cores)));
-    cz_dtype dtype;
-    CZ_TRY(cz_comm_agree(s->comm, choose_precision(&dtype, config, s->comm)));
-    CZ_TRY(cz_comm_agree(s->comm, choose_backend(&s->backend, dtype, config, s->comm)));
-    if (s->comm->rank == 0 && dtype == CZ_BF16 && cz_backend_level(s->backend) == CZ_LEVEL_PORTABLE)
-        cz_warn("run.precision bf16 computes with portable kernels here, slower than fp32 would");
+    CZ_TRY(cz_comm_agree(s->comm, s->choice.gpus ? open_gpu(s, config) : open_cpu(s, config)));
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
     return load_labels(&s->text, config, &s->cells, s->comm, s->pool);
 }
@@ -43,11 +57,13 @@ void stock_empty(stock *s)
     cz_embedding_free(&s->text);
     cz_cells_free(&s->cells);
     cz_pool_close(s->pool);
+    cz_gpu_close(s->gpu);
     cz_cores cores = s->cores;
-    *s = stock_of(s->comm, &cores);
+    gpu_choice choice = s->choice;
+    *s = stock_of(s->comm, &cores, &choice);
 }
 
-stock stock_of(const cz_comm *comm, const cz_cores *cores)
+stock stock_of(const cz_comm *comm, const cz_cores *cores, const gpu_choice *choice)
 {
-    return (stock){.comm = comm, .cores = *cores, .threads = cores->threads};
+    return (stock){.comm = comm, .cores = *cores, .choice = *choice, .threads = cores->threads};
 }

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,29 +19,34 @@ static void own_folder(char *folder, size_t size)
     else folder[0] = '\0';
 }
 
-static void *open_first(const char *file)
+/* The file of the plug-in; false where none is there. */
+static bool find(char *path, size_t size)
 {
-    char own[4096], path[sizeof own + 32];
-    if (file[0]) return dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    own_folder(own, sizeof own);
-    snprintf(path, sizeof path, "%slibczhpc_cuda.so", own);
-    const char *const places[] = {path, CZ_LIB "/libczhpc_cuda.so", "libczhpc_cuda.so"};
-    for (int i = 0; i < 3; i++) {
-        bool there = i == 2 || access(places[i], F_OK) == 0;
-        void *library = there ? dlopen(places[i], RTLD_NOW | RTLD_LOCAL) : NULL;
-        if (there) return library;
+    char own[4096];
+    const char *named = getenv("CZHPC_CUDA_PLUGIN");
+    if (named && named[0]) {
+        snprintf(path, size, "%s", named);
+        return true;
     }
-    return NULL;
+    own_folder(own, sizeof own);
+    const char *const folders[] = {own, CZ_LIB "/"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, size, "%slibczhpc_cuda.so", folders[i]);
+        if (access(path, F_OK) == 0) return true;
+    }
+    return false;
 }
 
-static cz_status load(const char *file)
+static cz_status load(void)
 {
+    char path[4200];
     if (plugin) return CZ_OK;
-    void *library = open_first(file);
+    if (!find(path, sizeof path))
+        return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: there is no plug-in for CUDA here "
+                                      "(libczhpc_cuda.so, which make CUDA=1 builds)");
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        return cz_fail(CZ_ERR_DEVICE,
-                       "no GPU can be used: the plug-in for CUDA does not load (%s): build it with "
-                       "make CUDA=1, or set run.device: cpu",
+        return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: the plug-in for CUDA does not load: %s",
                        dlerror());
     const cz_gpu_plugin *found = dlsym(library, "czhpc_gpu_plugin");
     if (found && found->abi == CZ_GPU_ABI) {
@@ -49,14 +55,14 @@ static cz_status load(const char *file)
     }
     dlclose(library);
     return cz_fail(CZ_ERR_DEVICE,
-                   "no GPU can be used: the plug-in for CUDA is of another version of czhpc: build "
-                   "both together");
+                   "no GPU can be used: %s is not of this version of czhpc: build both together",
+                   path);
 }
 
-cz_status cz_gpu_count(int *gpus, const char *file)
+cz_status cz_gpu_count(int *gpus)
 {
     *gpus = 0;
-    CZ_TRY(load(file));
+    CZ_TRY(load());
     return plugin->count(gpus);
 }
 

@@ -101,6 +101,7 @@ cz_level cz_level_best(cz_dtype dtype) { return cz_backend_best(dtype, CZ_LEVELS
 const char *cz_backend_name(const cz_backend *backend) { return backend->name; }
 cz_dtype cz_backend_dtype(const cz_backend *backend) { return backend->dtype; }
 cz_level cz_backend_level(const cz_backend *backend) { return backend->level; }
+bool cz_backend_on_gpu(const cz_backend *backend) { return backend->gpu; }
 size_t cz_ops_scratch(const cz_backend *backend, int rows, int cols, int L, int T, int D, int H)
 {
     return backend->scratch(rows, cols, L, T, D, H);

@@ -134,7 +134,8 @@ cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32
     CZ_TRY(cz_fit_self(&to_logits, 2));
     int B = cz_rows(logits), C = cz_cols(logits);
     if (dlogits.data) CZ_TRY(cz_fit_matrix(&narrow, "dlogits", dlogits, B, C));
-    if (dlogits.data) CZ_TRY(class_weight_fits(&to_logits, exec->step, head));
+    /* A GPU's step is not for the host to read. */
+    if (dlogits.data && !exec->gpu) CZ_TRY(class_weight_fits(&to_logits, exec->step, head));
     if (head < 0 || head >= CZ_MAX_HEADS || (B && (C < 1 || !loss || !best || !code)))
         return cz_fail(CZ_ERR_BUG, "cz_cross_entropy: head %d of %d, %d cells, %d classes", head,
                        CZ_MAX_HEADS, B, C);

@@ -86,7 +86,7 @@ cz_status cz_summary_write(const char *path, const cz_summary *s)
         split_count(c, CZ_TEST), "labels", c->label.classes, "parameters",
         (json_int_t)cz_params_weights(cz_model_params(s->model)), "source",
         text_json(c->facts.source), "label_text", s->text ? text_json(s->text) : json_null(),
-        "device", "cpu", "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
+        "device", s->device, "backend", s->backend, "host", s->host, "ranks", s->ranks, "threads",
         s->threads, "transport", t->transport, "epochs_run", t->epochs_run, "best_epoch",
         t->best_epoch, "selected_by",
         s->config->eval.select == CZ_SELECT_TEST ? "test" : "validation", "data", data_json(c),

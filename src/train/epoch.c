@@ -95,11 +95,9 @@ double epoch_lr(const cz_trainer *t, int64_t step)
            cz_schedule(step, all, config->train.warmup, config->train.cosine_cycles);
 }
 
-/* lr, bias corrections and normalisers of the step to come. */
-static void set_step(cz_trainer *t, int step)
+void epoch_set_step(cz_trainer *t, int step, int64_t done)
 {
     const cz_config *config = t->setup.config;
-    int64_t done = t->progress.steps_done;
     t->step.step = (uint32_t)done;
     t->step.lr = epoch_lr(t, done);
     t->step.bias1 = 1 - pow(0.9, (double)(done + 1));
@@ -178,17 +176,21 @@ static cz_status train_worker(void *context, int thread)
     return cz_reducer_step(t->reducer, thread, update, t, &w->sums);
 }
 
+cz_status epoch_diverged(const cz_trainer *t, int64_t step)
+{
+    return cz_fail(CZ_ERR_DIVERGED,
+                   "training diverged: the loss of step %lld (epoch %d) is not finite; lower "
+                   "train.lr, or look for huge values among the features",
+                   (long long)step, t->progress.epoch + 1);
+}
+
 cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums)
 {
-    set_step(t, step);
+    epoch_set_step(t, step, t->progress.steps_done);
     cz_status status = cz_pool_run(t->setup.pool, train_worker, &(step_job){t, step});
     *sums = t->worker[0].sums;
     if (!status) status = (cz_status)sums->status;
-    if (status == CZ_ERR_DIVERGED)
-        return cz_fail(status,
-                       "training diverged: the loss of step %lld (epoch %d) is not finite; lower "
-                       "train.lr, or look for huge values among the features",
-                       (long long)t->progress.steps_done + 1, t->progress.epoch + 1);
+    if (status == CZ_ERR_DIVERGED) return epoch_diverged(t, t->progress.steps_done + 1);
     /* The reduction gave every rank the status; the message is where the failure was. After a
      * failure of MPI itself the others may be elsewhere. */
     return !status || status == CZ_ERR_MPI ? status : cz_comm_agree(t->setup.comm, status);

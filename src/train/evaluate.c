@@ -1,6 +1,7 @@
 /* What the model says of a split: blocks of 64 cells in the order of the cells, ranks and
  * threads dividing whole blocks, so that every cell is computed in the same company. A rank
  * fetches its blocks portion by portion. */
+#include "gpu.h"
 #include "trainer.h"
 
 #include "czhpc/profile.h"
@@ -28,15 +29,6 @@ static void set_free(evaluation_set *set)
     *set = (evaluation_set){0};
 }
 
-typedef struct evaluation_job {
-    cz_trainer *trainer;
-    cz_outcome out;                /* of this rank's cells */
-    float *log_prob[CZ_MAX_HEADS]; /* (cells, classes) of each head; NULL: not wanted */
-    void *logits[CZ_MAX_HEADS];    /* (threads, EVALUATION_BLOCK, classes), where wanted */
-    attention_sums attention;      /* its sum NULL: not wanted */
-    int first;                     /* of this rank's cells, the first that is held */
-} evaluation_job;
-
 static double logit(cz_tensor logits, int row, int class)
 {
     const void *at = cz_at(logits, row, class);
@@ -45,7 +37,7 @@ static double logit(cz_tensor logits, int row, int class)
 
 /* log_prob (rows, classes) = logits less the logarithm of their sum of exponentials: finite
  * where a probability would underflow. */
-static void log_softmax(float *log_prob, cz_tensor logits, int rows)
+void evaluate_log_softmax(float *log_prob, cz_tensor logits, int rows)
 {
     int classes = cz_cols(logits);
     for (int i = 0; i < rows; i++) {
@@ -87,8 +79,8 @@ static cz_status evaluate_block(const evaluation_job *job, int thread, const cz_
     w->evaluated += batch->cells;
     for (int h = 0; h < t->heads; h++)
         if (job->log_prob[h])
-            log_softmax(job->log_prob[h] + (size_t)at * (size_t)cz_cols(out.logits[h]),
-                        out.logits[h], batch->cells);
+            evaluate_log_softmax(job->log_prob[h] + (size_t)at * (size_t)cz_cols(out.logits[h]),
+                                 out.logits[h], batch->cells);
     return CZ_OK;
 }
 
@@ -119,7 +111,8 @@ static cz_status walk(evaluation_job *job, const evaluation_set *set)
         t->held.count = count > 0 ? count : 0;
         for (int i = 0; i < t->held.count; i++) t->held.row[i] = set->row[begin + job->first + i];
         CZ_TRY(row_set_fill(&t->held, t));
-        CZ_TRY(cz_comm_agree(comm, cz_pool_run(t->setup.pool, evaluate_worker, job)));
+        CZ_TRY(cz_comm_agree(comm, t->gpu ? gpu_evaluate(job)
+                                          : cz_pool_run(t->setup.pool, evaluate_worker, job)));
     }
     return CZ_OK;
 }

@@ -1,6 +1,7 @@
 /* A training run's state on disk: checkpoints and the file of metrics. */
 #include "czhpc/log.h"
 #include "czhpc/profile.h"
+#include "gpu.h"
 #include "trainer.h"
 
 #include <jansson.h>
@@ -54,6 +55,7 @@ cz_status trainer_save(cz_trainer *t, bool best)
     double started = MPI_Wtime();
     int64_t bytes = t->metrics ? cz_metrics_bytes(t->metrics) : 0;
     t->progress.metrics_bytes = bytes;
+    if (t->gpu) CZ_TRY(gpu_state_down(t));
     cz_checkpoint checkpoint = describe_saved(t);
     cz_status status = cz_writer_save(t->writer, t->setup.checkpoints, &checkpoint,
                                       t->setup.config->checkpoint.keep, best);
@@ -77,7 +79,9 @@ static cz_status load(cz_trainer *t, const char *path, cz_checkpoint *checkpoint
     checkpoint->config = NULL;
     CZ_TRY(cz_checkpoint_load(path, checkpoint, 0, found, t->setup.comm));
     free(checkpoint->config);
-    return *found ? cz_reducer_publish(t->reducer) : CZ_OK;
+    if (!*found) return CZ_OK;
+    CZ_TRY(cz_reducer_publish(t->reducer));
+    return t->gpu ? gpu_state_up(t) : CZ_OK;
 }
 
 cz_status cz_trainer_resume(cz_trainer *t, const char *path, bool *found)

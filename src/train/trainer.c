@@ -1,5 +1,7 @@
 /* A training run from its first weights to its last epoch. */
 #include "trainer.h"
+#include "gpu.h"
+
 #include "czhpc/profile.h"
 #include "czhpc/rng.h"
 
@@ -29,8 +31,6 @@ static int block_cells(const cz_config *config, cz_dtype dtype)
     if (config->train.block) return config->train.block;
     return dtype == CZ_BF16 ? 64 : 32;
 }
-
-static int slot_count(int labels, int cells) { return labels < cells ? labels : cells; }
 
 /* By the thread that works with it: what it writes first lies near its core. */
 static cz_status open_worker(void *context, int thread)
@@ -125,7 +125,7 @@ static cz_status open_local(cz_trainer *t)
     CZ_TRY(weigh_classes(t));
     t->worker = cz_alloc((size_t)t->threads, sizeof *t->worker, "the workers");
     if (!t->worker) return CZ_ERR_MEMORY;
-    return cz_pool_run(t->setup.pool, open_worker, t);
+    return t->setup.gpu ? gpu_open(t) : cz_pool_run(t->setup.pool, open_worker, t);
 }
 
 static cz_transport transport_of(const cz_config *config)
@@ -161,25 +161,28 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
     if (t) {
         t->setup = *setup;
         t->heads = 1 + setup->cells->adversaries;
-        t->threads = cz_pool_threads(setup->pool);
+        if (setup->gpu) status = cz_pool_open(&t->own_pool, 1, NULL);
+        if (t->own_pool) t->setup.pool = t->own_pool;
+        t->threads = cz_pool_threads(t->setup.pool);
         t->workers = t->threads * setup->comm->size;
         t->dtype = cz_dtype_wide(cz_backend_dtype(setup->backend));
         t->progress.best_epoch = -1;
         t->step = (cz_step){.seed = (uint64_t)setup->config->run.seed,
                             .lambda = setup->config->train.adv_lambda};
-        status = open_local(t);
+        if (!status) status = open_local(t);
     }
     CZ_TRY(cz_comm_agree(setup->comm, status));
 
     const cz_params *params = cz_model_params(setup->model);
     cz_packer packer = {cz_model_packed_bytes(setup->model, setup->backend), border, pack, t};
-    CZ_TRY(cz_reducer_open(&t->reducer, setup->comm, setup->pool, params->total, t->dtype,
+    CZ_TRY(cz_reducer_open(&t->reducer, setup->comm, t->setup.pool, params->total, t->dtype,
                            transport_of(setup->config), &packer));
     size_t begin, end;
     cz_reducer_rank_slice(t->reducer, &begin, &end);
     cz_params_initialise(params, cz_reducer_weights(t->reducer), t->dtype, begin, end,
                          setup->config->run.seed);
     CZ_TRY(cz_reducer_publish(t->reducer));
+    if (t->gpu) CZ_TRY(gpu_begin(t));
     return trainer_open_writer(t);
 }
 
@@ -187,6 +190,7 @@ void cz_trainer_close(cz_trainer *t)
 {
     if (!t) return;
     cz_writer_close(t->writer);
+    gpu_close(t);
     for (int i = 0; t->worker && i < t->threads; i++) {
         cz_workspace_close(t->worker[i].workspace);
         for (int h = 0; h < CZ_MAX_HEADS; h++) {
@@ -204,6 +208,7 @@ void cz_trainer_close(cz_trainer *t)
     free(t->config_text);
     cz_metrics_close(t->metrics);
     cz_reducer_close(t->reducer);
+    cz_pool_close(t->own_pool);
     free(t);
 }
 
@@ -228,7 +233,7 @@ static cz_scores epoch_scores(const cz_trainer *t)
     return scores;
 }
 
-static void report_step(cz_trainer *t)
+void trainer_report_step(cz_trainer *t)
 {
     if (!t->setup.observer.step) return;
     cz_scores scores = epoch_scores(t);
@@ -244,7 +249,7 @@ static void report_step(cz_trainer *t)
                           .accuracy = scores.accuracy[0]});
 }
 
-static cz_status save_and_stop(cz_trainer *t)
+cz_status trainer_save_and_stop(cz_trainer *t)
 {
     CZ_TRY(trainer_save(t, false));
     return CZ_STOPPED;
@@ -269,8 +274,8 @@ static cz_status run_steps(cz_trainer *t)
         t->progress.step++;
         t->progress.steps_done++;
         t->facts.steps_here++;
-        report_step(t);
-        if (sums.stop) return save_and_stop(t);
+        trainer_report_step(t);
+        if (sums.stop) return trainer_save_and_stop(t);
         int every = config->checkpoint.every_steps;
         if (every && t->progress.steps_done % every == 0) CZ_TRY(trainer_save(t, false));
         fetched = MPI_Wtime();
@@ -322,7 +327,7 @@ static cz_status run_epochs(cz_trainer *t)
     CZ_TRY(open_metrics(t));
     while (!t->progress.finished) {
         double started = MPI_Wtime();
-        CZ_TRY(run_steps(t));
+        CZ_TRY(t->gpu ? gpu_run_steps(t) : run_steps(t));
         CZ_TRY(finish_epoch(t, MPI_Wtime() - started));
     }
     return CZ_OK;
@@ -332,6 +337,7 @@ cz_status cz_trainer_run(cz_trainer *t)
 {
     cz_status status = run_epochs(t);
     if (status == CZ_ERR_MPI) return status;
+    if (!status && t->gpu) status = gpu_state_down(t);
     cz_status saved = trainer_saved(t);
     return status > CZ_STOPPED || !saved ? status : saved;
 }

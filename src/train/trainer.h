@@ -44,12 +44,17 @@ typedef struct worker {
     int64_t evaluated;     /* of so many cells */
 } worker;
 
+/* What a rank that computes on a GPU has there: gpu.h. */
+typedef struct gpu_state gpu_state;
+
 struct cz_trainer {
     cz_trainer_setup setup;
     int heads, threads, workers;
     cz_dtype dtype; /* of weights, their gradients and moments, and of logits */
     cz_reducer *reducer;
-    worker *worker; /* (threads) */
+    worker *worker;    /* (threads) */
+    gpu_state *gpu;    /* NULL: workers compute on cores */
+    cz_pool *own_pool; /* of one thread, beside a GPU */
 
     int train_count;
     int32_t *train_row;   /* (train_count) cells of the training split */
@@ -114,6 +119,18 @@ void attention_follow(cz_outcome *out, const attention_sums *sums, int thread);
 cz_status attention_take(cz_attention *attention, const attention_sums *sums, const cz_trainer *t,
                          int cells);
 
+/* An evaluation under way. */
+typedef struct evaluation_job {
+    cz_trainer *trainer;
+    cz_outcome out;                /* of this rank's cells */
+    float *log_prob[CZ_MAX_HEADS]; /* (cells, classes) of each head; NULL: not wanted */
+    void *logits[CZ_MAX_HEADS];    /* (threads, EVALUATION_BLOCK, classes), where wanted */
+    attention_sums attention;      /* its sum NULL: not wanted */
+    int first;                     /* of this rank's cells, the first that is held */
+} evaluation_job;
+/* log_prob (rows, classes) = logits less the logarithm of their sum of exponentials. Local. */
+void evaluate_log_softmax(float *log_prob, cz_tensor logits, int rows);
+
 /* Order of the epoch that progress names. Collective. */
 cz_status epoch_prepare(cz_trainer *t);
 /* Cells of the steps that fetch together, on the rank that has most. Local. */
@@ -124,14 +141,26 @@ cz_status epoch_fetch(cz_trainer *t);
 double epoch_lr(const cz_trainer *t, int64_t step);
 /* One optimiser step; the sums of all workers come back. Collective. */
 cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums);
+/* t->step of step `step` of the epoch, before which `done` steps of the phase were done. Local. */
+void epoch_set_step(cz_trainer *t, int step, int64_t done);
+/* A loss that is not finite, of step `step` of the phase, counted from 1. */
+cz_status epoch_diverged(const cz_trainer *t, int64_t step);
 
 /* Index of the numbers that ride along with a step. */
 static inline int sum_loss(int head) { return 3 * head; }
 static inline int sum_correct(int head) { return 3 * head + 1; }
 static inline int sum_known(int head) { return 3 * head + 2; }
 
+/* Different labels that `cells` cells can have, at most. */
+static inline int slot_count(int labels, int cells) { return labels < cells ? labels : cells; }
+
 /* Where progress.partial keeps what the stopping rule remembers of the epoch before. */
 enum { LAST_TRAIN = 3 * CZ_MAX_HEADS, LAST_VALIDATION, LAST_TEST };
+
+/* Tells the observer of the step that was done last. */
+void trainer_report_step(cz_trainer *t);
+/* CZ_STOPPED. Collective. */
+cz_status trainer_save_and_stop(cz_trainer *t);
 
 /* Decides whether training stops after an epoch and whether it was the best one. */
 void stopping_update(cz_trainer *t, const cz_epoch_report *report, bool *best, bool *stop);

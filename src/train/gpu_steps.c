@@ -1,0 +1,292 @@
+/* The steps of an epoch on a GPU: portions of them are written down as records, which the recorded
+ * step takes one after the other. */
+#include "gpu.h"
+
+#include "czhpc/profile.h"
+
+#include <math.h>
+#include <string.h>
+
+static int32_t *numbers(char *record, size_t at) { return (int32_t *)(record + at); }
+
+/* What the kernels of a step read: cells [begin, end) of those that are held. */
+static cz_status write_record(cz_trainer *t, char *record, int begin, int end)
+{
+    const gpu_state *g = t->gpu;
+    const record_layout *l = &g->layout;
+    const row_set *held = &t->held;
+    size_t bytes = (size_t)(end - begin) * sizeof(int32_t);
+    cz_step step = t->step;
+    if (g->class_weight) step.class_weight[0].data = g->class_weight;
+    memcpy(record, &step, sizeof step);
+    memcpy(record + l->row, held->place + begin, bytes);
+    memcpy(record + l->cell, held->cell + begin, bytes);
+    for (int h = 0; h < t->heads; h++) memcpy(record + l->code[h], held->code[h] + begin, bytes);
+    if (!l->slots) return CZ_OK;
+    int used, labels = cz_rows(g->text);
+    int32_t *label = numbers(record, l->slot_label);
+    CZ_TRY(cz_assign_slots(numbers(record, l->slot), label, &used, g->slot_of, held->label + begin,
+                           end - begin, labels, l->slots));
+    for (int s = used; s < l->slots; s++) label[s] = 0; /* no cell reads it: shapes stay the same */
+    return CZ_OK;
+}
+
+/* Steps [first, first + count) of the epoch, all of them held, on their way to the GPU. */
+static cz_status upload(cz_trainer *t, int first, int count)
+{
+    CZ_SPAN("upload");
+    gpu_state *g = t->gpu;
+    const portion *p = &t->ahead;
+    int half = g->half;
+    size_t x = (size_t)t->held.count * (size_t)t->setup.cells->width * sizeof *g->x;
+    CZ_TRY(cz_gpu_wait_for(g->gpu, half)); /* what was staged there is used up */
+    for (int i = 0; i < count; i++) {
+        const int *begin = p->begin + (first + i - p->first);
+        epoch_set_step(t, first + i, t->progress.steps_done + i);
+        CZ_TRY(write_record(t, g->records_staged[half] + (size_t)i * g->layout.bytes, begin[0],
+                            begin[1]));
+    }
+    if (first == p->first) {
+        memcpy(g->x_staged[half], t->held.x, x);
+        CZ_TRY(cz_gpu_move(g->gpu, g->x, g->x_staged[half], x));
+    }
+    g->cursor_staged[half] = 0;
+    CZ_TRY(
+        cz_gpu_move(g->gpu, g->records, g->records_staged[half], (size_t)count * g->layout.bytes));
+    return cz_gpu_move(g->gpu, g->cursor, &g->cursor_staged[half], sizeof *g->cursor);
+}
+
+static cz_batch current_batch(const cz_trainer *t, int cells)
+{
+    const gpu_state *g = t->gpu;
+    const record_layout *l = &g->layout;
+    cz_batch batch = {
+        .cells = cells,
+        .x = cz_matrix(g->x, CZ_F32, g->capacity, t->setup.cells->width),
+        .row = numbers(g->current, l->row),
+        .cell = (const uint32_t *)(g->current + l->cell),
+    };
+    for (int h = 0; h < t->heads; h++) batch.code[h] = numbers(g->current, l->code[h]);
+    if (!l->slots) return batch;
+    batch.slot = numbers(g->current, l->slot);
+    batch.slot_label = numbers(g->current, l->slot_label);
+    batch.slots = l->slots;
+    return batch;
+}
+
+static cz_status add_scores(const cz_trainer *t, const cz_batch *batch)
+{
+    const gpu_state *g = t->gpu;
+    cz_gpu_scored scored = {.cells = batch->cells, .heads = t->heads};
+    for (int h = 0; h < t->heads; h++) {
+        scored.loss[h] = g->loss[h];
+        scored.best[h] = g->best[h];
+        scored.code[h] = batch->code[h];
+    }
+    return cz_gpu_score(g->gpu, g->sums, &scored);
+}
+
+static cz_status update_there(cz_trainer *t)
+{
+    gpu_state *g = t->gpu;
+    size_t n = cz_model_params(t->setup.model)->total;
+    cz_arena none = {0};
+    cz_exec exec = gpu_exec(t, &none);
+    cz_tensor w = cz_vector(g->w, t->dtype, (int)n);
+    if (t->setup.comm->size > 1) CZ_TRY(cz_gpu_sum(g->gpu, g->g, n, t->dtype));
+    w.packed = g->copy;
+    return cz_adam(&exec, w, cz_vector(g->m, t->dtype, (int)n), cz_vector(g->v, t->dtype, (int)n),
+                   cz_vector(g->g, t->dtype, (int)n), t->setup.config->train.weight_decay);
+}
+
+/* All work of a step that the GPU does without the host. */
+static cz_status ask_for_step(cz_trainer *t, int cells)
+{
+    gpu_state *g = t->gpu;
+    cz_batch batch = current_batch(t, cells);
+    cz_outcome outcome = {0};
+    for (int h = 0; h < t->heads; h++) {
+        outcome.loss[h] = g->loss[h];
+        outcome.best[h] = g->best[h];
+    }
+    CZ_TRY(cz_gpu_feed(g->gpu, g->current, g->records, g->layout.bytes, g->cursor));
+    CZ_TRY(cz_model_train(g->workspace, (cz_weights){g->w, g->copy}, g->g, &batch,
+                          (const cz_step *)g->current, &outcome));
+    CZ_TRY(add_scores(t, &batch));
+    return t->setup.gpu_shared ? CZ_OK : update_there(t);
+}
+
+static gpu_shape *shape_of(gpu_state *g, int cells)
+{
+    for (int i = 0; i < g->shapes; i++)
+        if (g->shape[i].cells == cells) return &g->shape[i];
+    if (g->shapes == GPU_SHAPES) { /* more than a batch and its rest: the oldest makes room */
+        cz_gpu_forget(g->gpu, g->shape[0].graph);
+        memmove(g->shape, g->shape + 1, (GPU_SHAPES - 1) * sizeof *g->shape);
+        g->shapes--;
+    }
+    g->shape[g->shapes] = (gpu_shape){.cells = cells};
+    return &g->shape[g->shapes++];
+}
+
+/* The first step of a shape is done by itself, the second recorded, the others replayed. */
+static cz_status run_step(cz_trainer *t, int cells)
+{
+    gpu_state *g = t->gpu;
+    gpu_shape *shape = shape_of(g, cells);
+    if (!shape->done) {
+        shape->done = true;
+        return ask_for_step(t, cells);
+    }
+    if (!shape->graph) {
+        CZ_TRY(cz_gpu_record(g->gpu));
+        cz_status status = ask_for_step(t, cells);
+        cz_status ended = cz_gpu_recorded(g->gpu, &shape->graph);
+        CZ_TRY(status ? status : ended);
+    }
+    return cz_gpu_replay(g->gpu, shape->graph);
+}
+
+static cz_status update(void *context, int thread, size_t begin, size_t end, const void *gradient)
+{
+    cz_trainer *t = context;
+    size_t at = begin * cz_dtype_size(t->dtype);
+    int n = (int)(end - begin);
+    cz_arena none = {0};
+    cz_exec exec = {.backend = t->gpu->update, .step = &t->step, .scratch = &none};
+    (void)thread;
+    return cz_adam(&exec, cz_vector((char *)cz_reducer_weights(t->reducer) + at, t->dtype, n),
+                   cz_vector((char *)cz_reducer_moment1(t->reducer) + at, t->dtype, n),
+                   cz_vector((char *)cz_reducer_moment2(t->reducer) + at, t->dtype, n),
+                   cz_vector((void *)gradient, t->dtype, n), t->setup.config->train.weight_decay);
+}
+
+typedef struct shared_step {
+    cz_trainer *trainer;
+    cz_status status; /* of this rank's GPU */
+} shared_step;
+
+static cz_status reduce(void *context, int thread)
+{
+    const shared_step *s = context;
+    cz_step_sums sums = {.status = (int)s->status};
+    return cz_reducer_step(s->trainer->reducer, thread, update, s->trainer, &sums);
+}
+
+/* Where ranks share a GPU: gradients by the host, weights back. */
+static cz_status update_here(cz_trainer *t, int step, int64_t done, cz_status status)
+{
+    gpu_state *g = t->gpu;
+    size_t bytes = cz_model_params(t->setup.model)->total * cz_dtype_size(t->dtype);
+    epoch_set_step(t, step, done);
+    if (!status) status = cz_gpu_move(g->gpu, cz_reducer_gradient(t->reducer, 0), g->g, bytes);
+    if (!status) status = cz_gpu_wait(g->gpu);
+    CZ_TRY(cz_pool_run(t->setup.pool, reduce, &(shared_step){t, status}));
+    return gpu_weights_up(t);
+}
+
+/* Steps [first, first + count), uploaded, and the sums after them. */
+static cz_status run_uploaded(cz_trainer *t, int first, int count)
+{
+    CZ_SPAN("steps");
+    gpu_state *g = t->gpu;
+    int labels = g->layout.slots;
+    for (int i = 0; i < count; i++) {
+        const int *begin = t->ahead.begin + (first + i - t->ahead.first);
+        cz_status status = run_step(t, begin[1] - begin[0]);
+        if (t->setup.gpu_shared)
+            status = update_here(t, first + i, t->progress.steps_done + i, status);
+        CZ_TRY(status);
+        t->worker[0].flops += cz_model_flops(t->setup.model, begin[1] - begin[0], labels, true);
+    }
+    CZ_TRY(cz_gpu_move(g->gpu, g->sums_staged[g->half], g->sums,
+                       3 * (size_t)t->heads * sizeof *g->sums));
+    return cz_gpu_mark(g->gpu, g->half);
+}
+
+/* The sums of all ranks after the portion of a half, once it is done. Collective. */
+static cz_status collect(cz_trainer *t, int half)
+{
+    CZ_SPAN("collect");
+    gpu_state *g = t->gpu;
+    int count = 3 * t->heads;
+    double total[3 * CZ_MAX_HEADS];
+    CZ_TRY(cz_comm_agree(t->setup.comm, cz_gpu_wait_for(g->gpu, half)));
+    memcpy(total, g->sums_staged[half], (size_t)count * sizeof *total);
+    if (t->setup.comm->size > 1 &&
+        MPI_Allreduce(MPI_IN_PLACE, total, count, MPI_DOUBLE, MPI_SUM, t->setup.comm->mpi))
+        return cz_fail(CZ_ERR_MPI, "the ranks could not add their losses");
+    for (int h = 0; h < t->heads; h++)
+        if (!isfinite(total[sum_loss(h)])) return epoch_diverged(t, t->progress.steps_done);
+    for (int i = 0; i < count; i++) t->progress.partial[i] = total[i];
+    return CZ_OK;
+}
+
+/* An epoch that is entered in its middle goes on with the sums of the part before, on rank 0. */
+static cz_status begin_sums(cz_trainer *t)
+{
+    gpu_state *g = t->gpu;
+    size_t count = 3 * (size_t)t->heads;
+    for (size_t i = 0; i < count; i++)
+        g->sums_staged[0][i] = t->setup.comm->rank ? 0 : t->progress.partial[i];
+    CZ_TRY(cz_gpu_move(g->gpu, g->sums, g->sums_staged[0], count * sizeof *g->sums));
+    return cz_gpu_wait(g->gpu);
+}
+
+/* Steps that are asked for together: held ones, up to the next that is saved. */
+static int steps_together(const cz_trainer *t)
+{
+    int left = t->ahead.first + t->ahead.steps - t->progress.step;
+    int every = t->setup.config->checkpoint.every_steps;
+    int until = every ? every - (int)(t->progress.steps_done % every) : left;
+    return until < left ? until : left;
+}
+
+/* The next of them, and what became of those before. `again`: there was a portion before. */
+static cz_status run_portion(cz_trainer *t, bool again)
+{
+    gpu_state *g = t->gpu;
+    double begin = MPI_Wtime();
+    CZ_TRY(epoch_fetch(t));
+    t->facts.fetch_seconds += MPI_Wtime() - begin;
+    if (t->facts.first_step_at == 0) t->facts.first_step_at = MPI_Wtime();
+    int first = t->progress.step, count = steps_together(t);
+    cz_status status = upload(t, first, count);
+    CZ_TRY(cz_comm_agree(t->setup.comm, status ? status : run_uploaded(t, first, count)));
+    t->progress.step += count;
+    t->progress.steps_done += count;
+    t->facts.steps_here += count;
+    if (again) CZ_TRY(collect(t, !g->half));
+    g->half = !g->half;
+    return CZ_OK;
+}
+
+static cz_status save_where_due(cz_trainer *t)
+{
+    int every = t->setup.config->checkpoint.every_steps;
+    if (!every || t->progress.steps_done % every) return CZ_OK;
+    CZ_TRY(collect(t, !t->gpu->half));
+    return trainer_save(t, false);
+}
+
+cz_status gpu_run_steps(cz_trainer *t)
+{
+    CZ_PHASE("epoch");
+    double started = MPI_Wtime(), fetched = t->facts.fetch_seconds;
+    CZ_TRY(epoch_prepare(t));
+    CZ_TRY(cz_comm_agree(t->setup.comm, begin_sums(t)));
+    for (bool again = false; t->progress.step < t->steps; again = true) {
+        CZ_TRY(run_portion(t, again));
+        trainer_report_step(t);
+        cz_status stop = cz_comm_agree(t->setup.comm, *t->setup.stop ? CZ_STOPPED : CZ_OK);
+        if (stop == CZ_STOPPED) {
+            CZ_TRY(collect(t, !t->gpu->half));
+            return trainer_save_and_stop(t);
+        }
+        CZ_TRY(stop);
+        CZ_TRY(save_where_due(t));
+    }
+    CZ_TRY(collect(t, !t->gpu->half));
+    t->facts.step_seconds += MPI_Wtime() - started - (t->facts.fetch_seconds - fetched);
+    return CZ_OK;
+}
