@@ -87,7 +87,7 @@ __device__ __forceinline__ void project_rows(const pool<Stored> &p, int b, int f
     UNROLL for (int l = 0; l < QUAD; l++) mean[l] = warp_sum(mean[l]) / (real)p.D;
 }
 
-/* LayerNorm of a group's s; adds (s - mean) rstd to `total`. */
+/* LayerNorm of a group's s; adds (s - mean) rstd to `total`, 0 beyond the last latent. */
 template <typename Stored>
 __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int first, const real *rows,
                                           const real mean[QUAD], real *total)
@@ -105,8 +105,7 @@ __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int firs
         UNROLL for (int l = 0; l < QUAD; l++)
         {
             four s = load_quad(rows + l * p.width + c);
-            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L) sum.x[i] +=
-                (s.x[i] - mean[l]) * rstd[l];
+            UNROLL for (int i = 0; i < QUAD; i++) sum.x[i] += (s.x[i] - mean[l]) * rstd[l];
         }
         store_quad(total + c, sum);
     }

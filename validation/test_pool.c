@@ -350,7 +350,7 @@ static void any_batch(const cz_backend *backend, cz_pool_form form)
     free_drops(&all);
 }
 
-/* cz_ops_scratch() is enough, of every variant of CPUs, where the resampler is what needs most. */
+/* cz_ops_scratch() is enough, of every variant, where the resampler is what needs most. */
 static void scratch(void)
 {
     const int shape[][4] = {{8, 61, 256, 8}, {8, 64, 64, 8}, {1, 16, 33, 1}, {64, 16, 248, 8}};
@@ -367,18 +367,17 @@ static void scratch(void)
             op_case b = backward_case(&s, &f, result);
             for (int v = 0; v < VARIANTS; v++) {
                 const cz_backend *backend = variant_backend(v);
-                if (!backend || backend_variants[v].gpu) continue;
+                if (!backend) continue;
                 cz_dtype dtype = cz_backend_dtype(backend);
                 cz_tensor t[MOST_ARGUMENTS];
-                cz_arena arena;
-                if (cz_arena_init(&arena,
-                                  cz_ops_scratch(backend, s.B * s.T, s.D, s.L, s.T, s.D, s.H)))
-                    exit(2);
-                cz_exec exec = variant_exec(backend, &op_step, &arena);
+                size_t bytes = cz_ops_scratch(backend, s.B * s.T, s.D, s.L, s.T, s.D, s.H);
+                cz_arena arena = {shared_room(bytes), bytes, 0, 0};
+                cz_exec exec = op_exec(backend);
+                exec.scratch = &arena;
                 for (int j = 0; j < b.count; j++) t[j] = op_tensor(&b.argument[j], dtype, 0);
-                enough = enough && backward(&exec, t, &s) == CZ_OK;
+                enough = enough && !variant_wait(&exec, backward(&exec, t, &s));
                 for (int j = 0; j < b.count; j++) shared_free(t[j].data);
-                cz_arena_free(&arena);
+                shared_free(arena.base);
             }
             op_free_result(&f, result);
             op_free(&f);
@@ -397,7 +396,7 @@ static void refused(const cz_backend *backend)
     op_case f = forward_case(&s);
     op_run(&f, op_exact(), 0, result);
     op_case b = backward_case(&s, &f, result);
-    cz_exec exec = variant_exec(backend, &op_step, op_scratch());
+    cz_exec exec = op_exec(backend);
     for (int j = 0; j < b.count; j++)
         t[j] = op_tensor(&b.argument[j], cz_backend_dtype(backend), 0);
     cz_status status = backward(&exec, t, &s);
