@@ -64,9 +64,9 @@ static __global__ void sum_cells(pool_sums to, const real *partial, int B)
     for (int b = slice; b < B && i < all; b += SUM_SLICES) sum += partial[(size_t)b * all + i];
     sums[slice * SUM_COLUMNS + lane_number()] = sum;
     __syncthreads();
-    if (slice || i >= all) return;
+    int width = pool_width(D), row = (int)(i / (size_t)width), c = (int)(i % (size_t)width);
+    if (slice || i >= all || c >= D) return;
     for (int s = 1; s < SUM_SLICES; s++) sum += sums[s * SUM_COLUMNS + lane_number()];
-    int row = (int)(i / (size_t)D), c = (int)(i % (size_t)D);
     real *vector = row == L ? to.b_out : row == L + 1 ? to.gain : to.bias;
     *(row < L ? to.latents.at(row, c) : vector + c) += sum;
 }

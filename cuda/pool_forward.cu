@@ -123,7 +123,7 @@ static __host__ __device__ size_t warp_room(int rows, int width)
 }
 
 template <typename Stored>
-__global__ void __launch_bounds__(MOST_WARPS *WARP)
+__global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
 {
     int b = (int)blockIdx.x;
