@@ -78,7 +78,7 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $@
 
-check: czhpc $(TESTS) $(MPI_TESTS) $(PLAYERS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
+check: czhpc $(EMULATED) $(TESTS) $(MPI_TESTS) $(PLAYERS) ## build and run every test; SAN=address|undefined|thread, ONLY=part of a name
 	@CZHPC=$(BUILD)/czhpc BUILD=$(BUILD) ONLY='$(ONLY)' validation/run_checks.sh $(TESTS) -- $(MPI_TESTS) -- $(SCRIPTS)
 
 demo: czhpc ## train the demo on 2 ranks, into a new folder under results/
@@ -114,6 +114,7 @@ lint: ## formatting, layering, clang-tidy, cppcheck
 bench: czhpc $(BUILD)/tools/bench/machine $(BUILD)/validation/dump_cells ## czhpc beside PyTorch and transformers in one run (needs tools/setup.sh --bench)
 	@tools/bench.sh
 
+# Tests of operations: on every variant of the CPU kernels, and on GPUs.
 LEVEL_TESTS := $(patsubst %,$(BUILD)/validation/test_%,gemm linear attention norm pool loss bf16 model model_pytorch)
 levels: $(LEVEL_TESTS) ## test every variant of the CPU kernels that this processor has; writes validation/levels.md
 	@validation/levels.sh validation/levels.md $(LEVEL_TESTS)

@@ -41,7 +41,8 @@ __attribute__((format(printf, 1, 2))) static inline void check_skip(const char *
 /* The exit status of main. */
 static inline int check_done(void) { return check_failures != 0; }
 
-/* |a - b| in the 2-norm over |b|, of n doubles; the absolute norm where b is 0. */
+/* |a - b| in the 2-norm over |b|, of n doubles; the absolute norm where b is 0. Infinite where a
+ * NaN is among them, so that the worst of many shows it. */
 static inline double check_distance(const double *a, const double *b, size_t n)
 {
     double gap = 0, size = 0;
@@ -49,7 +50,8 @@ static inline double check_distance(const double *a, const double *b, size_t n)
         gap += (a[i] - b[i]) * (a[i] - b[i]);
         size += b[i] * b[i];
     }
-    return size > 0 ? sqrt(gap / size) : sqrt(gap);
+    double relative = size > 0 ? sqrt(gap / size) : sqrt(gap);
+    return isnan(relative) ? INFINITY : relative;
 }
 
 #endif

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs test programs, MPI test programs (on 1 to 4 ranks) and scripts, each under a time limit:
 #   run_checks.sh TEST... -- MPI_TEST... -- SCRIPT...
+# Operations are tested on an emulated GPU too, or on that of CZHPC_CUDA_PLUGIN where it is set;
+# other programs see no plug-in but where they ask for one.
 # Counts their "ok", "FAIL" and "SKIP" lines; a program that dies without a FAIL line, or says
 # nothing, counts as failed. Ends with "N passed, N failed"; its exit status is the verdict.
 set -u
@@ -14,6 +16,8 @@ export LSAN_OPTIONS=suppressions=$PWD/validation/lsan.supp:print_suppressions=0
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 passed=0 failed=0 skipped=0
+plugin=${CZHPC_CUDA_PLUGIN:-$PWD/$BUILD/libczhpc_emulated.so}
+unset CZHPC_CUDA_PLUGIN
 
 run() { # name seconds command...
     local name=$1 limit=$2 started=$SECONDS
@@ -37,7 +41,7 @@ for item in "$@"; do
     if [ "$item" = -- ]; then kind=$((kind + 1)); continue; fi
     name=$(basename "$item")
     case $kind in
-    0) run "$name" 300 "$item" ;;
+    0) run "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
     1) for ranks in 1 2 3 4; do run "$name on $ranks" 300 mpirun -np $ranks "$item"; done ;;
     2) run "$name" 900 "$item" ;;
     esac

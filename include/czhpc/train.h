@@ -133,6 +133,7 @@ typedef struct cz_training_facts {
     double evaluate_flops;     /* and for a cell that it evaluates; NaN where it evaluated none */
     const char *transport;
     int workers;
+    int graph_nodes; /* of a whole batch's step on a GPU; 0: none was recorded */
 } cz_training_facts;
 cz_training_facts cz_trainer_facts(const cz_trainer *trainer);
 const void *cz_trainer_weights(const cz_trainer *trainer);

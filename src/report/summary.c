@@ -69,6 +69,7 @@ static json_t *timing_json(const cz_summary *s)
     json_object_set_new(j, "evaluate_mflop_per_cell", number_json(t->evaluate_flops / 1e6));
     json_object_set_new(j, "checkpoint_s", number_json(t->checkpoint_seconds));
     json_object_set_new(j, "fetch_s", number_json(t->fetch_seconds));
+    if (t->graph_nodes) json_object_set_new(j, "graph_nodes", json_integer(t->graph_nodes));
     json_object_set_new(j, "peak_mib_per_rank", number_json(s->peak_mib));
     return j;
 }

@@ -143,6 +143,7 @@ static cz_status run_step(cz_trainer *t, int cells)
         cz_status status = ask_for_step(t, cells);
         cz_status ended = cz_gpu_recorded(g->gpu, &shape->graph);
         CZ_TRY(status ? status : ended);
+        if (cells == g->layout.most) t->facts.graph_nodes = cz_gpu_nodes(g->gpu, shape->graph);
     }
     return cz_gpu_replay(g->gpu, shape->graph);
 }

@@ -351,7 +351,7 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
     facts.best_value = t->progress.best_value;
     facts.steps = t->progress.steps_done;
     facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
-    facts.transport = cz_reducer_transport(t->reducer);
+    facts.transport = t->gpu && !t->setup.gpu_shared ? "nccl" : cz_reducer_transport(t->reducer);
     facts.workers = t->workers;
     for (int i = 0; i < t->threads; i++) {
         facts.flops += t->worker[i].flops;
