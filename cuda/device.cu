@@ -153,6 +153,7 @@ static cz_status open_stream(device *d)
         cuda_status(&d->shown, "asking for it", cudaGetDeviceProperties(&prop, d->shown.number)));
     snprintf(d->shown.name, sizeof d->shown.name, "%.120s", prop.name);
     d->shown.memory = prop.totalGlobalMem;
+    d->shared = prop.sharedMemPerBlockOptin;
     if (prop.major < 8)
         return cz_fail(
             CZ_ERR_DEVICE,

@@ -14,7 +14,8 @@ cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
 /* products.cu */
 
 struct device {
-    cz_gpu shown; /* first: what cz_gpu * points to */
+    cz_gpu shown;  /* first: what cz_gpu * points to */
+    size_t shared; /* bytes that a block may have */
     cudaStream_t stream;
     cublasLtHandle_t blas;
     product_plans *plans;

@@ -2,6 +2,8 @@
  */
 #include "pool.h"
 
+#include "device.h"
+
 /* W_o, (D, D), of the type of activations; rows of D where it is a copy. */
 static cz_status stored_weights(cz_exec *exec, cz_tensor w, cz_dtype dtype, operand *to)
 {
@@ -32,17 +34,17 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand 
 
 cz_status pool_fit(const cz_exec *exec, int T, int L, size_t block, size_t warp, int *warps)
 {
-    enum : size_t { SHARED_MOST = 227 << 10 };
+    size_t room = device_of(exec->gpu)->shared;
     int most = (L + QUAD - 1) / QUAD;
     if (most > MOST_WARPS) most = MOST_WARPS;
-    while (most > 1 && block + (size_t)most * warp > SHARED_MOST) most--;
+    while (most > 1 && block + (size_t)most * warp > room) most--;
     *warps = most;
-    if (block + (size_t)most * warp <= SHARED_MOST) return CZ_OK;
+    if (block + (size_t)most * warp <= room) return CZ_OK;
     return cz_fail(CZ_ERR_CONFIG,
                    "model.latents: %d with model.tokens: %d need %zu KiB of memory within GPU %d "
                    "(%s), which has %zu: lower one of them, or set run.device: cpu",
                    L, T, (block + (size_t)most * warp + 1023) >> 10, exec->gpu->number,
-                   exec->gpu->name, SHARED_MOST >> 10);
+                   exec->gpu->name, room >> 10);
 }
 
 enum { SUM_COLUMNS = 32, SUM_SLICES = 8 };
@@ -62,9 +64,9 @@ static __global__ void sum_cells(pool_sums to, const real *partial, int B)
     for (int b = slice; b < B && i < all; b += SUM_SLICES) sum += partial[(size_t)b * all + i];
     sums[slice * SUM_COLUMNS + lane_number()] = sum;
     __syncthreads();
-    if (slice || i >= all) return;
+    int width = pool_width(D), row = (int)(i / (size_t)width), c = (int)(i % (size_t)width);
+    if (slice || i >= all || c >= D) return;
     for (int s = 1; s < SUM_SLICES; s++) sum += sums[s * SUM_COLUMNS + lane_number()];
-    int row = (int)(i / (size_t)D), c = (int)(i % (size_t)D);
     real *vector = row == L ? to.b_out : row == L + 1 ? to.gain : to.bias;
     *(row < L ? to.latents.at(row, c) : vector + c) += sum;
 }

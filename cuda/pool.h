@@ -11,6 +11,7 @@
 
 #include "products.h"
 
+/* A block has a multiprocessor to itself: a batch has about as many cells as a GPU has of them. */
 enum { QUAD = 4, SPAN = QUAD * WARP, MOST_WARPS = 16 };
 
 /* g++ does not know the pragma; arrays stay in registers only where loops are unrolled. */
@@ -112,13 +113,14 @@ __device__ __forceinline__ void add_residual(const pool<Stored> &p, int b, int f
 
 /* ---- the host's side ---- */
 
-/* What a cell adds to the gradients of weights: (L, D) of latents, then b_out, gain and bias. */
+/* Rows so long that quads and products find them aligned. */
+static inline __host__ __device__ int pool_width(int n) { return (n + 7) & ~7; }
+/* Reals that a cell leaves for the gradients of weights: rows of latents, then of b_out, gain and
+ * bias, the width apart. */
 static inline __host__ __device__ size_t pool_partial(int L, int D)
 {
-    return ((size_t)L + 3) * (size_t)D;
+    return ((size_t)L + 3) * (size_t)pool_width(D);
 }
-/* Rows as long as products like them. */
-static inline int pool_width(int n) { return (n + 7) & ~7; }
 
 /* W_o as products want it, and U, which is asked for; both in scratch. */
 cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand *w, void **u);

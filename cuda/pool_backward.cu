@@ -11,7 +11,7 @@ template <typename Stored> struct pool_back {
     rows_of<Stored> dk;
     Stored *dscores; /* (B, T, H, ldl) */
     int ldl;
-    real *partial; /* (B, L + 3, D) */
+    real *partial; /* (B, L + 3, width) */
     real scale;    /* of scores */
 };
 
@@ -107,16 +107,15 @@ __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real 
         four sum = load_quad(db_out + c), gc = load_quad(g + c);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four x = load_quad(rows + l * p.width + c);
+            four x = load_quad(rows + l * p.width + c), ds = {};
             UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L && c + i < p.D)
             {
-                int e = (first + l) * p.D + c + i;
-                real ds = (gc.x[i] - g_mean - x.x[i] * n.dot[l]) * n.rstd[l];
-                dlatents[e] = ds;
-                ds = dropped(p.out, b, e, ds);
-                sum.x[i] += ds;
-                x.x[i] = stored_as<Stored>(ds);
+                ds.x[i] = (gc.x[i] - g_mean - x.x[i] * n.dot[l]) * n.rstd[l];
+                real dz = dropped(p.out, b, (first + l) * p.D + c + i, ds.x[i]);
+                sum.x[i] += dz;
+                x.x[i] = stored_as<Stored>(dz);
             }
+            if (first + l < p.L) store_quad(dlatents + (first + l) * p.width + c, ds);
             store_quad(rows + l * p.width + c, x);
         }
         store_quad(db_out + c, sum);
@@ -267,7 +266,8 @@ __device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
         int j = i / p.L, l = i % p.L;
         put(ds + (ptrdiff_t)j * back.ldl + l, room.da[l / QUAD * p.rows + j].x[l % QUAD]);
     }
-    real *partial = back.partial + (size_t)b * pool_partial(p.L, p.D) + (size_t)p.L * (size_t)p.D;
+    real *partial =
+        back.partial + (size_t)b * pool_partial(p.L, p.D) + (size_t)p.L * (size_t)p.width;
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
         real hat = 0, db_out = 0, dy = as_real(*back.dy.at(b, c));
         for (int w = 0; w < warps(); w++) {
@@ -275,8 +275,8 @@ __device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
             db_out += room.sums[(2 * w + 1) * p.width + c];
         }
         partial[c] = db_out;
-        partial[p.D + c] = dy * (1 / (real)p.L) * hat;
-        partial[2 * p.D + c] = dy;
+        partial[p.width + c] = dy * (1 / (real)p.L) * hat;
+        partial[2 * p.width + c] = dy;
     }
 }
 
@@ -296,7 +296,7 @@ __device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back, 
 }
 
 template <typename Stored>
-__global__ void __launch_bounds__(MOST_WARPS *WARP)
+__global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
 {
     int b = (int)blockIdx.x;

@@ -55,12 +55,12 @@ __device__ void soften(const pool<Stored> &p, int b, int first, four *a, real sc
         real *x = (real *)a + i, top = -INFINITY, sum = 0;
         for (int t = 0; t < p.T; t++) top = max(top, x[t * step]);
         for (int t = 0; t < p.T; t++) sum += x[t * step] = expf((x[t * step] - top) * scale);
+        real factor = 1 / sum;
         for (int t = 0; t < p.T; t++) {
-            real weight = 0, prob = x[t * step] * (1 / sum);
+            real weight = 0, prob = stored_as<Stored>(x[t * step] * factor);
             if (l < p.L) {
-                Stored *kept = p.probs.at((b * p.H + h) * p.L + l, t);
-                put(kept, prob);
-                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, as_real(*kept));
+                put(p.probs.at((b * p.H + h) * p.L + l, t), prob);
+                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, prob);
             }
             x[t * step] = stored_as<Stored>(weight);
         }
@@ -87,7 +87,7 @@ __device__ __forceinline__ void project_rows(const pool<Stored> &p, int b, int f
     UNROLL for (int l = 0; l < QUAD; l++) mean[l] = warp_sum(mean[l]) / (real)p.D;
 }
 
-/* LayerNorm of a group's s; adds (s - mean) rstd to `total`. */
+/* LayerNorm of a group's s; adds (s - mean) rstd to `total`, 0 beyond the last latent. */
 template <typename Stored>
 __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int first, const real *rows,
                                           const real mean[QUAD], real *total)
@@ -105,8 +105,7 @@ __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int firs
         UNROLL for (int l = 0; l < QUAD; l++)
         {
             four s = load_quad(rows + l * p.width + c);
-            UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L) sum.x[i] +=
-                (s.x[i] - mean[l]) * rstd[l];
+            UNROLL for (int i = 0; i < QUAD; i++) sum.x[i] += (s.x[i] - mean[l]) * rstd[l];
         }
         store_quad(total + c, sum);
     }
@@ -124,7 +123,7 @@ static __host__ __device__ size_t warp_room(int rows, int width)
 }
 
 template <typename Stored>
-__global__ void __launch_bounds__(MOST_WARPS *WARP)
+__global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
 {
     int b = (int)blockIdx.x;
