@@ -45,7 +45,7 @@ PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 .DEFAULT_GOAL := all
 .PHONY: all check demo figures lint bench levels emulate validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
-all: czhpc ## build ./czhpc
+all: czhpc ## build ./czhpc; with CUDA=1 the plug-in for GPUs, libczhpc_cuda.so, too (needs nvcc)
 
 czhpc: $(BUILD)/czhpc
 	@cp -f $< $@
@@ -140,6 +140,7 @@ mutants: $(BUILD)/validation/mpi_mutants ## load 3,000 damaged files (3 minutes)
 VERSION = $(shell sed -n 's/^.define CZ_VERSION "\(.*\)"/\1/p' include/czhpc/version.h)
 install: all ## copy czhpc, its configs, batch scripts and a modulefile under PREFIX
 	install -D -m 755 $(BUILD)/czhpc $(DESTDIR)$(PREFIX)/bin/czhpc
+	$(if $(filter 1,$(CUDA)),install -D -m 755 $(PLUGIN) $(DESTDIR)$(PREFIX)/lib/czhpc/libczhpc_cuda.so)
 	install -d $(DESTDIR)$(PREFIX)/share/czhpc/configs
 	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/czhpc/configs
 	install -d $(DESTDIR)$(PREFIX)/share/czhpc/jobs
@@ -147,7 +148,7 @@ install: all ## copy czhpc, its configs, batch scripts and a modulefile under PR
 	install -D -m 644 tools/packaging/modulefile $(DESTDIR)$(PREFIX)/share/modulefiles/czhpc/$(VERSION)
 
 clean: ## remove what was built
-	rm -rf build czhpc
+	rm -rf build czhpc libczhpc_cuda.so
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

@@ -10,6 +10,7 @@ cores=$(nproc)
 bad=0
 
 mapfile -t C_FILES < <(git ls-files -co --exclude-standard '*.c' '*.h')
+mapfile -t CUDA_FILES < <(git ls-files -co --exclude-standard '*.cu' '*.cpp')
 mapfile -t SHELL_FILES < <(git ls-files -co --exclude-standard '*.sh' .ci/run '*.sbatch')
 
 verdict() { # name status: prints what was found, if anything, and the verdict
@@ -38,11 +39,11 @@ write_database() {
 }
 
 if there clang-format; then
-    clang-format --dry-run -Werror "${C_FILES[@]}" >$log 2>&1
+    clang-format --dry-run -Werror "${C_FILES[@]}" "${CUDA_FILES[@]}" >$log 2>&1
     verdict 'formatting (clang-format -i mends it)' $?
 fi
 
-awk -f tools/layering.awk "${C_FILES[@]}" >$log 2>&1
+awk -f tools/layering.awk "${C_FILES[@]}" "${CUDA_FILES[@]}" >$log 2>&1
 verdict 'layering' $?
 
 mapfile -t SOURCES < <(write_database)
