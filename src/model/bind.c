@@ -72,6 +72,7 @@ void bind_weights(cz_workspace *ws, cz_weights w, void *g, bool added)
         }
     }
     ws->latents = view(ws, m->latents, w.flat);
+    if (ws->exec.gpu) ws->latents.packed = copy_of(ws, ws->latents, w);
     ws->dlatents = view(ws, m->latents, g);
     ws->input = bind_linear(ws, m->input, w, g);
     ws->pool = bind_attention(ws, m->pool, w, g);

@@ -101,12 +101,22 @@ cz_status labels_backward(cz_workspace *ws)
                                     once(ws->text), false, 0);
 }
 
+/* The latents as activations are stored: what is there already, or a copy. */
+static cz_status take_latents(cz_workspace *ws)
+{
+    int L = cz_rows(ws->latents), D = cz_cols(ws->latents);
+    bool there = ws->latents.dtype == ws->dtype;
+    void *data = there ? ws->latents.data : (void *)ws->latents.packed;
+    ws->latent_rows = cz_matrix(data ? data : ws->latent_copy, ws->dtype, L, D);
+    return data ? CZ_OK : cz_copy(&ws->exec, ws->latent_rows, ws->latents);
+}
+
 cz_status queries_forward(cz_workspace *ws)
 {
     CZ_SPAN("queries forward");
     const cz_linear_layer q = ws->pool_query;
     if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
-    CZ_TRY(cz_copy(&ws->exec, ws->latent_rows, ws->latents));
+    CZ_TRY(take_latents(ws));
     return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 

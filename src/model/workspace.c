@@ -116,7 +116,7 @@ static void carve_pool(cz_workspace *ws)
     c->drop_out = carve_site(ws, CZ_SITE_POOL_OUT, L * D);
     ws->query = carve_matrix(ws, L, D);
     ws->dquery = carve_wide(ws, L, D);
-    ws->latent_rows = carve_matrix(ws, L, D);
+    ws->latent_copy = carve_matrix(ws, L, D).data;
 }
 
 static void carve_gradients(cz_workspace *ws)

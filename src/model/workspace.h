@@ -64,7 +64,8 @@ struct cz_workspace {
     cz_tensor label_tokens;        /* (slots T, F) */
     cz_tensor label_kv, dlabel_kv; /* (slots T, 2F), the gradient wide */
     cz_tensor dlabel_tokens;       /* (slots T, F) */
-    cz_tensor latent_rows;         /* (L, D) latents as an activation */
+    cz_tensor latent_rows;         /* (L, D) latents as an activation: a view, or */
+    void *latent_copy;             /* a copy of them */
     cz_tensor query, dquery;       /* (L, D) them through the query projection; dquery wide */
 
     cz_tensor features; /* (block, width) */
