@@ -449,6 +449,7 @@ static cz_status attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs
                                    const int32_t *length, int H, const cz_dropout *drop)
 {
     layout s;
+    CZ_TRY(settle(exec, {out, probs}));
     size_t bytes, bits = (size_t)QUERIES * (size_t)k.dim[1] / 8 + 2;
     int B = q.dim[0], Tq = q.dim[1];
     CZ_TRY(lay_out(&s, &bytes, q, k, H, Tq, 1, drop ? bits : 0));
@@ -467,6 +468,7 @@ static cz_status attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, c
                                     cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop)
 {
     layout s;
+    CZ_TRY(settle(exec, {dq, dk, dv}));
     int B = q.dim[0], Tq = q.dim[1], owners = k.dim[0];
     size_t bytes, beside = QUERIES * sizeof(place) + MOST_THREADS / WARP * sizeof(int);
     if (slot) beside += (size_t)B * sizeof(int);

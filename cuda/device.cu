@@ -10,7 +10,7 @@ struct cz_gpu_graph {
     int nodes;
 };
 
-cudaStream_t stream_of(const cz_gpu *gpu) { return device_of(gpu)->stream; }
+cudaStream_t stream_of(const cz_gpu *gpu) { return device_of(gpu)->current; }
 
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error)
 {
@@ -42,17 +42,20 @@ static void release_host(cz_gpu *, void *at) { cudaFreeHost(at); }
 static cz_status move(cz_gpu *gpu, void *to, const void *from, size_t bytes)
 {
     if (!bytes) return CZ_OK;
+    CZ_TRY(join_beside(gpu));
     return cuda_status(gpu, "a copy",
                        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(gpu)));
 }
 static cz_status wait(cz_gpu *gpu)
 {
+    CZ_TRY(join_beside(gpu));
     return cuda_status(gpu, "the work before", cudaStreamSynchronize(stream_of(gpu)));
 }
 
 static cz_status mark(cz_gpu *gpu, int which)
 {
     cudaEvent_t *event = &device_of(gpu)->marks[which];
+    CZ_TRY(join_beside(gpu));
     if (!*event)
         CZ_TRY(cuda_status(gpu, "a mark", cudaEventCreateWithFlags(event, cudaEventDisableTiming)));
     return cuda_status(gpu, "a mark", cudaEventRecord(*event, stream_of(gpu)));
@@ -65,6 +68,7 @@ static cz_status wait_for(cz_gpu *gpu, int which)
 
 static cz_status record(cz_gpu *gpu)
 {
+    CZ_TRY(join_beside(gpu));
     return cuda_status(gpu, "recording",
                        cudaStreamBeginCapture(stream_of(gpu), cudaStreamCaptureModeThreadLocal));
 }
@@ -74,7 +78,9 @@ static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
     cudaGraph_t graph = nullptr;
     size_t nodes = 0;
     cz_gpu_graph *own = new (std::nothrow) cz_gpu_graph{};
-    cz_status status = cuda_status(gpu, "recording", cudaStreamEndCapture(stream_of(gpu), &graph));
+    cz_status status = join_beside(gpu);
+    cz_status ended = cuda_status(gpu, "recording", cudaStreamEndCapture(stream_of(gpu), &graph));
+    if (!status) status = ended;
     if (!status && !own) status = cz_fail(CZ_ERR_MEMORY, "no memory for a graph");
     if (!status) status = cuda_status(gpu, "a graph", cudaGraphGetNodes(graph, nullptr, &nodes));
     if (!status) status = cuda_status(gpu, "a graph", cudaGraphInstantiate(&own->exec, graph, 0));
@@ -104,6 +110,7 @@ static void close(cz_gpu *gpu)
     device *d = device_of(gpu);
     group_leave(d);
     products_close(d);
+    beside_close(d);
     for (cudaEvent_t event : d->marks)
         if (event) cudaEventDestroy(event);
     if (d->stream) cudaStreamDestroy(d->stream);
@@ -162,6 +169,7 @@ static cz_status open_stream(device *d)
             d->shown.number, d->shown.name, prop.major, prop.minor);
     CZ_TRY(cuda_status(&d->shown, "a stream",
                        cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking)));
+    CZ_TRY(beside_open(d));
     return products_open(d);
 }
 

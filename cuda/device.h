@@ -7,16 +7,23 @@
 #include <cublasLt.h>
 #include <nccl.h>
 
-struct product_plans; /* steps.cu */
-cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
-cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+struct product_plans; /* products.cu */
 
-/* products.cu */
+/* Work on a second stream, with what it reads: beside.cu. */
+enum { MOST_BESIDE = 32 };
+struct beside_work {
+    cudaStream_t stream;
+    cudaEvent_t begun, done[MOST_BESIDE];
+    cz_tensor reads[MOST_BESIDE][2];
+    int first, count; /* [first, count) may still be under way */
+};
 
 struct device {
     cz_gpu shown;  /* first: what cz_gpu * points to */
     size_t shared; /* bytes that a block may have */
     cudaStream_t stream;
+    cudaStream_t current; /* what work is asked for on: it, or the one beside it */
+    beside_work beside;
     cublasLtHandle_t blas;
     product_plans *plans;
     ncclComm_t group; /* NULL outside one */
@@ -29,6 +36,10 @@ cz_status group_id(char id[CZ_GPU_ID_BYTES]);
 cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
 void group_leave(device *d);
+
+/* beside.cu */
+cz_status beside_open(device *d);
+void beside_close(device *d);
 
 /* steps.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);

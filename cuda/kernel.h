@@ -9,6 +9,8 @@
 
 #include <cuda_runtime.h>
 
+#include <initializer_list>
+
 extern "C" {
 #include "czhpc/backend.h"
 #include "czhpc/gpu.h"
@@ -157,6 +159,14 @@ cz_status draw_masks(cz_exec *exec, const mask_site &site, int cells, int elemen
 /* CZ_ERR_DEVICE (CZ_ERR_MEMORY where memory is what was missing) unless `error` is none. */
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
+
+/* Work from begin_beside() to end_beside() runs beside what follows, and reads a and b. Whatever
+ * may write to these first calls settle() with what it writes, or join_beside(), which waits for
+ * all, as whatever reads the results must. */
+cz_status begin_beside(const cz_gpu *gpu);
+cz_status end_beside(const cz_gpu *gpu, cz_status status, cz_tensor a, cz_tensor b);
+cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> written);
+cz_status join_beside(const cz_gpu *gpu);
 
 /* At most so many blocks of a one-dimensional grid walk over a large array. */
 static const size_t MOST_BLOCKS = 132 * 16;

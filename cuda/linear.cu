@@ -79,6 +79,7 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
                                 int cells)
 {
     size_t kept = exec->scratch->used;
+    CZ_TRY(join_beside(exec->gpu));
     operand weights = {};
     epilogue after = {nullptr, act == CZ_RELU, nullptr};
     cz_status status = stored_weights(exec, w, &weights);
@@ -111,6 +112,7 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
                                        cz_tensor gate, double p, bool add)
 {
     size_t kept = exec->scratch->used;
+    CZ_TRY(settle(exec, {dx}));
     operand weights = {};
     cz_status status = stored_weights(exec, w, &weights);
     if (!status)
@@ -126,8 +128,8 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
 }
 
 /* The sums of dy's columns ride along where they are set, by tensor cores' epilogue. */
-static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
-                                        cz_tensor x, bool add)
+static cz_status weight_gradient(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
+                                 cz_tensor x, bool add)
 {
     bool rides = dbias.data && !add && dy.dtype == CZ_BF16 && cz_cols(x) > 0;
     epilogue after = {nullptr, false, rides ? dbias.data : nullptr};
@@ -135,6 +137,13 @@ static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor d
                    {x.data, x.dtype, x.ld, false, 0}, cz_cols(dy), cz_cols(x), cz_rows(dy), 1, 1,
                    after));
     return dbias.data && !rides ? column_sums(exec, dbias, dy, add) : CZ_OK;
+}
+
+static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
+                                        cz_tensor x, bool add)
+{
+    CZ_TRY(begin_beside(exec->gpu));
+    return end_beside(exec->gpu, weight_gradient(exec, dw, dbias, dy, x, add), dy, x);
 }
 
 template <typename Stored> static void fill(cz_backend *t)

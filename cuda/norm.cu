@@ -208,6 +208,7 @@ static cz_status forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor r
                          const cz_dropout *drop, int cells)
 {
     int N = cz_rows(x), C = cz_cols(x);
+    CZ_TRY(settle(exec, {x, y}));
     return launch(
         exec, "norm_forward", BY_LENGTH(norm_forward, C), dim3(((unsigned)N + WARPS - 1) / WARPS),
         WARPS * WARP, drop ? WARPS * groups_bytes(C) : 0, view<Stored>(y), (float *)mean.data,
@@ -222,6 +223,7 @@ static cz_status backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual, cz_t
 {
     int N = cz_rows(dy), C = cz_cols(dy), count = parts_of(N, C), warps = warps_of(C);
     if (!N) return CZ_OK;
+    CZ_TRY(settle(exec, {dx, dresidual}));
     size_t before = exec->scratch->used;
     float *parts = (float *)cz_arena_take(exec->scratch, norm_scratch(N, C));
     if (!parts) return CZ_ERR_MEMORY;

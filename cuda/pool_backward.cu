@@ -341,6 +341,7 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     int B = k.dim[0], D = k.dim[2];
     void *u = nullptr;
     operand w_out;
+    CZ_TRY(settle(exec, {dk, dv}));
     cz_status status = pool_open(exec, v, w->w_out, H, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     pool_back<Stored> back = {};

@@ -163,6 +163,7 @@ static cz_status pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_te
     int count = 0;
     void *u = nullptr;
     operand w_out;
+    CZ_TRY(settle(exec, {y, probs}));
     cz_status status = pool_open(exec, v, w->w_out, H, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     size_t keys = (size_t)p.rows * (size_t)key_step(p.size) * sizeof(real);

@@ -37,7 +37,7 @@ struct plan {
 
 struct product_plans {
     std::vector<plan> known;
-    void *workspace;
+    void *workspace[2]; /* of products on either stream */
 };
 
 static cz_status blas_status(const cz_gpu *gpu, const char *what, cublasStatus_t error)
@@ -299,8 +299,9 @@ cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, i
                            set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector)));
     CZ_TRY(blas_status(exec->gpu, "a product",
                        cublasLtMatmul(gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta,
-                                      d.data, p->d, d.data, p->d, &p->algo, gpu->plans->workspace,
-                                      WORKSPACE, gpu->stream)));
+                                      d.data, p->d, d.data, p->d, &p->algo,
+                                      gpu->plans->workspace[gpu->current != gpu->stream], WORKSPACE,
+                                      gpu->current)));
     if (p->fused) return CZ_OK;
     if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, K, after.column_sums));
     return finish(exec, d, M, N, after);
@@ -311,15 +312,17 @@ cz_status products_open(device *d)
     d->plans = new (std::nothrow) product_plans{};
     if (!d->plans) return cz_fail(CZ_ERR_MEMORY, "no memory for the plans of products");
     CZ_TRY(blas_status(&d->shown, "opening cublasLt", cublasLtCreate(&d->blas)));
-    return cuda_status(&d->shown, "the workspace of products",
-                       cudaMalloc(&d->plans->workspace, WORKSPACE));
+    for (void *&workspace : d->plans->workspace)
+        CZ_TRY(
+            cuda_status(&d->shown, "the workspace of products", cudaMalloc(&workspace, WORKSPACE)));
+    return CZ_OK;
 }
 
 void products_close(device *d)
 {
     if (d->plans) {
         for (plan &known : d->plans->known) drop(&known);
-        cudaFree(d->plans->workspace);
+        for (void *workspace : d->plans->workspace) cudaFree(workspace);
     }
     delete d->plans;
     if (d->blas) cublasLtDestroy(d->blas);

@@ -59,6 +59,7 @@ static cz_status zero(cz_exec *exec, cz_tensor x)
 {
     size_t size = cz_dtype_size(x.dtype), width = (size_t)cz_cols(x) * size;
     if (!width || !cz_rows(x)) return CZ_OK;
+    CZ_TRY(settle(exec, {x}));
     return cuda_status(exec->gpu, "zero",
                        cudaMemset2DAsync(x.data, (size_t)x.ld * size, 0, width, (size_t)cz_rows(x),
                                          stream_of(exec->gpu)));
@@ -78,20 +79,24 @@ static cz_status zero(cz_exec *exec, cz_tensor x)
 
 static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
+    CZ_TRY(settle(exec, {y}));
     return BY_TYPES(copy_rows, exec, "copy", y, x);
 }
 static cz_status add(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
+    CZ_TRY(settle(exec, {y}));
     return BY_TYPES(add_rows, exec, "add", y, x, (const cz_step *)nullptr);
 }
 static cz_status add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 {
+    CZ_TRY(settle(exec, {dx}));
     return BY_TYPES(add_rows, exec, "add_reversed", dx, dy, exec->step);
 }
 
 template <typename Stored>
 static cz_status gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
 {
+    CZ_TRY(settle(exec, {y}));
     return launch(exec, "gather_rows", gather<Stored>, dim3(grid_for(y)), THREADS, 0,
                   view<Stored>(y), view<const float>(x), index);
 }
@@ -99,6 +104,7 @@ static cz_status gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int3
 template <typename Stored>
 static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 {
+    CZ_TRY(settle(exec, {x}));
     return launch(exec, "add_positions", add_code<Stored>, dim3(grid_for(x)), THREADS, 0,
                   view<Stored>(x), view<const float>(code));
 }
@@ -106,6 +112,7 @@ static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 template <typename Stored>
 static cz_status add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx)
 {
+    CZ_TRY(settle(exec, {dcode}));
     return launch(exec, "add_positions_backward", sum_code<Stored>, dim3(grid_for(dcode)), THREADS,
                   0, view<float>(dcode), view<const Stored>(dx));
 }

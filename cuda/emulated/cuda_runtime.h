@@ -95,7 +95,8 @@ typedef enum cudaError {
     cudaErrorInvalidDevice = 101,
     cudaErrorLaunchFailure = 719,
     cudaErrorStreamCaptureUnsupported = 900,
-    cudaErrorStreamCaptureInvalidated = 901
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorStreamCaptureUnjoined = 904
 } cudaError_t;
 const char *cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError();
@@ -153,6 +154,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
@@ -166,7 +168,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 /* What the next launch is recorded as. */
 extern const char *cz_emulated_next_kernel;
 
-/* Work of a stream: done at once, or recorded by the capture that is under way. */
+/* Work of a stream: done, or recorded by the capture that is under way. Streams but the first one
+ * are as late as they may be: their work waits until something waits for it. */
 cudaError_t cz_emulated_enqueue(cudaStream_t stream, const char *name,
                                 std::function<cudaError_t()> work);
 cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t shared,

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,11 +25,14 @@ struct cz_emulated_graph_exec {
     std::vector<cz_emulated_node> nodes;
 };
 struct cz_emulated_stream {
-    cz_emulated_graph *capture; /* NULL: work is done at once */
-    bool spoiled;
+    cz_emulated_graph *capture; /* NULL: work is done, not recorded */
+    bool spoiled, late;
+    std::deque<cz_emulated_node> waiting; /* of a late stream */
+    size_t asked, finished;               /* pieces of its work so far */
 };
 struct cz_emulated_event {
-    int unused;
+    cz_emulated_stream *stream; /* NULL: never recorded */
+    size_t asked;               /* of that stream when it was */
 };
 
 namespace
@@ -43,6 +47,7 @@ std::map<void *, size_t> blocks; /* of device memory */
 size_t allocated;
 std::map<const void *, size_t> shared_allowed;
 int capturing;
+std::vector<cudaStream_t> streams;
 cudaError_t last;
 
 alignas(64) unsigned char shared_memory[SHARED_MOST + GUARD];
@@ -138,16 +143,38 @@ cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t sh
     return cudaSuccess;
 }
 
+static cudaError_t carry_out(cudaStream_t stream, cz_emulated_node node)
+{
+    stream->finished++;
+    if (stream->capture) {
+        stream->capture->nodes.push_back(std::move(node));
+        return cudaSuccess;
+    }
+    cudaError_t error = node.work();
+    if (error) last = error;
+    return error;
+}
+
 cudaError_t cz_emulated_enqueue(cudaStream_t stream, const char *name,
                                 std::function<cudaError_t()> work)
 {
     done(name);
-    if (stream->capture) {
-        stream->capture->nodes.push_back({name, std::move(work)});
-        return cudaSuccess;
+    stream->asked++;
+    if (!stream->late) return carry_out(stream, {name, std::move(work)});
+    stream->waiting.push_back({name, std::move(work)});
+    return cudaSuccess;
+}
+
+/* Has a late stream do its first `asked` pieces of work. */
+static cudaError_t catch_up(cudaStream_t stream, size_t asked)
+{
+    cudaError_t error = cudaSuccess;
+    while (stream->finished < asked && !stream->waiting.empty()) {
+        cz_emulated_node node = std::move(stream->waiting.front());
+        stream->waiting.pop_front();
+        cudaError_t failed = carry_out(stream, std::move(node));
+        if (!error) error = failed;
     }
-    cudaError_t error = work();
-    if (error) last = error;
     return error;
 }
 
@@ -170,6 +197,8 @@ const char *cudaGetErrorString(cudaError_t error)
         return "unspecified launch failure";
     case cudaErrorStreamCaptureUnsupported:
         return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureUnjoined:
+        return "capturing stream has unjoined work";
     case cudaErrorStreamCaptureInvalidated:
         return "operation failed due to a previous error during capture";
     }
@@ -252,17 +281,22 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 {
     *stream = new cz_emulated_stream{};
+    (*stream)->late = !streams.empty();
+    streams.push_back(*stream);
     return done("cudaStreamCreateWithFlags");
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+    std::erase(streams, stream);
     delete stream;
     return done("cudaStreamDestroy");
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     if (stream->capture) stream->spoiled = true;
-    return not_recorded("cudaStreamSynchronize");
+    cudaError_t error = catch_up(stream, stream->asked),
+                refused = not_recorded("cudaStreamSynchronize");
+    return error ? error : refused;
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream)
@@ -308,8 +342,26 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
     delete event;
     return done("cudaEventDestroy");
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return done("cudaEventRecord"); }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return not_recorded("cudaEventSynchronize"); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    *event = {stream, stream->asked};
+    return done("cudaEventRecord");
+}
+/* A stream that waits for one that is recorded is recorded too. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
+{
+    done("cudaStreamWaitEvent");
+    if (!event->stream) return cudaSuccess;
+    if (!stream->capture) stream->capture = event->stream->capture;
+    else if (!event->stream->capture) return last = cudaErrorStreamCaptureInvalidated;
+    return catch_up(event->stream, event->asked);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    cudaError_t error = event->stream ? catch_up(event->stream, event->asked) : cudaSuccess;
+    cudaError_t refused = not_recorded("cudaEventSynchronize");
+    return error ? error : refused;
+}
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 {
@@ -323,8 +375,16 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
     *graph = stream->capture;
     if (!stream->capture) return done("cudaStreamEndCapture", cudaErrorInvalidValue);
+    bool unjoined = false;
+    for (cudaStream_t other : streams)
+        if (other != stream && other->capture == stream->capture) {
+            unjoined |= !other->waiting.empty();
+            other->waiting.clear();
+            other->capture = nullptr;
+        }
     stream->capture = nullptr;
     capturing--;
+    if (unjoined) return done("cudaStreamEndCapture", cudaErrorStreamCaptureUnjoined);
     return done("cudaStreamEndCapture",
                 stream->spoiled ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
 }
