@@ -2,12 +2,13 @@
  * head of a cell, or, on the way back through slots, of a slot with all its cells, and keeps the
  * rows of both as floats in shared memory. Each element is summed by one thread in one order that
  * neither the batch nor padding changes. */
-#include "kernel.h"
+#include "device.h"
 
 static const int QUERIES = 32; /* in work at once: the CPU's number, for it rounds between */
-static const int KEYS = 64;    /* whose rows lie in shared memory at once, if there are more */
+static const int SLOT_QUERIES =
+    64;                     /* the same of a slot's cells, whose gradients are not rounded */
+static const int KEYS = 64; /* whose rows lie in shared memory at once, if there are more */
 static const int MOST_THREADS = 256;
-static const size_t SHARED_MOST = 227 << 10; /* bytes a block may have */
 
 /* Registers have no index: a loop over an array that is to stay in them is unrolled. */
 #ifdef CZ_EMULATED
@@ -343,7 +344,7 @@ __global__ void __launch_bounds__(MOST_THREADS)
     real *w = (real *)shared_memory(), *dw = w + s.dweights, *x = w + s.x;
     real *dx = x + s.queries * s.ld, *k_rows = w + s.k, *v_rows = w + s.v;
     place *at = (place *)(w + s.end);
-    int *in_warp = (int *)(at + QUERIES), *cell = in_warp + MOST_THREADS / WARP;
+    int *in_warp = (int *)(at + SLOT_QUERIES), *cell = in_warp + MOST_THREADS / WARP;
     int own = (int)blockIdx.x / s.H, h = (int)blockIdx.x % s.H, column = h * s.size;
     int all = s.Tq * (slot ? find_cells(cell, in_warp, slot, B, own) : 1);
     const Stored *kh = k.at(own * s.Tk, column), *vh = v.at(own * s.Tk, column);
@@ -419,28 +420,35 @@ static void place_rows(layout *s, int sets, int keys)
     s->end = s->v + s->keys * s->ld;
 }
 
-/* sets: 1 forward, 2 backward; `beside`: bytes needed beside the rows. */
-static cz_status lay_out(layout *s, size_t *bytes, cz_tensor q, cz_tensor k, int H, int queries,
-                         int sets, size_t beside)
+/* For `all` queries, `once` of them at once; returns the bytes of shared memory, of `room` at most
+ * where that goes, `beside` of them not for rows. sets: of weights and queries, 1 forward, 2
+ * backward. */
+static size_t lay_out(layout *s, size_t room, cz_tensor q, cz_tensor k, int H, size_t all, int once,
+                      int sets, size_t beside)
 {
-    int size = cz_cols(q) / H, fours = (size + 3) / 4, most = KEYS;
+    int size = cz_cols(q) / H, fours = (size + 3) / 4, keys = KEYS;
     *s = {};
     s->H = H, s->Tq = q.dim[1], s->Tk = k.dim[1], s->size = size, s->fours = fours;
     s->ld = 4 * (fours | 1), s->ldw = 4 * ((s->Tk + 3) / 4 | 1);
-    s->queries = whole_fours(queries < QUERIES ? queries : QUERIES);
+    s->queries = whole_fours(all < (size_t)once ? (int)all : once);
     s->scale = (real)(1 / sqrt((double)size));
     for (s->width = 1; s->width < s->Tk && s->width < WARP;) s->width *= 2;
     int threads = (s->queries * fours + WARP - 1) / WARP * WARP;
     s->threads = (unsigned)(threads < MOST_THREADS ? threads : MOST_THREADS);
-    do {
-        place_rows(s, sets, most);
-        *bytes = (size_t)s->end * sizeof(real) + beside;
-    } while (*bytes > SHARED_MOST && (most /= 2) >= 4);
-    if (*bytes <= SHARED_MOST) return CZ_OK;
+    for (;; keys /= 2) {
+        place_rows(s, sets, keys);
+        size_t bytes = (size_t)s->end * sizeof(real) + beside;
+        if (bytes <= room || keys == 4) return bytes;
+    }
+}
+
+static cz_status room_for(const layout *s, size_t bytes, size_t room)
+{
+    if (bytes <= room) return CZ_OK;
     return cz_fail(CZ_ERR_CONFIG,
                    "model.tokens: attention between %d and %d tokens, heads of %d columns, takes "
                    "%zu KiB of a GPU's shared memory, which has %zu; set run.device: cpu",
-                   s->Tq, s->Tk, size, *bytes >> 10, SHARED_MOST >> 10);
+                   s->Tq, s->Tk, s->size, bytes >> 10, room >> 10);
 }
 
 template <typename Stored>
@@ -449,10 +457,12 @@ static cz_status attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs
                                    const int32_t *length, int H, const cz_dropout *drop)
 {
     layout s;
+    size_t room = device_of(exec->gpu)->shared;
     CZ_TRY(settle(exec, {out, probs}));
-    size_t bytes, bits = (size_t)QUERIES * (size_t)k.dim[1] / 8 + 2;
     int B = q.dim[0], Tq = q.dim[1];
-    CZ_TRY(lay_out(&s, &bytes, q, k, H, Tq, 1, drop ? bits : 0));
+    size_t bits = drop ? (size_t)QUERIES * (size_t)k.dim[1] / 8 + 2 : 0;
+    size_t bytes = lay_out(&s, room, q, k, H, (size_t)Tq, QUERIES, 1, bits);
+    CZ_TRY(room_for(&s, bytes, room));
     s.aligned =
         s.size % 4 == 0 && by_fours<Stored>(q) && by_fours<Stored>(k) && by_fours<Stored>(v);
     dim3 grid((unsigned)(B * H), (unsigned)((Tq + s.queries - 1) / s.queries));
@@ -468,12 +478,15 @@ static cz_status attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, c
                                     cz_tensor v, const int32_t *slot, int H, const cz_dropout *drop)
 {
     layout s;
+    size_t room = device_of(exec->gpu)->shared;
     CZ_TRY(settle(exec, {dq, dk, dv}));
     int B = q.dim[0], Tq = q.dim[1], owners = k.dim[0];
-    size_t bytes, beside = QUERIES * sizeof(place) + MOST_THREADS / WARP * sizeof(int);
+    size_t beside = SLOT_QUERIES * sizeof(place) + MOST_THREADS / WARP * sizeof(int);
+    size_t all = (size_t)Tq * (size_t)(slot ? B : 1), bytes;
     if (slot) beside += (size_t)B * sizeof(int);
-    bool several = slot && B > QUERIES / Tq; /* cells at once */
-    CZ_TRY(lay_out(&s, &bytes, q, k, H, several ? QUERIES : slot ? B * Tq : Tq, 2, beside));
+    bytes = lay_out(&s, room, q, k, H, all, slot ? SLOT_QUERIES : QUERIES, 2, beside);
+    if (bytes > room) bytes = lay_out(&s, room, q, k, H, all, QUERIES, 2, beside);
+    CZ_TRY(room_for(&s, bytes, room));
     s.aligned = s.size % 4 == 0 && by_fours<Stored>(q) && by_fours<Stored>(k) &&
                 by_fours<Stored>(v) && by_fours<Stored>(dout);
     dim3 grid((unsigned)(owners * H));

@@ -238,7 +238,7 @@ static inline void op_compare(op_gaps *worst, int v, const op_case *o, double **
         size_t n = op_size(a);
         double gap = check_distance(got[i], exact[i], n);
         double *at = a->kind == STORED ? &worst->stored[v] : &worst->wide[v];
-        if (isnan(gap) || gap > *at) *at = gap; /* NaN stays */
+        if (!isnan(*at) && !(gap <= *at)) *at = gap;
         for (size_t e = 0; e < n && a->role != IN && a->kind == STORED; e++)
             spread_add(&worst->portable[v], got[i][e], portable[i][e]);
     }

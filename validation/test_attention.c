@@ -85,7 +85,7 @@ static void variants(void)
                             {0, 3, 3, 8, 2},     {1, 1, 1, 1, 1},   {2, 3, 5, 27, 3},
                             {3, 8, 8, 64, 8},    {2, 1, 17, 40, 5}, {2, 40, 35, 66, 2},
                             {2, 5, 3, 56, 1},    {4, 8, 8, 256, 8}, {1, 70, 130, 64, 2},
-                            {40, 8, 8, 32, 2},   {37, 5, 7, 12, 3}, {300, 1, 3, 8, 2},
+                            {40, 8, 8, 32, 2},   {37, 5, 7, 12, 3}, {300, 1, 3, 16, 2},
                             {1, 40, 100, 700, 1}};
     op_gaps worst_forward = {0}, worst_backward = {0};
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
@@ -249,6 +249,28 @@ static void any_batch(const cz_backend *backend)
     shared_free(all.drop->bits);
 }
 
+/* Scores whose exponentials no type holds: the whole weight is one key's. */
+static void far_apart(const cz_backend *backend)
+{
+    enum { T = 64, F = 32, MOST = 50 };
+    setting s = {.B = 1, .S = 1, .Tq = T, .Tk = T, .F = F, .H = 1};
+    op_case f = forward_case(&s);
+    double *q = f.argument[Q].value, *k = f.argument[K].value, *v = f.argument[V].value;
+    for (int i = 0; i < T * F; i++) {
+        q[i] = i % F ? 0 : 256;
+        k[i] = i % F ? 1 : i / F == MOST ? 64 : -64;
+    }
+    op_round(&f, cz_backend_dtype(backend));
+    double *result[MOST_ARGUMENTS];
+    op_run(&f, backend, 0, result);
+    bool right = true;
+    for (int i = 0; i < T * F; i++) right = right && result[OUT][i] == v[MOST * F + i % F];
+    check(right, "attention: %s, of scores far apart the largest takes all",
+          cz_backend_name(backend));
+    op_free_result(&f, result);
+    op_free(&f);
+}
+
 /* Every bit of every cell's mask is that of fp64, and none beyond is written. */
 static void masks(const cz_backend *backend)
 {
@@ -376,6 +398,7 @@ int main(void)
         if (!backend) continue;
         any_batch(backend);
         any_padding(backend);
+        far_apart(backend);
         masks(backend);
         tally(backend);
         if (backend_variants[v].gpu) too_wide(backend);

@@ -108,6 +108,26 @@ bool open_barrier()
     return true;
 }
 
+/* Until none of its lanes can go on; whether any could. */
+bool run_warp(int first, void (*place)(int), int *left)
+{
+    bool any = false;
+    for (bool moved = true; moved; any = any || moved) {
+        moved = false;
+        for (int i = first; i < first + WARP && i < count; i++) {
+            fiber *f = &fibers[i];
+            if (f->is == ENDED || f->is == AT_BARRIER) continue;
+            if (f->is == AT_WARP && !warp_is_here(i)) continue;
+            current = i;
+            place(i);
+            enter(f);
+            moved = true;
+            *left -= f->is == ENDED;
+        }
+    }
+    return any;
+}
+
 } // namespace
 
 int fiber_number() { return current; }
@@ -146,18 +166,15 @@ bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(
     count = threads;
     body = &thread;
     for (int i = 0; i < count; i++) prepare(i);
+    /* A warp goes as far ahead of the others as it may, the first or the last one from block to
+     * block, so that a barrier that is missing is missed. */
+    static bool turned;
+    int warps = (count + WARP - 1) / WARP;
+    turned = !turned;
     for (int left = count; left;) {
         bool moved = false;
-        for (int i = 0; i < count; i++) {
-            fiber *f = &fibers[i];
-            if (f->is == ENDED || f->is == AT_BARRIER) continue;
-            if (f->is == AT_WARP && !warp_is_here(i)) continue;
-            current = i;
-            place(i);
-            enter(f);
-            moved = true;
-            left -= f->is == ENDED;
-        }
+        for (int w = 0; w < warps; w++)
+            moved = run_warp((turned ? warps - 1 - w : w) * WARP, place, &left) || moved;
         if (!moved && left && !open_barrier()) return false;
     }
     return true;
