@@ -20,7 +20,7 @@ enum : unsigned { PLAIN_ALIGNMENT = 16 }; /* more than that is not asked for */
 struct shape {
     int64_t M, N, K, batches;
     int64_t ld[3], step[3]; /* of d, a, b */
-    unsigned alignment[3];
+    unsigned alignment[4];  /* and of the epilogue's vector */
     int dtype_in, dtype_out, a_transposed, b_transposed;
     int bias, relu, sums;
 };
@@ -180,7 +180,7 @@ static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector,
     plan made;
     cublasStatus_t error = make(d->blas, &made, s, vector, true);
     bool plain = !s.bias && !s.relu && !s.sums;
-    if (error == CUBLAS_STATUS_NOT_SUPPORTED && !plain)
+    if (error && !plain) /* no kernel has this epilogue, whatever it is called */
         error = make(d->blas, &made, s, vector, false);
     CZ_TRY(blas_status(gpu, "choosing a product", error));
     d->plans->known.push_back(made);
@@ -280,6 +280,7 @@ static shape shape_of(const target &d, const operand &a, const operand &b, int M
     }
     s.dtype_in = a.dtype, s.dtype_out = d.dtype;
     s.a_transposed = a.transposed, s.b_transposed = b.transposed;
+    s.alignment[3] = alignment_of(after.column_sums ? after.column_sums : after.bias);
     s.bias = after.bias != nullptr, s.relu = after.relu, s.sums = after.column_sums != nullptr;
     return s;
 }
