@@ -4,6 +4,7 @@
 #include "cublasLt.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 struct cz_emulated_blas {
@@ -94,6 +95,13 @@ bool vector_wanted(uint32_t epilogue)
            epilogue == CUBLASLT_EPILOGUE_BGRADB;
 }
 
+/* CZHPC_EMULATED_EPILOGUES=none: of no product, as a cublasLt without them. */
+bool epilogue_there(uint32_t epilogue)
+{
+    const char *said = getenv("CZHPC_EMULATED_EPILOGUES");
+    return epilogue == CUBLASLT_EPILOGUE_DEFAULT || !said || strcmp(said, "none");
+}
+
 /* a, b, c, d as cublasLt wants them to agree. */
 cublasStatus_t check(const cz_emulated_product &p, const cz_emulated_layout *const l[4])
 {
@@ -105,6 +113,7 @@ cublasStatus_t check(const cz_emulated_product &p, const cz_emulated_layout *con
     if (k != k_of_b || d.rows != m || d.cols != n || c.rows != m || c.cols != n)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (a.type != b.type || c.type != d.type) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!epilogue_there(p.epilogue)) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (d.type != a.type && d.type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (vector_wanted(p.epilogue) && (!p.vector || d.batches > 1))
         return CUBLAS_STATUS_NOT_SUPPORTED;
