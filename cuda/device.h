@@ -7,18 +7,15 @@
 #include <cublasLt.h>
 #include <nccl.h>
 
-struct product_plans; /* steps.cu */
-cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
-cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
-
-/* products.cu */
+struct product_plans; /* products.cu */
 
 struct device {
     cz_gpu shown; /* first: what cz_gpu * points to */
     cudaStream_t stream;
     cublasLtHandle_t blas;
     product_plans *plans;
-    ncclComm_t group; /* NULL outside one */
+    ncclComm_t group;     /* NULL outside one */
+    cz_gpu_graph *graphs; /* all that are there */
     cudaEvent_t marks[CZ_GPU_MARKS];
 };
 static inline device *device_of(const cz_gpu *gpu) { return (device *)gpu; }
@@ -28,6 +25,10 @@ cz_status group_id(char id[CZ_GPU_ID_BYTES]);
 cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
 void group_leave(device *d);
+/* Leaves it where others may no longer answer. */
+void group_abort(device *d);
+/* Whether the group is well after work of it took so long. */
+cz_status group_check(const cz_gpu *gpu, double seconds);
 
 /* steps.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);

@@ -1,4 +1,9 @@
-/* What a test may ask of the emulated runtime, beside what a program may: by dlsym(). */
+/* What a test may ask of the emulated runtime, beside what a program may: by dlsym(). And by the
+ * environment: CZHPC_EMULATED_GPUS, how many there are, or "driver" for no driver;
+ * CZHPC_EMULATED_FAULT, what fails in this process, where N counts from 1: "memory:N", the N-th
+ * allocation; "kernel:N", the N-th piece of work of replayed graphs, and everything after it;
+ * "nccl:N", the N-th sum over ranks never ends; CZHPC_EMULATED_PATIENCE, the seconds that a GPU of
+ * a group waits for the others. */
 #ifndef CZ_EMULATED_H
 #define CZ_EMULATED_H
 
@@ -11,6 +16,9 @@ extern "C" {
  * product, allreduce. */
 int cz_emulated_calls(const char *(*names)[], int most);
 void cz_emulated_forget_calls(void);
+
+/* The same of the work in the graph that was recorded last. */
+int cz_emulated_graph_work(const char *(*names)[], int most);
 
 #ifdef __cplusplus
 }

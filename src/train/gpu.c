@@ -159,6 +159,7 @@ void gpu_close(cz_trainer *t)
 {
     gpu_state *g = t->gpu;
     if (!g) return;
+    if (t->failed) cz_gpu_give_up(g->gpu); /* another rank's GPU may have failed */
     cz_gpu_wait(g->gpu);
     for (int i = 0; i < g->shapes; i++) cz_gpu_forget(g->gpu, g->shape[i].graph);
     cz_workspace_close(g->workspace);
