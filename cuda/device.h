@@ -32,7 +32,7 @@ cz_status group_check(const cz_gpu *gpu, double seconds);
 
 /* steps.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
-cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+cz_status score_step(cz_gpu *gpu, double *sums, const int32_t *cursor, const cz_gpu_scored *scored);
 
 /* products.cu */
 cz_status products_open(device *d);

@@ -52,7 +52,8 @@ typedef struct cz_gpu_calls {
     void (*give_up)(cz_gpu *gpu);
     cz_status (*feed)(cz_gpu *gpu, void *current, const void *records, size_t bytes,
                       int32_t *cursor);
-    cz_status (*score)(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+    cz_status (*score)(cz_gpu *gpu, double *sums, const int32_t *cursor,
+                       const cz_gpu_scored *scored);
 } cz_gpu_calls;
 
 /* What a plug-in exports, as `czhpc_gpu_plugin`. */
@@ -154,16 +155,18 @@ static inline void cz_gpu_give_up(cz_gpu *gpu) { gpu->calls->give_up(gpu); }
 
 /* What changes from step to step, for work that is replayed. feed: record number *cursor of
  * `records`, `bytes` each, a multiple of 16, comes to `current`, and the cursor is counted up.
- * score: adds to sums[3 h + ..] of each head h the losses, the right predictions and the number of
- * the cells whose class is known, in one fixed order. All of it GPU memory. */
+ * score: sums[3 heads r + 3 h + ..] of each head h, r the record that was fed last, become the
+ * losses, the right predictions and the number of the cells whose class is known, added in one
+ * fixed order. All of it GPU memory. */
 static inline cz_status cz_gpu_feed(cz_gpu *gpu, void *current, const void *records, size_t bytes,
                                     int32_t *cursor)
 {
     return gpu->calls->feed(gpu, current, records, bytes, cursor);
 }
-static inline cz_status cz_gpu_score(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored)
+static inline cz_status cz_gpu_score(cz_gpu *gpu, double *sums, const int32_t *cursor,
+                                     const cz_gpu_scored *scored)
 {
-    return gpu->calls->score(gpu, sums, scored);
+    return gpu->calls->score(gpu, sums, cursor, scored);
 }
 
 #endif

@@ -89,7 +89,7 @@ static cz_status take_portion(cz_trainer *t, gpu_state *g)
 {
     size_t steps = (size_t)t->ahead.most, cells = (size_t)g->capacity;
     size_t x = cells * (size_t)t->setup.cells->width * sizeof *g->x;
-    size_t sums = 3 * (size_t)t->heads * sizeof *g->sums;
+    size_t sums = steps * 3 * (size_t)t->heads * sizeof *g->sums;
     CZ_TRY(gpu_take(g, &g->x, x));
     CZ_TRY(gpu_take(g, &g->records, steps * g->layout.bytes));
     CZ_TRY(gpu_take(g, &g->current, g->layout.bytes));
