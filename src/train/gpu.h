@@ -68,6 +68,9 @@ struct gpu_state {
 /* Takes what a GPU needs, into t->gpu. Local. */
 cz_status gpu_open(cz_trainer *t);
 void gpu_close(cz_trainer *t); /* nothing without one */
+/* Of it the host's copies of what is on its way; train: training cells of all ranks. */
+size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int labels, int train,
+                        int ranks);
 /* Brings ranks' GPUs together, and the first weights there. Collective. */
 cz_status gpu_begin(cz_trainer *t);
 
