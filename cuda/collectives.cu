@@ -27,6 +27,7 @@ cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int 
 {
     ncclUniqueId of;
     memcpy(of.internal, id, CZ_GPU_ID_BYTES);
+    group_leave(device_of(gpu)); /* that of a run before */
     return group_status(gpu, "joining the others",
                         ncclCommInitRank(&device_of(gpu)->group, size, of, rank));
 }
@@ -38,6 +39,36 @@ cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)
     ncclDataType_t type = dtype == CZ_F64 ? ncclFloat64 : ncclFloat32;
     return group_status(gpu, "summing over ranks",
                         ncclAllReduce(data, data, n, type, ncclSum, d->group, d->stream));
+}
+
+/* Far longer than any portion of steps, reading and all. */
+static int patience()
+{
+    const int seconds = 600;
+#ifdef CZ_EMULATED
+    return cz_emulated_patience(seconds);
+#else
+    return seconds;
+#endif
+}
+
+cz_status group_check(const cz_gpu *gpu, double seconds)
+{
+    ncclResult_t inside = ncclSuccess,
+                 error = ncclCommGetAsyncError(device_of(gpu)->group, &inside);
+    if (!error && inside != ncclInProgress) error = inside;
+    if (error) return group_status(gpu, "summing over ranks", error);
+    if (seconds < patience()) return CZ_OK;
+    return cz_fail(CZ_ERR_DEVICE,
+                   "GPU %d (%s): a rank or its GPU has stopped answering: no sum over ranks in %d "
+                   "seconds; see the nodes' logs (dmesg, nvidia-smi), then go on with --resume",
+                   gpu->number, gpu->name, patience());
+}
+
+void group_abort(device *d)
+{
+    if (d->group) ncclCommAbort(d->group);
+    d->group = nullptr;
 }
 
 void group_leave(device *d)

@@ -3,11 +3,13 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <new>
 
 struct cz_gpu_graph {
-    cudaGraphExec_t exec;
+    cudaGraphExec_t exec; /* NULL once the group of its GPU was given up */
     int nodes;
+    cz_gpu_graph *next; /* of the same GPU */
 };
 
 cudaStream_t stream_of(const cz_gpu *gpu) { return device_of(gpu)->current; }
@@ -46,9 +48,49 @@ static cz_status move(cz_gpu *gpu, void *to, const void *from, size_t bytes)
     return cuda_status(gpu, "a copy",
                        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(gpu)));
 }
+
+/* NCCL waits for the graphs that it has work in, where it is aborted too: they go first. */
+static void give_up(cz_gpu *gpu)
+{
+    device *d = device_of(gpu);
+    if (!d->group) return;
+    for (cz_gpu_graph *graph = d->graphs; graph; graph = graph->next) {
+        if (graph->exec) cudaGraphExecDestroy(graph->exec);
+        graph->exec = nullptr;
+    }
+    group_abort(d);
+}
+
+static double seconds()
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Of a group: a GPU that lost another would wait for its sum for ever. */
+static cz_status wait_in_group(cz_gpu *gpu, cudaEvent_t event)
+{
+    const struct timespec nap = {0, 50000};
+    device *d = device_of(gpu);
+    double begin = seconds();
+    for (;;) {
+        cudaError_t error = event ? cudaEventQuery(event) : cudaStreamQuery(d->stream);
+        if (error != cudaErrorNotReady) return cuda_status(gpu, "the work before", error);
+        cudaGetLastError();
+        cz_status status = group_check(gpu, seconds() - begin);
+        if (status) {
+            give_up(gpu);
+            return status;
+        }
+        nanosleep(&nap, nullptr);
+    }
+}
+
 static cz_status wait(cz_gpu *gpu)
 {
     CZ_TRY(join_beside(gpu));
+    if (device_of(gpu)->group) return wait_in_group(gpu, nullptr);
     return cuda_status(gpu, "the work before", cudaStreamSynchronize(stream_of(gpu)));
 }
 
@@ -63,7 +105,9 @@ static cz_status mark(cz_gpu *gpu, int which)
 static cz_status wait_for(cz_gpu *gpu, int which)
 {
     cudaEvent_t event = device_of(gpu)->marks[which];
-    return event ? cuda_status(gpu, "the work before", cudaEventSynchronize(event)) : CZ_OK;
+    if (!event) return CZ_OK;
+    if (device_of(gpu)->group) return wait_in_group(gpu, event);
+    return cuda_status(gpu, "the work before", cudaEventSynchronize(event));
 }
 
 static cz_status record(cz_gpu *gpu)
@@ -90,18 +134,23 @@ static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
         return status;
     }
     own->nodes = (int)nodes;
-    *made = own;
+    own->next = device_of(gpu)->graphs;
+    device_of(gpu)->graphs = *made = own;
     return CZ_OK;
 }
 
 static cz_status replay(cz_gpu *gpu, cz_gpu_graph *graph)
 {
+    if (!graph->exec) return cz_fail(CZ_ERR_BUG, "a step is replayed after its GPU was given up");
     return cuda_status(gpu, "a step", cudaGraphLaunch(graph->exec, stream_of(gpu)));
 }
 static int nodes(const cz_gpu_graph *graph) { return graph->nodes; }
-static void forget(cz_gpu *, cz_gpu_graph *graph)
+static void forget(cz_gpu *gpu, cz_gpu_graph *graph)
 {
-    cudaGraphExecDestroy(graph->exec);
+    cz_gpu_graph **at = &device_of(gpu)->graphs;
+    while (*at != graph) at = &(*at)->next;
+    *at = graph->next;
+    if (graph->exec) cudaGraphExecDestroy(graph->exec);
     delete graph;
 }
 
@@ -137,6 +186,7 @@ static const cz_gpu_calls calls = {
     .group_id = group_id,
     .join = group_join,
     .sum = group_sum,
+    .give_up = give_up,
     .feed = feed_step,
     .score = score_step,
 };

@@ -26,7 +26,8 @@ struct device {
     beside_work beside;
     cublasLtHandle_t blas;
     product_plans *plans;
-    ncclComm_t group; /* NULL outside one */
+    ncclComm_t group;     /* NULL outside one */
+    cz_gpu_graph *graphs; /* all that are there */
     cudaEvent_t marks[CZ_GPU_MARKS];
 };
 static inline device *device_of(const cz_gpu *gpu) { return (device *)gpu; }
@@ -36,6 +37,10 @@ cz_status group_id(char id[CZ_GPU_ID_BYTES]);
 cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
 void group_leave(device *d);
+/* Leaves it where others may no longer answer. */
+void group_abort(device *d);
+/* Whether the group is well after work of it took so long. */
+cz_status group_check(const cz_gpu *gpu, double seconds);
 
 /* beside.cu */
 cz_status beside_open(device *d);
@@ -43,7 +48,7 @@ void beside_close(device *d);
 
 /* steps.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
-cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+cz_status score_step(cz_gpu *gpu, double *sums, const int32_t *cursor, const cz_gpu_scored *scored);
 
 /* products.cu */
 cz_status products_open(device *d);

@@ -21,7 +21,7 @@ cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t byte
 }
 
 /* A head a block. A thread takes every THREADS-th cell, then pairs of threads add up. */
-static __global__ void add_scores(double *sums, cz_gpu_scored s)
+static __global__ void add_scores(double *sums, const int32_t *cursor, cz_gpu_scored s)
 {
     double(*part)[3] = (double(*)[3])shared_memory();
     int h = (int)blockIdx.x, i = (int)threadIdx.x;
@@ -39,12 +39,12 @@ static __global__ void add_scores(double *sums, cz_gpu_scored s)
         for (int j = 0; j < 3 && i < half; j++) part[i][j] += part[i + half][j];
     }
     __syncthreads();
-    if (i < 3) sums[3 * h + i] += part[0][i];
+    if (i < 3) sums[3 * ((size_t)(*cursor - 1) * (size_t)s.heads + h) + i] = part[0][i];
 }
 
-cz_status score_step(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored)
+cz_status score_step(cz_gpu *gpu, double *sums, const int32_t *cursor, const cz_gpu_scored *scored)
 {
     cz_exec exec = {nullptr, nullptr, nullptr, gpu};
     return launch(&exec, "score", add_scores, dim3((unsigned)scored->heads), THREADS,
-                  3 * THREADS * sizeof(double), sums, *scored);
+                  3 * THREADS * sizeof(double), sums, cursor, *scored);
 }

@@ -2,94 +2,19 @@
  * fp32 and bf16 to the bit at the same number of workers; stopping and resuming changes nothing. */
 #include "czhpc/file.h"
 #include "czhpc/log.h"
-#include "czhpc/rng.h"
-#include "czhpc/train.h"
+#include "population.h"
 #include "variants.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, STEPS = 20, COPIES = 3 };
+enum { STEPS = 20 };
 /* So wide that the cells of an epoch, and those of an evaluation, are fetched in several parts. */
 enum { WIDE = 16384 };
 
 static cz_comm world;
 static char folder[256];
 static volatile sig_atomic_t never, stop_now;
-
-/* The cells: number i repeats original[i]. */
-typedef struct population {
-    int n, width;
-    int32_t original[COPIES * N];
-} population;
-
-static void make_column(cz_column *c, const population *p, const char *name, int classes,
-                        unsigned salt)
-{
-    *c = (cz_column){.classes = classes};
-    snprintf(c->name, sizeof c->name, "%s", name);
-    c->code = calloc((size_t)p->n, sizeof *c->code);
-    c->class_name = calloc((size_t)classes, sizeof *c->class_name);
-    for (int i = 0; i < classes; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "%s %d", name, i);
-        c->class_name[i] = strdup(text);
-    }
-    for (int i = 0; i < p->n; i++) {
-        uint32_t cell = (uint32_t)p->original[i];
-        c->code[i] = (int32_t)(cz_philox(1, cell, 0, salt, 0).v[0] % (unsigned)classes);
-    }
-}
-
-/* Cells whose donor shows in a few dimensions; every rank has its rows. */
-static void make_cells(cz_cells *c, const population *p, const cz_comm *comm)
-{
-    *c = (cz_cells){.n = p->n, .width = p->width, .adversaries = 1};
-    c->begin = calloc((size_t)comm->size + 1, sizeof *c->begin);
-    for (int r = 0; r <= comm->size; r++) c->begin[r] = (int32_t)((int64_t)p->n * r / comm->size);
-    make_column(&c->target, p, "donor", DONORS, 1);
-    make_column(&c->label, p, "type", TYPES, 2);
-    make_column(&c->adversary[0], p, "sex", 2, 3);
-    c->adversary[0].code[7] = -1;
-    c->split = calloc((size_t)p->n, 1);
-    c->row_hash = calloc((size_t)p->n, sizeof *c->row_hash);
-    int begin = c->begin[comm->rank], end = c->begin[comm->rank + 1];
-    c->x = calloc((size_t)(end - begin + 1) * (size_t)p->width, sizeof *c->x);
-    for (int i = 0; i < p->n; i++) {
-        int last = p->original[i] % 10;
-        c->row_hash[i] = (uint64_t)i;
-        c->split[i] = last == 8 ? CZ_VALIDATION : last == 9 ? CZ_TEST : CZ_TRAIN;
-    }
-    for (int i = begin; i < end; i++) {
-        cz_rng rng = cz_rng_open(2, (uint32_t)p->original[i], 0, 201, 0);
-        for (int k = 0; k < p->width; k++)
-            c->x[(i - begin) * p->width + k] =
-                (float)(0.7 * cz_rng_normal(&rng) + (k % DONORS == c->target.code[i]));
-    }
-}
-
-static population all_once(void)
-{
-    population p = {.n = N, .width = WIDTH};
-    for (int i = 0; i < N; i++) p.original[i] = i;
-    return p;
-}
-
-static cz_config small_config(void)
-{
-    cz_config c;
-    cz_config_defaults(&c);
-    c.model.tokens = c.model.heads = 4;
-    c.model.fusion_dim = 16;
-    c.model.feedforward = 24;
-    c.model.latents = 6;
-    c.model.latent_dim = 16;
-    c.train.batch = 23;
-    c.train.epochs = 3;
-    c.train.lr = 3e-3;
-    c.checkpoint.keep = 2;
-    return c;
-}
 
 typedef struct trajectory {
     double loss[STEPS];
@@ -178,24 +103,11 @@ static result train_on(const plan *p, const cz_comm *comm)
     cz_pool *pool;
     cz_trainer *trainer = NULL;
     cz_model *model;
-    float text[TYPES * 8];
+    float text[TYPES * TEXT_WIDTH];
     char checkpoints[300], metrics[320];
     const population once = all_once();
     make_cells(&cells, p->cells ? p->cells : &once, comm);
-    for (int i = 0; i < TYPES * 8; i++) text[i] = (float)((i * 7) % 11) / 11;
-    cz_model_spec spec = {.width = cells.width,
-                          .text_width = 8,
-                          .text = true,
-                          .tokens = 4,
-                          .heads = 4,
-                          .fusion_dim = 16,
-                          .layers = 1,
-                          .feedforward = 24,
-                          .latents = 6,
-                          .latent_dim = 16,
-                          .dropout = p->config->model.dropout,
-                          .head_count = 2,
-                          .head = {{"donor", DONORS, false}, {"sex", 2, true}}};
+    cz_model_spec spec = small_spec(p->config, &cells, true);
     snprintf(checkpoints, sizeof checkpoints, "%s/%s", folder, p->name);
     snprintf(metrics, sizeof metrics, "%s/%s.jsonl", folder, p->name);
     if (comm->rank == 0) cz_make_folder(checkpoints);
@@ -207,7 +119,7 @@ static result train_on(const plan *p, const cz_comm *comm)
                               .cells = &cells,
                               .model = model,
                               .backend = p->backend,
-                              .text = cz_matrix(text, CZ_F32, TYPES, 8),
+                              .text = small_text(text),
                               .checkpoints = checkpoints,
                               .metrics = metrics,
                               .stop = p->stop,

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs test programs, MPI test programs (on 1 to 4 ranks) and scripts, each under a time limit:
 #   run_checks.sh TEST... -- MPI_TEST... -- SCRIPT...
-# Operations are tested on an emulated GPU too, or on that of CZHPC_CUDA_PLUGIN where it is set;
-# other programs see no plug-in but where they ask for one.
+# Operations and mpi_gpu* are tested on an emulated GPU too, or on that of CZHPC_CUDA_PLUGIN where it
+# is set; other programs see no plug-in but where they ask for one.
 # Counts their "ok", "FAIL" and "SKIP" lines; a program that dies without a FAIL line, or says
 # nothing, counts as failed. Ends with "N passed, N failed"; its exit status is the verdict.
 set -u
@@ -42,7 +42,11 @@ for item in "$@"; do
     name=$(basename "$item")
     case $kind in
     0) run "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
-    1) for ranks in 1 2 3 4; do run "$name on $ranks" 300 mpirun -np $ranks "$item"; done ;;
+    1) gpu=()
+        case $name in mpi_gpu*) gpu=(env CZHPC_CUDA_PLUGIN="$plugin") ;; esac
+        for ranks in 1 2 3 4; do
+            run "$name on $ranks" 300 mpirun -np $ranks "${gpu[@]}" "$item"
+        done ;;
     2) run "$name" 900 "$item" ;;
     esac
 done

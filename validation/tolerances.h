@@ -14,6 +14,14 @@
 #define TOL_BF16_MODEL 2
 /* The loss of a batch in bf16, as a part of it: roundings average out over its cells. */
 #define TOL_BF16_LOSS 0x1p-11
+/* Losses of some 20 steps in fp32 on a GPU against a CPU, relative: other orders of sums. */
+#define TOL_GPU_LOSS 1e-5
+/* And the weights after them, norm-wise: where a gradient is next to nothing, Adam divides its
+ * rounding by its size, and moves a weight by up to a step. */
+#define TOL_GPU_WEIGHTS 1e-3
+/* How far losses of 100 steps in bf16 on a GPU are from fp32's, in what those of a CPU's bf16 are:
+ * as many roundings of the same size, in other places. */
+#define TOL_BF16_TRAJECTORY 2
 /* fp32 operation against its fp64 form, norm-wise: 2^-24 times the root of the sum's length. */
 #define TOL_F32_OP 2e-6
 /* bf16 operation against fp64 on the same numbers, norm-wise: one rounding of a result to 8 bits,

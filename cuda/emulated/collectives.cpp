@@ -5,9 +5,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,13 +16,28 @@ namespace
 {
 
 enum : size_t { PART = 1 << 20 }; /* bytes of a rank that are summed at once */
-enum { MOST_RANKS = 16, PATIENCE = 60 };
+enum { MOST_RANKS = 16, PATIENCE = 60, LONG = 600 };
 
 struct meeting {
-    std::atomic<int> ready;
-    pthread_barrier_t barrier;
+    std::atomic<int> arrived, round, broken;
     alignas(64) unsigned char part[MOST_RANKS][PART];
 };
+
+/* Waits for all ranks; false where one does not come. */
+bool meet(meeting *m, int ranks)
+{
+    enum { NAP = 50 };
+    int round = m->round;
+    if (++m->arrived == ranks) {
+        m->arrived = 0;
+        m->round++;
+        return !m->broken;
+    }
+    long naps = cz_emulated_patience(LONG) * (1000000L / NAP);
+    while (m->round == round && !m->broken && naps--) usleep(NAP);
+    if (m->round == round) m->broken = 1;
+    return m->round != round;
+}
 
 template <typename T> void sum_parts(const meeting *m, int ranks, T *to, size_t n)
 {
@@ -38,6 +53,7 @@ template <typename T> void sum_parts(const meeting *m, int ranks, T *to, size_t 
 struct cz_emulated_group {
     meeting *shared;
     int rank, ranks;
+    cudaStream_t stream; /* of its last sum */
 };
 
 static cudaError_t sum_all(cz_emulated_group *g, const unsigned char *from, unsigned char *to,
@@ -47,10 +63,10 @@ static cudaError_t sum_all(cz_emulated_group *g, const unsigned char *from, unsi
     for (size_t at = 0; at < bytes; at += PART) {
         size_t part = bytes - at < PART ? bytes - at : (size_t)PART;
         memcpy(m->part[g->rank], from + at, part);
-        pthread_barrier_wait(&m->barrier);
+        if (!meet(m, g->ranks)) return cudaErrorNotReady;
         if (type == ncclFloat64) sum_parts(m, g->ranks, (double *)(to + at), part / sizeof(double));
         else sum_parts(m, g->ranks, (float *)(to + at), part / sizeof(float));
-        pthread_barrier_wait(&m->barrier);
+        if (!meet(m, g->ranks)) return cudaErrorNotReady;
     }
     return cudaSuccess;
 }
@@ -84,27 +100,28 @@ ncclResult_t ncclCommInitRank(ncclComm_t *group, int size, ncclUniqueId id, int 
     close(file);
     if (at == MAP_FAILED) return ncclSystemError;
     meeting *m = (meeting *)at;
-    if (!rank) {
-        pthread_barrierattr_t shared;
-        pthread_barrierattr_init(&shared);
-        pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-        pthread_barrier_init(&m->barrier, &shared, (unsigned)size);
-        m->ready = 1;
-    }
-    while (!m->ready) usleep(1000);
-    pthread_barrier_wait(&m->barrier);
+    if (!meet(m, size)) return ncclSystemError;
     if (!rank) shm_unlink(id.internal);
-    *group = new cz_emulated_group{m, rank, size};
+    *group = new cz_emulated_group{m, rank, size, nullptr};
     return ncclSuccess;
 }
 
+/* Where a graph that sums is still there, NCCL waits for its end. */
 ncclResult_t ncclCommDestroy(ncclComm_t group)
 {
+    if (cz_emulated_graphs_that_sum()) {
+        fprintf(stderr, "emulated GPU: a group is left, and a graph that sums in it is there\n");
+        abort();
+    }
     munmap(group->shared, sizeof(meeting));
     delete group;
     return ncclSuccess;
 }
-ncclResult_t ncclCommAbort(ncclComm_t group) { return ncclCommDestroy(group); }
+ncclResult_t ncclCommAbort(ncclComm_t group)
+{
+    if (group->stream) cz_emulated_release(group->stream);
+    return ncclCommDestroy(group);
+}
 ncclResult_t ncclCommGetAsyncError(ncclComm_t, ncclResult_t *error)
 {
     *error = ncclSuccess;
@@ -115,7 +132,9 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
                            ncclRedOp_t, ncclComm_t group, cudaStream_t stream)
 {
     size_t bytes = count * (type == ncclFloat64 ? sizeof(double) : sizeof(float));
+    group->stream = stream;
     cudaError_t error = cz_emulated_enqueue(stream, "allreduce", [=] {
+        if (cz_emulated_fault("nccl")) return cudaErrorNotReady;
         return sum_all(group, (const unsigned char *)from, (unsigned char *)to, bytes, type);
     });
     return error ? ncclUnhandledCudaError : ncclSuccess;

@@ -93,6 +93,7 @@ typedef enum cudaError {
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
+    cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901,
@@ -142,6 +143,7 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamQuery(cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
@@ -155,6 +157,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
+cudaError_t cudaEventQuery(cudaEvent_t event);
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
@@ -169,9 +172,14 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 extern const char *cz_emulated_next_kernel;
 
 /* Work of a stream: done, or recorded by the capture that is under way. Streams but the first one
- * are as late as they may be: their work waits until something waits for it. */
+ * are as late as they may be: their work waits until something waits for it. Work that returns
+ * cudaErrorNotReady never ends, and so none after it, until the stream is released. */
 cudaError_t cz_emulated_enqueue(cudaStream_t stream, const char *name,
                                 std::function<cudaError_t()> work);
+void cz_emulated_release(cudaStream_t stream);
+bool cz_emulated_fault(const char *what); /* whether this is the one that shall fail */
+int cz_emulated_patience(int seconds);    /* or what the environment says */
+int cz_emulated_graphs_that_sum();        /* that are there still */
 cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t shared,
                             const std::function<void()> &thread);
 cudaError_t cz_emulated_allow_shared(const void *kernel, size_t bytes);

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 const char *cz_emulated_next_kernel = "kernel";
@@ -27,12 +28,14 @@ struct cz_emulated_graph_exec {
 struct cz_emulated_stream {
     cz_emulated_graph *capture; /* NULL: work is done, not recorded */
     bool spoiled, late;
+    bool stuck;                           /* in work that never ends */
     std::deque<cz_emulated_node> waiting; /* of a late stream */
     size_t asked, finished;               /* pieces of its work so far */
 };
 struct cz_emulated_event {
     cz_emulated_stream *stream; /* NULL: never recorded */
     size_t asked;               /* of that stream when it was */
+    bool stuck;                 /* was that stream then */
 };
 
 namespace
@@ -49,6 +52,9 @@ std::map<const void *, size_t> shared_allowed;
 int capturing;
 std::vector<cudaStream_t> streams;
 cudaError_t last;
+cudaError_t broken;                /* what every call returns since a kernel failed */
+std::vector<std::string> recorded; /* the names of the last graph */
+int graphs_that_sum;
 
 alignas(64) unsigned char shared_memory[SHARED_MOST + GUARD];
 unsigned block_threads;
@@ -56,6 +62,7 @@ unsigned block_threads;
 cudaError_t done(const char *call, cudaError_t error = cudaSuccess)
 {
     calls.push_back(call);
+    if (!error) error = broken;
     if (error) last = error;
     return error;
 }
@@ -81,7 +88,8 @@ bool guard_whole(size_t shared)
 
 cudaError_t allocate(const char *call, void **at, size_t bytes)
 {
-    if (not_recorded(call)) return cudaErrorStreamCaptureUnsupported;
+    if (cudaError_t error = not_recorded(call)) return error;
+    if (cz_emulated_fault("memory")) return last = cudaErrorMemoryAllocation;
     if (bytes > DEVICE_MEMORY - allocated) return last = cudaErrorMemoryAllocation;
     unsigned char *block =
         (unsigned char *)aligned_alloc(256, (bytes + GUARD + 255) & ~(size_t)255);
@@ -94,6 +102,13 @@ cudaError_t allocate(const char *call, void **at, size_t bytes)
     return cudaSuccess;
 }
 
+bool sums(const cz_emulated_graph_exec &exec)
+{
+    for (const cz_emulated_node &node : exec.nodes)
+        if (node.name == "allreduce") return true;
+    return false;
+}
+
 } // namespace
 
 extern "C" int cz_emulated_calls(const char *(*names)[], int most)
@@ -102,7 +117,29 @@ extern "C" int cz_emulated_calls(const char *(*names)[], int most)
     for (int i = 0; i < count && i < most; i++) (*names)[i] = calls[(size_t)i].c_str();
     return count;
 }
+extern "C" int cz_emulated_graph_work(const char *(*names)[], int most)
+{
+    int count = (int)recorded.size();
+    for (int i = 0; i < count && i < most; i++) (*names)[i] = recorded[(size_t)i].c_str();
+    return count;
+}
 extern "C" void cz_emulated_forget_calls(void) { calls.clear(); }
+
+bool cz_emulated_fault(const char *what)
+{
+    static std::map<std::string, long> met;
+    const char *said = getenv("CZHPC_EMULATED_FAULT");
+    size_t length = strlen(what);
+    if (!said || strncmp(said, what, length) || said[length] != ':') return false;
+    return ++met[what] == atol(said + length + 1);
+}
+int cz_emulated_patience(int seconds)
+{
+    const char *said = getenv("CZHPC_EMULATED_PATIENCE");
+    return said ? atoi(said) : seconds;
+}
+int cz_emulated_graphs_that_sum() { return graphs_that_sum; }
+void cz_emulated_release(cudaStream_t stream) { stream->stuck = false; }
 
 unsigned char *cz_emulated_shared() { return shared_memory; }
 unsigned cz_emulated_lane() { return (unsigned)fiber_number() % WARP; }
@@ -150,15 +187,16 @@ static cudaError_t carry_out(cudaStream_t stream, cz_emulated_node node)
         stream->capture->nodes.push_back(std::move(node));
         return cudaSuccess;
     }
+    if (stream->stuck) return cudaSuccess;
     cudaError_t error = node.work();
-    if (error) last = error;
-    return error;
+    stream->stuck = error == cudaErrorNotReady;
+    return stream->stuck ? cudaSuccess : error ? last = error : error;
 }
 
 cudaError_t cz_emulated_enqueue(cudaStream_t stream, const char *name,
                                 std::function<cudaError_t()> work)
 {
-    done(name);
+    if (cudaError_t error = done(name)) return error;
     stream->asked++;
     if (!stream->late) return carry_out(stream, {name, std::move(work)});
     stream->waiting.push_back({name, std::move(work)});
@@ -193,6 +231,8 @@ const char *cudaGetErrorString(cudaError_t error)
         return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
         return "invalid device ordinal";
+    case cudaErrorNotReady:
+        return "device not ready";
     case cudaErrorLaunchFailure:
         return "unspecified launch failure";
     case cudaErrorStreamCaptureUnsupported:
@@ -294,9 +334,17 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     if (stream->capture) stream->spoiled = true;
-    cudaError_t error = catch_up(stream, stream->asked),
-                refused = not_recorded("cudaStreamSynchronize");
+    cudaError_t error = catch_up(stream, stream->asked);
+    while (stream->stuck) sleep(1);
+    cudaError_t refused = not_recorded("cudaStreamSynchronize");
     return error ? error : refused;
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+    if (stream->capture) stream->spoiled = true;
+    cudaError_t error = catch_up(stream, stream->asked), refused = not_recorded("cudaStreamQuery");
+    if (refused) return refused;
+    return error ? error : stream->stuck ? cudaErrorNotReady : cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream)
@@ -344,13 +392,13 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    *event = {stream, stream->asked};
+    *event = {stream, stream->asked, stream->stuck};
     return done("cudaEventRecord");
 }
 /* A stream that waits for one that is recorded is recorded too. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
 {
-    done("cudaStreamWaitEvent");
+    if (cudaError_t error = done("cudaStreamWaitEvent")) return error;
     if (!event->stream) return cudaSuccess;
     if (!stream->capture) stream->capture = event->stream->capture;
     else if (!event->stream->capture) return last = cudaErrorStreamCaptureInvalidated;
@@ -359,8 +407,16 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     cudaError_t error = event->stream ? catch_up(event->stream, event->asked) : cudaSuccess;
+    while (event->stuck && event->stream->stuck) sleep(1);
     cudaError_t refused = not_recorded("cudaEventSynchronize");
     return error ? error : refused;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+    cudaError_t error = not_recorded("cudaEventQuery");
+    if (!error && event->stream) error = catch_up(event->stream, event->asked);
+    if (error) return error;
+    return event->stuck && event->stream->stuck ? cudaErrorNotReady : cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
@@ -391,13 +447,21 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
 {
     *exec = new cz_emulated_graph_exec{graph->nodes};
+    graphs_that_sum += sums(**exec);
+    recorded.clear();
+    for (const cz_emulated_node &node : graph->nodes) recorded.push_back(node.name);
     return done("cudaGraphInstantiate");
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t)
+/* What fails of it, a later call says. */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    done("cudaGraphLaunch");
-    for (const cz_emulated_node &node : exec->nodes)
-        if (cudaError_t error = node.work()) return last = error;
+    if (cudaError_t error = done("cudaGraphLaunch")) return error;
+    for (const cz_emulated_node &node : exec->nodes) {
+        if (stream->stuck || broken) break;
+        cudaError_t error = cz_emulated_fault("kernel") ? cudaErrorLaunchFailure : node.work();
+        stream->stuck = error == cudaErrorNotReady;
+        if (!stream->stuck) broken = error;
+    }
     return cudaSuccess;
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count)
@@ -409,6 +473,7 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t 
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+    graphs_that_sum -= sums(*exec);
     delete exec;
     return done("cudaGraphExecDestroy");
 }

@@ -10,7 +10,7 @@
 
 #include "czhpc/ops.h"
 
-enum { CZ_GPU_ABI = 1, CZ_GPU_ID_BYTES = 128 };
+enum { CZ_GPU_ABI = 2, CZ_GPU_ID_BYTES = 128 };
 
 typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
 
@@ -49,9 +49,11 @@ typedef struct cz_gpu_calls {
     cz_status (*group_id)(char id[CZ_GPU_ID_BYTES]);
     cz_status (*join)(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int size);
     cz_status (*sum)(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype);
+    void (*give_up)(cz_gpu *gpu);
     cz_status (*feed)(cz_gpu *gpu, void *current, const void *records, size_t bytes,
                       int32_t *cursor);
-    cz_status (*score)(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored);
+    cz_status (*score)(cz_gpu *gpu, double *sums, const int32_t *cursor,
+                       const cz_gpu_scored *scored);
 } cz_gpu_calls;
 
 /* What a plug-in exports, as `czhpc_gpu_plugin`. */
@@ -147,18 +149,24 @@ static inline cz_status cz_gpu_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype d
     return gpu->calls->sum(gpu, data, n, dtype);
 }
 
+/* Leaves the group at once, where work of it may never end: that work is not done, and graphs that
+ * were recorded are of no use any more. A wait that fails in a group has done so. */
+static inline void cz_gpu_give_up(cz_gpu *gpu) { gpu->calls->give_up(gpu); }
+
 /* What changes from step to step, for work that is replayed. feed: record number *cursor of
  * `records`, `bytes` each, a multiple of 16, comes to `current`, and the cursor is counted up.
- * score: adds to sums[3 h + ..] of each head h the losses, the right predictions and the number of
- * the cells whose class is known, in one fixed order. All of it GPU memory. */
+ * score: sums[3 heads r + 3 h + ..] of each head h, r the record that was fed last, become the
+ * losses, the right predictions and the number of the cells whose class is known, added in one
+ * fixed order. All of it GPU memory. */
 static inline cz_status cz_gpu_feed(cz_gpu *gpu, void *current, const void *records, size_t bytes,
                                     int32_t *cursor)
 {
     return gpu->calls->feed(gpu, current, records, bytes, cursor);
 }
-static inline cz_status cz_gpu_score(cz_gpu *gpu, double *sums, const cz_gpu_scored *scored)
+static inline cz_status cz_gpu_score(cz_gpu *gpu, double *sums, const int32_t *cursor,
+                                     const cz_gpu_scored *scored)
 {
-    return gpu->calls->score(gpu, sums, scored);
+    return gpu->calls->score(gpu, sums, cursor, scored);
 }
 
 #endif

@@ -39,7 +39,8 @@ static const double OWN_MIB = 30;
 /* What the job would run on. */
 typedef struct machine {
     int ranks, threads; /* of a rank */
-    const cz_backend *backend;
+    gpu_choice gpu;
+    const cz_backend *backend; /* NULL: GPUs' */
 } machine;
 
 /* The most that a rank holds at once: while it reads, prepares features, or trains. */
@@ -62,6 +63,15 @@ static void print_memory(const cz_config *config, const cz_cells *cells, const c
         "                 libraries %.0f MiB, columns of all cells %.0f, features %.0f; for a time "
         "reading %.0f (before there are features), preparing features %.0f, training %.0f\n",
         OWN_MIB, columns, features, reading, preparing, training);
+}
+
+static void print_device(const cz_config *config, const machine *on)
+{
+    const gpu_choice *gpu = &on->gpu;
+    if (gpu->gpus)
+        printf("device           GPU %d of %d for rank 0%s\n", gpu->number, gpu->gpus,
+               gpu->shared ? "; ranks share GPUs, gradients are summed on the host" : "");
+    else printf("device           CPU: %s\n", for_cpus(config) ? for_cpus(config) : gpu->why);
 }
 
 static void print_plan(const cz_config *config, const cz_cells *cells, const cz_model *model,
@@ -88,6 +98,7 @@ static void print_plan(const cz_config *config, const cz_cells *cells, const cz_
     printf("steps            %d an epoch of batch %d, %d in %d epochs\n", steps,
            config->train.batch, steps * config->train.epochs, config->train.epochs);
     printf("arithmetic       %.2f GFLOP a step\n", flops / 1e9);
+    print_device(config, on);
     print_memory(config, cells, model, count, on);
 }
 
@@ -148,8 +159,11 @@ cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *co
     cz_dtype dtype;
     CZ_TRY(choose_cores(&cores, config, comm));
     on.threads = cores.threads;
-    CZ_TRY(choose_precision(&dtype, config, comm));
-    CZ_TRY(choose_backend(&on.backend, dtype, config, comm));
+    CZ_TRY(choose_gpu(&on.gpu, config, comm));
+    if (!on.gpu.gpus) {
+        CZ_TRY(choose_precision(&dtype, config, comm));
+        CZ_TRY(choose_backend(&on.backend, dtype, config, comm));
+    }
     CZ_TRY(with_shape(config, comm, &on));
     if (comm->rank == 0) print_items(config, search);
     return CZ_OK;

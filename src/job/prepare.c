@@ -61,8 +61,7 @@ cz_status choose_precision(cz_dtype *dtype, const cz_config *config, const cz_co
     return CZ_OK;
 }
 
-/* What of a configuration only CPUs have; NULL: nothing. */
-static const char *for_cpus(const cz_config *config)
+const char *for_cpus(const cz_config *config)
 {
     if (config->run.device == CZ_DEVICE_CPU) return "run.device says so";
     if (config->run.precision == CZ_PRECISION_FP64) return "run.precision: fp64 is for them alone";
@@ -194,7 +193,7 @@ cz_status check_memory(const cz_config *config, const cz_model *model, const cz_
     int count[CZ_SPLITS] = {0};
     for (int i = 0; i < cells->n; i++) count[cells->split[i]]++;
     double need = (double)cz_train_bytes(config, model, cells->label.classes, count, comm->size,
-                                         threads, backend);
+                                         threads, cz_backend_on_gpu(backend) ? NULL : backend);
     double left = budget - resident_bytes();
     if (need <= left) return cz_comm_agree(comm, CZ_OK);
     return cz_comm_agree(

@@ -55,6 +55,8 @@ typedef struct gpu_choice {
     bool shared;      /* some rank of the job shares one */
     char why[512];    /* "" where nobody asked for anything else */
 } gpu_choice;
+/* What of a configuration only CPUs have; NULL: nothing. Local. */
+const char *for_cpus(const cz_config *config);
 /* A GPU for every rank, node by node in the ranks' order, where run.device lets it: `auto` takes
  * CPUs where some rank can have none, or the configuration asks for what only CPUs have, and says
  * why. CZ_ERR_DEVICE, of run.device: cuda. Collective over the job's comm. */

@@ -43,7 +43,7 @@ static void tell_device(const run *r)
         cz_note("Device       GPU %d of %d, %s%s", r->stock->gpu->number, c->gpus,
                 r->stock->gpu->name,
                 c->shared ? "; ranks share GPUs, gradients are summed on the host" : "");
-    else cz_note("Device       CPU: %s", c->why);
+    else cz_note("Device       CPU: %s", for_cpus(r->config) ? for_cpus(r->config) : c->why);
 }
 
 static void introduce(const run *r)

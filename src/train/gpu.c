@@ -38,7 +38,7 @@ static size_t part(size_t *at, size_t bytes)
     return begin;
 }
 
-static record_layout layout_of(const cz_trainer *t, int most, int slots)
+static record_layout layout_of(int heads, int most, int slots)
 {
     record_layout l = {.most = most, .slots = slots};
     size_t cells = (size_t)most * sizeof(int32_t);
@@ -47,7 +47,7 @@ static record_layout layout_of(const cz_trainer *t, int most, int slots)
     l.cell = part(&l.bytes, cells);
     l.slot = part(&l.bytes, cells);
     l.slot_label = part(&l.bytes, (size_t)slots * sizeof(int32_t));
-    for (int h = 0; h < t->heads; h++) l.code[h] = part(&l.bytes, cells);
+    for (int h = 0; h < heads; h++) l.code[h] = part(&l.bytes, cells);
     return l;
 }
 
@@ -89,7 +89,7 @@ static cz_status take_portion(cz_trainer *t, gpu_state *g)
 {
     size_t steps = (size_t)t->ahead.most, cells = (size_t)g->capacity;
     size_t x = cells * (size_t)t->setup.cells->width * sizeof *g->x;
-    size_t sums = 3 * (size_t)t->heads * sizeof *g->sums;
+    size_t sums = steps * 3 * (size_t)t->heads * sizeof *g->sums;
     CZ_TRY(gpu_take(g, &g->x, x));
     CZ_TRY(gpu_take(g, &g->records, steps * g->layout.bytes));
     CZ_TRY(gpu_take(g, &g->current, g->layout.bytes));
@@ -127,11 +127,22 @@ static cz_status take_evaluation(cz_trainer *t, gpu_state *g, int labels)
 }
 
 /* Evaluations come in portions of their own size. */
-static int most_cells(const cz_trainer *t, int batch_share)
+static int most_cells(int steps, int batch_share, int width)
 {
-    int train = t->ahead.most * batch_share;
-    int blocks = portion_cells(t->setup.cells->width, EVALUATION_BLOCK);
+    int train = steps * batch_share, blocks = portion_cells(width, EVALUATION_BLOCK);
     return train > blocks ? train : blocks;
+}
+
+size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int labels, int train,
+                        int ranks)
+{
+    int batch = config->train.batch, most = share_most(batch, ranks);
+    int ahead = epoch_portion_steps(batch, ranks, width), steps = cz_train_steps(train, batch);
+    if (ahead > steps) ahead = steps;
+    size_t record = layout_of(heads, most, slot_count(labels, most)).bytes;
+    size_t x = (size_t)most_cells(ahead, most, width) * (size_t)width * sizeof(float);
+    size_t sums = 3 * (size_t)heads * sizeof(double);
+    return CZ_GPU_MARKS * (x + (size_t)ahead * (record + sums));
 }
 
 cz_status gpu_open(cz_trainer *t)
@@ -145,8 +156,8 @@ cz_status gpu_open(cz_trainer *t)
     int block = s->config->train.block ? s->config->train.block : company;
     g->gpu = s->gpu;
     g->update = cz_backend_best(t->dtype, CZ_LEVELS - 1);
-    g->layout = layout_of(t, most, slot_count(labels, most));
-    g->capacity = most_cells(t, most);
+    g->layout = layout_of(t->heads, most, slot_count(labels, most));
+    g->capacity = most_cells(t->ahead.most, most, s->cells->width);
     CZ_TRY(take_state(t, g));
     CZ_TRY(take_constants(t, g));
     CZ_TRY(take_portion(t, g));
@@ -159,6 +170,7 @@ void gpu_close(cz_trainer *t)
 {
     gpu_state *g = t->gpu;
     if (!g) return;
+    if (t->failed) cz_gpu_give_up(g->gpu); /* another rank's GPU may have failed */
     cz_gpu_wait(g->gpu);
     for (int i = 0; i < g->shapes; i++) cz_gpu_forget(g->gpu, g->shape[i].graph);
     cz_workspace_close(g->workspace);

@@ -42,7 +42,7 @@ struct gpu_state {
     int32_t *cursor;
     double *loss[CZ_MAX_HEADS]; /* (capacity) */
     int32_t *best[CZ_MAX_HEADS];
-    double *sums; /* (3 heads) of this epoch */
+    double *sums; /* (steps, 3 heads) of a portion */
     gpu_shape shape[GPU_SHAPES];
     int shapes;
 
@@ -50,7 +50,8 @@ struct gpu_state {
     float *x_staged[CZ_GPU_MARKS];
     char *records_staged[CZ_GPU_MARKS];
     int32_t *cursor_staged;            /* (CZ_GPU_MARKS) */
-    double *sums_staged[CZ_GPU_MARKS]; /* after the portion of that half */
+    double *sums_staged[CZ_GPU_MARKS]; /* of the portion of that half, */
+    int uncollected[CZ_GPU_MARKS];     /* so many steps */
     int half;
     int32_t *slot_of; /* (labels) for cz_assign_slots() */
 
@@ -67,6 +68,9 @@ struct gpu_state {
 /* Takes what a GPU needs, into t->gpu. Local. */
 cz_status gpu_open(cz_trainer *t);
 void gpu_close(cz_trainer *t); /* nothing without one */
+/* Of it the host's copies of what is on its way; train: training cells of all ranks. */
+size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int labels, int train,
+                        int ranks);
 /* Brings ranks' GPUs together, and the first weights there. Collective. */
 cz_status gpu_begin(cz_trainer *t);
 

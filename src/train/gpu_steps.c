@@ -31,7 +31,8 @@ static cz_status write_record(cz_trainer *t, char *record, int begin, int end)
     return CZ_OK;
 }
 
-/* Steps [first, first + count) of the epoch, all of them held, on their way to the GPU. */
+/* Steps [first, first + count) of the epoch, all of them held, on their way to the GPU. What was
+ * staged in this half is used up: its sums were collected after the portion before. */
 static cz_status upload(cz_trainer *t, int first, int count)
 {
     CZ_SPAN("upload");
@@ -39,7 +40,6 @@ static cz_status upload(cz_trainer *t, int first, int count)
     const portion *p = &t->ahead;
     int half = g->half;
     size_t x = (size_t)t->held.count * (size_t)t->setup.cells->width * sizeof *g->x;
-    CZ_TRY(cz_gpu_wait_for(g->gpu, half)); /* what was staged there is used up */
     for (int i = 0; i < count; i++) {
         const int *begin = p->begin + (first + i - p->first);
         epoch_set_step(t, first + i, t->progress.steps_done + i);
@@ -74,7 +74,7 @@ static cz_batch current_batch(const cz_trainer *t, int cells)
     return batch;
 }
 
-static cz_status add_scores(const cz_trainer *t, const cz_batch *batch)
+static cz_status sum_scores(const cz_trainer *t, const cz_batch *batch)
 {
     const gpu_state *g = t->gpu;
     cz_gpu_scored scored = {.cells = batch->cells, .heads = t->heads};
@@ -83,7 +83,7 @@ static cz_status add_scores(const cz_trainer *t, const cz_batch *batch)
         scored.best[h] = g->best[h];
         scored.code[h] = batch->code[h];
     }
-    return cz_gpu_score(g->gpu, g->sums, &scored);
+    return cz_gpu_score(g->gpu, g->sums, g->cursor, &scored);
 }
 
 static cz_status update_there(cz_trainer *t)
@@ -112,7 +112,7 @@ static cz_status ask_for_step(cz_trainer *t, int cells)
     CZ_TRY(cz_gpu_feed(g->gpu, g->current, g->records, g->layout.bytes, g->cursor));
     CZ_TRY(cz_model_train(g->workspace, (cz_weights){g->w, g->copy}, g->g, &batch,
                           (const cz_step *)g->current, &outcome));
-    CZ_TRY(add_scores(t, &batch));
+    CZ_TRY(sum_scores(t, &batch));
     return t->setup.gpu_shared ? CZ_OK : update_there(t);
 }
 
@@ -143,7 +143,7 @@ static cz_status run_step(cz_trainer *t, int cells)
         cz_status status = ask_for_step(t, cells);
         cz_status ended = cz_gpu_recorded(g->gpu, &shape->graph);
         CZ_TRY(status ? status : ended);
-        if (cells == g->layout.most) t->facts.graph_nodes = cz_gpu_nodes(g->gpu, shape->graph);
+        if (!t->facts.graph_nodes) t->facts.graph_nodes = cz_gpu_nodes(g->gpu, shape->graph);
     }
     return cz_gpu_replay(g->gpu, shape->graph);
 }
@@ -174,64 +174,60 @@ static cz_status reduce(void *context, int thread)
     return cz_reducer_step(s->trainer->reducer, thread, update, s->trainer, &sums);
 }
 
-/* Where ranks share a GPU: gradients by the host, weights back. */
-static cz_status update_here(cz_trainer *t, int step, int64_t done, cz_status status)
+/* Where ranks share a GPU: gradients by the host, weights back. What fails on this rank alone is
+ * *own, and shows on all with the next sum. */
+static cz_status update_here(cz_trainer *t, int step, int64_t done, cz_status *own)
 {
     gpu_state *g = t->gpu;
     size_t bytes = cz_model_params(t->setup.model)->total * cz_dtype_size(t->dtype);
     epoch_set_step(t, step, done);
-    if (!status) status = cz_gpu_move(g->gpu, cz_reducer_gradient(t->reducer, 0), g->g, bytes);
-    if (!status) status = cz_gpu_wait(g->gpu);
-    CZ_TRY(cz_pool_run(t->setup.pool, reduce, &(shared_step){t, status}));
-    return gpu_weights_up(t);
+    if (!*own) *own = cz_gpu_move(g->gpu, cz_reducer_gradient(t->reducer, 0), g->g, bytes);
+    if (!*own) *own = cz_gpu_wait(g->gpu);
+    CZ_TRY(cz_pool_run(t->setup.pool, reduce, &(shared_step){t, *own}));
+    *own = gpu_weights_up(t);
+    return CZ_OK;
 }
 
-/* Steps [first, first + count), uploaded, and the sums after them. */
+/* Steps [first, first + count), uploaded, and their sums. */
 static cz_status run_uploaded(cz_trainer *t, int first, int count)
 {
     CZ_SPAN("steps");
     gpu_state *g = t->gpu;
-    int labels = g->layout.slots;
+    size_t sums = (size_t)count * 3 * (size_t)t->heads * sizeof *g->sums;
+    cz_status status = CZ_OK;
     for (int i = 0; i < count; i++) {
         const int *begin = t->ahead.begin + (first + i - t->ahead.first);
-        cz_status status = run_step(t, begin[1] - begin[0]);
+        int cells = begin[1] - begin[0];
+        if (!status) status = run_step(t, cells);
         if (t->setup.gpu_shared)
-            status = update_here(t, first + i, t->progress.steps_done + i, status);
-        CZ_TRY(status);
-        t->worker[0].flops += cz_model_flops(t->setup.model, begin[1] - begin[0], labels, true);
+            CZ_TRY(update_here(t, first + i, t->progress.steps_done + i, &status));
+        t->worker[0].flops += cz_model_flops(t->setup.model, cells, g->layout.slots, true);
     }
-    CZ_TRY(cz_gpu_move(g->gpu, g->sums_staged[g->half], g->sums,
-                       3 * (size_t)t->heads * sizeof *g->sums));
-    return cz_gpu_mark(g->gpu, g->half);
+    if (!status) status = cz_gpu_move(g->gpu, g->sums_staged[g->half], g->sums, sums);
+    return status ? status : cz_gpu_mark(g->gpu, g->half);
 }
 
-/* The sums of all ranks after the portion of a half, once it is done. Collective. */
-static cz_status collect(cz_trainer *t, int half)
+/* The sums of all ranks of the portion before, once it is done, unless they are taken already:
+ * added step by step, so that they are the same wherever portions are cut. Collective. */
+static cz_status collect(cz_trainer *t)
 {
     CZ_SPAN("collect");
     gpu_state *g = t->gpu;
-    int count = 3 * t->heads;
-    double total[3 * CZ_MAX_HEADS];
+    int half = !g->half, each = 3 * t->heads, steps = g->uncollected[half];
+    double *sum = g->sums_staged[half];
+    if (!steps) return CZ_OK;
+    g->uncollected[half] = 0;
     CZ_TRY(cz_comm_agree(t->setup.comm, cz_gpu_wait_for(g->gpu, half)));
-    memcpy(total, g->sums_staged[half], (size_t)count * sizeof *total);
     if (t->setup.comm->size > 1 &&
-        MPI_Allreduce(MPI_IN_PLACE, total, count, MPI_DOUBLE, MPI_SUM, t->setup.comm->mpi))
+        MPI_Allreduce(MPI_IN_PLACE, sum, steps * each, MPI_DOUBLE, MPI_SUM, t->setup.comm->mpi))
         return cz_fail(CZ_ERR_MPI, "the ranks could not add their losses");
-    for (int h = 0; h < t->heads; h++)
-        if (!isfinite(total[sum_loss(h)])) return epoch_diverged(t, t->progress.steps_done);
-    for (int i = 0; i < count; i++) t->progress.partial[i] = total[i];
+    for (int s = 0; s < steps; s++, sum += each) {
+        for (int h = 0; h < t->heads; h++)
+            if (!isfinite(sum[sum_loss(h)]))
+                return epoch_diverged(t, t->progress.steps_done - steps + s + 1);
+        for (int i = 0; i < each; i++) t->progress.partial[i] += sum[i];
+    }
     return CZ_OK;
-}
-
-/* An epoch that is entered in its middle goes on with the sums of the part before, on rank 0. */
-static cz_status begin_sums(cz_trainer *t)
-{
-    gpu_state *g = t->gpu;
-    size_t count = 3 * (size_t)t->heads;
-    for (size_t i = 0; i < count; i++)
-        g->sums_staged[0][i] = t->setup.comm->rank ? 0 : t->progress.partial[i];
-    CZ_TRY(cz_gpu_move(g->gpu, g->sums, g->sums_staged[0], count * sizeof *g->sums));
-    return cz_gpu_wait(g->gpu);
 }
 
 /* Steps that are asked for together: held ones, up to the next that is saved. */
@@ -243,8 +239,8 @@ static int steps_together(const cz_trainer *t)
     return until < left ? until : left;
 }
 
-/* The next of them, and what became of those before. `again`: there was a portion before. */
-static cz_status run_portion(cz_trainer *t, bool again)
+/* The next of them, and what became of those before. */
+static cz_status run_portion(cz_trainer *t)
 {
     gpu_state *g = t->gpu;
     double begin = MPI_Wtime();
@@ -254,10 +250,11 @@ static cz_status run_portion(cz_trainer *t, bool again)
     int first = t->progress.step, count = steps_together(t);
     cz_status status = upload(t, first, count);
     CZ_TRY(cz_comm_agree(t->setup.comm, status ? status : run_uploaded(t, first, count)));
+    CZ_TRY(collect(t));
     t->progress.step += count;
     t->progress.steps_done += count;
     t->facts.steps_here += count;
-    if (again) CZ_TRY(collect(t, !g->half));
+    g->uncollected[g->half] = count;
     g->half = !g->half;
     return CZ_OK;
 }
@@ -266,7 +263,7 @@ static cz_status save_where_due(cz_trainer *t)
 {
     int every = t->setup.config->checkpoint.every_steps;
     if (!every || t->progress.steps_done % every) return CZ_OK;
-    CZ_TRY(collect(t, !t->gpu->half));
+    CZ_TRY(collect(t));
     return trainer_save(t, false);
 }
 
@@ -275,19 +272,18 @@ cz_status gpu_run_steps(cz_trainer *t)
     CZ_PHASE("epoch");
     double started = MPI_Wtime(), fetched = t->facts.fetch_seconds;
     CZ_TRY(epoch_prepare(t));
-    CZ_TRY(cz_comm_agree(t->setup.comm, begin_sums(t)));
-    for (bool again = false; t->progress.step < t->steps; again = true) {
-        CZ_TRY(run_portion(t, again));
+    while (t->progress.step < t->steps) {
+        CZ_TRY(run_portion(t));
         trainer_report_step(t);
         cz_status stop = cz_comm_agree(t->setup.comm, *t->setup.stop ? CZ_STOPPED : CZ_OK);
         if (stop == CZ_STOPPED) {
-            CZ_TRY(collect(t, !t->gpu->half));
+            CZ_TRY(collect(t));
             return trainer_save_and_stop(t);
         }
         CZ_TRY(stop);
         CZ_TRY(save_where_due(t));
     }
-    CZ_TRY(collect(t, !t->gpu->half));
+    CZ_TRY(collect(t));
     t->facts.step_seconds += MPI_Wtime() - started - (t->facts.fetch_seconds - fetched);
     return CZ_OK;
 }

@@ -336,6 +336,7 @@ static cz_status run_epochs(cz_trainer *t)
 cz_status cz_trainer_run(cz_trainer *t)
 {
     cz_status status = run_epochs(t);
+    t->failed = status > CZ_STOPPED;
     if (status == CZ_ERR_MPI) return status;
     if (!status && t->gpu) status = gpu_state_down(t);
     cz_status saved = trainer_saved(t);
@@ -382,10 +383,19 @@ static size_t portion_bytes(const cz_config *config, int width, int heads,
            2 * least(x * (ranks - 1) / ranks, round);
 }
 
+static size_t workspace_bytes(const cz_config *config, const cz_model *model, int labels,
+                              int workers, const cz_backend *backend)
+{
+    int cells = worker_cells(config->train.batch, workers);
+    return cz_workspace_bytes(model, backend, block_cells(config, cz_backend_dtype(backend)),
+                              slot_count(labels, cells));
+}
+
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
                       const int count[CZ_SPLITS], int ranks, int threads, const cz_backend *backend)
 {
-    cz_dtype dtype = cz_backend_dtype(backend);
+    if (!backend) threads = 1;
+    cz_dtype wide = backend ? cz_dtype_wide(cz_backend_dtype(backend)) : CZ_F32;
     const cz_model_spec *spec = cz_model_get_spec(model);
     size_t workers = (size_t)ranks * (size_t)threads, R = (size_t)ranks, T = (size_t)threads;
     size_t classes = 0;
@@ -393,13 +403,13 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
 
     /* Of what ranks share, a rank takes the pages that it touches: all weights, packed too, moments
      * and every worker's gradient of its own slices, and its own workers' gradients. */
-    size_t weights = cz_model_params(model)->total * cz_dtype_size(cz_dtype_wide(dtype));
-    size_t arrays = weights + T * weights + (2 + workers - T) * weights / R +
-                    cz_model_packed_bytes(model, backend);
+    size_t weights = cz_model_params(model)->total * cz_dtype_size(wide);
+    size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
+    if (backend) arrays += cz_model_packed_bytes(model, backend);
     size_t copy = 3 * weights; /* of the state that is written, on rank 0 all of it */
-    int cells = worker_cells(config->train.batch, (int)workers);
-    size_t workspace =
-        cz_workspace_bytes(model, backend, block_cells(config, dtype), slot_count(labels, cells));
+    size_t work = backend ? T * workspace_bytes(config, model, labels, (int)workers, backend)
+                          : gpu_pinned_bytes(config, spec->width, spec->head_count,
+                                             spec->text ? labels : 0, count[CZ_TRAIN], ranks);
     size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
 
     /* At the end what every head says of validation, test and a piece of the training cells, which
@@ -407,6 +417,6 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t said = (size_t)count[CZ_VALIDATION] + (size_t)count[CZ_TEST];
     said += CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : (size_t)count[CZ_TRAIN];
     size_t end = (said + said / R) * (classes + 3 * (size_t)spec->head_count + 1) * sizeof(float);
-    return arrays + copy + T * workspace + order + end +
+    return arrays + copy + work + order + end +
            portion_bytes(config, spec->width, spec->head_count, count, R, threads);
 }

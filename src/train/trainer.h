@@ -55,6 +55,7 @@ struct cz_trainer {
     worker *worker;    /* (threads) */
     gpu_state *gpu;    /* NULL: workers compute on cores */
     cz_pool *own_pool; /* of one thread, beside a GPU */
+    bool failed;       /* a run of it, on this rank or another */
 
     int train_count;
     int32_t *train_row;   /* (train_count) cells of the training split */
