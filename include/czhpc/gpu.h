@@ -10,7 +10,7 @@
 
 #include "czhpc/ops.h"
 
-enum { CZ_GPU_ABI = 1, CZ_GPU_ID_BYTES = 128 };
+enum { CZ_GPU_ABI = 2, CZ_GPU_ID_BYTES = 128 };
 
 typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
 
