@@ -13,7 +13,7 @@ static size_t scratch(int rows, int cols, int L, int T, int D, int H, cz_dtype d
     size_t norm = norm_scratch(rows, cols), cells = (size_t)(rows + T - 1) / (size_t)T;
     size_t pool = pool_scratch((int)cells, T, L, D, H, dtype);
     size_t most = norm > pool ? norm : pool;
-    size_t heads = cells * (size_t)D * 5 / 2 * cz_dtype_size(dtype) + 3 * 64 + weights;
+    size_t heads = heads_scratch((int)cells, D, dtype) + weights;
     return most > heads ? most : heads;
 }
 static size_t scratch_f32(int rows, int cols, int L, int T, int D, int H)
@@ -34,7 +34,6 @@ static cz_backend named(const char *name, cz_dtype dtype)
     t.gpu = true;
     t.packed_bytes = nothing_packed;
     t.pack = pack_nothing;
-    t.heads = cz_heads_composed;
     t.peak_gflops = peak_unknown;
     return t;
 }
@@ -55,6 +54,7 @@ struct tables {
         fill_attention(both);
         fill_pool(both);
         fill_linear(both);
+        fill_heads(both);
     }
 };
 } // namespace
