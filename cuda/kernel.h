@@ -209,10 +209,13 @@ void fill_loss(cuda_tables t); /* loss.cu: cross_entropy */
 void fill_attention(cuda_tables t); /* attention.cu */
 void fill_pool(cuda_tables t);      /* pool.cu */
 void fill_linear(cuda_tables t);    /* linear.cu */
+void fill_heads(cuda_tables t);     /* heads.cu */
 
 /* Bytes of scratch that add_dropout_norm_backward takes for (N, C). */
 size_t norm_scratch(int N, int C);
 /* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */
 size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype);
+/* The same of heads on (B, D): heads.cu. */
+size_t heads_scratch(int B, int D, cz_dtype dtype);
 
 #endif

@@ -1,45 +1,7 @@
-/* Softmax cross-entropy, a warp a cell. Columns are a lane's in turn: lane, lane + 32, ... */
-#include "kernel.h"
+/* Softmax cross-entropy, a warp a cell. */
+#include "loss.h"
 
 static const int WARPS = 4;
-
-/* The largest of x, in every lane: of equals the first; x[0] where that is NaN, which nothing is
- * larger than. */
-struct maximum {
-    real value;
-    int at;
-};
-static __device__ maximum largest(const float *x, int C, int lane)
-{
-    maximum most = {x[0], 0};
-    for (int c = lane; c < C; c += WARP)
-        if (x[c] > most.value) most = {x[c], c};
-    for (int step = WARP / 2; step; step /= 2) {
-        real value = __shfl_xor_sync(WHOLE_WARP, most.value, step);
-        int at = __shfl_xor_sync(WHOLE_WARP, most.at, step);
-        if (value > most.value || (value == most.value && at < most.at)) most = {value, at};
-    }
-    return most;
-}
-
-/* d = (e / sum - one-hot of `code`) scale with e = exp(x - top); 0 where nothing is known. */
-template <typename Stored>
-__device__ void softmax_gradient(Stored *d, const float *x, int C, int lane, real top, real sum,
-                                 int code, real scale)
-{
-    real factor = scale / sum;
-    for (int c = lane; c < C; c += WARP) {
-        real e = code < 0 ? 0 : expf(x[c] - top);
-        put(d + c, code < 0 ? 0 : c == code ? (e / sum - 1) * scale : e * factor);
-    }
-}
-
-/* What the gradient of a cell of class `code` is multiplied by. */
-static __device__ real cell_scale(const cz_step *step, int head, int code)
-{
-    const double *weight = (const double *)step->class_weight[head].data;
-    return (real)(step->scale[head] * (weight ? weight[code] : 1));
-}
 
 template <typename Stored>
 __global__ void losses(rows_of<Stored> dlogits, double *loss, int32_t *best,
@@ -52,17 +14,14 @@ __global__ void losses(rows_of<Stored> dlogits, double *loss, int32_t *best,
     const float *x = logits.at(b);
     /* The host has refused classes that there are not. */
     int code = codes[b] < C ? codes[b] : -1;
-    maximum top = largest(x, C, lane);
-    real sum = 0;
-    for (int c = lane; c < C; c += WARP) sum += expf(x[c] - top.value);
-    sum = warp_sum(sum);
+    softmax s = softmax_of(x, C, lane);
     if (lane == 0) {
-        best[b] = top.at;
-        loss[b] = code < 0 ? 0 : log((double)sum) - ((double)x[code] - (double)top.value);
+        best[b] = s.top.at;
+        loss[b] = loss_of(s, x, code);
     }
     if (!dlogits.data) return;
-    real scale = code < 0 ? 0 : cell_scale(step, head, code);
-    softmax_gradient(dlogits.at(b), x, C, lane, top.value, sum, code, scale);
+    softmax_gradient(s, x, C, lane, code, cell_scale(step, head, code),
+                     [&](int c, real d) { put(dlogits.at(b, c), d); });
 }
 
 template <typename Stored>

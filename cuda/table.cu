@@ -13,7 +13,8 @@ static size_t scratch(int rows, int cols, int L, int T, int D, int H, cz_dtype d
     size_t norm = norm_scratch(rows, cols), cells = (size_t)(rows + T - 1) / (size_t)T;
     size_t pool = pool_scratch((int)cells, T, L, D, H, dtype);
     size_t most = norm > pool ? norm : pool;
-    return most > weights ? most : weights;
+    size_t heads = heads_scratch((int)cells, D, dtype) + weights;
+    return most > heads ? most : heads;
 }
 static size_t scratch_f32(int rows, int cols, int L, int T, int D, int H)
 {
@@ -53,6 +54,7 @@ struct tables {
         fill_attention(both);
         fill_pool(both);
         fill_linear(both);
+        fill_heads(both);
     }
 };
 } // namespace

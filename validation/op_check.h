@@ -10,7 +10,7 @@
 #include "czhpc/rng.h"
 #include "variants.h"
 
-enum { MOST_ARGUMENTS = 24 };
+enum { MOST_ARGUMENTS = 72 };
 
 typedef enum op_role { IN, SET, ADDED, CHANGED } op_role;
 

@@ -24,6 +24,7 @@ struct cz_backend {
     CZ_OP(resampler_pool_forward);
     CZ_OP(resampler_pool_backward);
     CZ_OP(cross_entropy);
+    CZ_OP(heads);
     CZ_OP(gather_rows);
     CZ_OP(zero);
     CZ_OP(copy);
@@ -38,6 +39,10 @@ struct cz_backend {
     void (*pack)(void *packed, cz_tensor w, int row, int rows);
     double (*peak_gflops)(void); /* of one core, by a loop of multiply-adds in registers */
 };
+
+/* cz_heads() by the other operations: every CPU's entry, and a GPU's for what it has no room for.
+ */
+__typeof__(cz_heads) cz_heads_composed;
 
 #undef CZ_OP
 

@@ -175,6 +175,26 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
 cz_status cz_cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, int32_t *best,
                            cz_tensor logits, const int32_t *code, int head);
 
+/* Heads on a latent: each three linear layers, D -> D -> D/2 -> classes, ReLU and dropout after the
+ * first two, and cz_cross_entropy() with the head's place among them.
+ *   z      (B, D);  h1 (B, D), h2 (B, D/2), logits (B, classes), wide: set, with loss and best
+ *   dz     (B, D) set: the sum over heads, in their order, of the gradient that reaches z, an
+ *          adversary's times -step->lambda, as cz_add_reversed() has it; absent: no gradients are
+ *          wanted. With it dlogits is set, and dw and db are set or added to. */
+typedef struct cz_head {
+    cz_tensor w[3], b[3];   /* of a layer: (outputs, inputs), (outputs) */
+    cz_tensor dw[3], db[3]; /* absent without dz */
+    bool add;               /* gradients of weights are added to, else set */
+    bool adversary;
+    cz_tensor h1, h2, logits;
+    cz_tensor dlogits;         /* (B, classes); absent without dz */
+    const cz_dropout *drop[2]; /* over h1 and h2 of a cell */
+    double *loss;              /* (B) these as cz_cross_entropy() has them */
+    int32_t *best;
+    const int32_t *code;
+} cz_head;
+cz_status cz_heads(cz_exec *exec, cz_tensor dz, cz_tensor z, const cz_head *head, int heads);
+
 /* y[n] = x[index[n]], converted to y's type: y (N, C), x (M, C) fp32, index in 0 .. M-1. */
 cz_status cz_gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index);
 
@@ -237,7 +257,8 @@ void cz_pack(const cz_backend *backend, void *packed, cz_tensor w, int row, int 
 double cz_peak_gflops(const cz_backend *backend);
 
 /* Bytes of scratch that any operation of a backend may take at once when no tensor has more than
- * `rows` rows, `cols` columns, and the resampler L latents, T tokens, width D and H heads. */
+ * `rows` rows, `cols` columns, the resampler has L latents, T tokens, width D and H heads, and
+ * cz_heads() at most rows / T cells, rounded up, of that width. */
 size_t cz_ops_scratch(const cz_backend *backend, int rows, int cols, int L, int T, int D, int H);
 
 #endif

@@ -134,9 +134,6 @@ static void carve_gradients(cz_workspace *ws)
     ws->d.kv = carve_matrix(ws, N, 2 * D);
     if (D != F) ws->d.input = carve_matrix(ws, N, D);
     ws->d.z = carve_matrix(ws, B, D);
-    ws->d.dz = carve_matrix(ws, B, D);
-    ws->d.h1 = carve_matrix(ws, B, D);
-    ws->d.h2 = carve_matrix(ws, B, D / 2);
 }
 
 static void carve_all(cz_workspace *ws)

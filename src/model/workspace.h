@@ -27,8 +27,7 @@ typedef struct gradients {
     cz_tensor y; /* (N, F) of the tokens, handed from part to part */
     cz_encoder_scratch layer;
     cz_tensor kv, input; /* (N, 2D), (N, D) */
-    cz_tensor z, dz;     /* (block, D): sum over heads, one head's */
-    cz_tensor h1, h2;
+    cz_tensor z;         /* (block, D) */
 } gradients;
 
 struct cz_workspace {

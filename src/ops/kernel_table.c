@@ -23,6 +23,7 @@ const cz_backend K(backend) = {
     .resampler_pool_forward = K(resampler_pool_forward),
     .resampler_pool_backward = K(resampler_pool_backward),
     .cross_entropy = K(cross_entropy),
+    .heads = cz_heads_composed,
     .gather_rows = K(gather_rows),
     .zero = K(zero),
     .copy = K(copy),

@@ -16,9 +16,9 @@ size_t cz_cpu_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, i
 {
     size_t wide = 8 * ((size_t)cols + (size_t)rows); /* vectors of one operation */
     size_t attention = cz_attention_scratch(rows, cols), pool = cz_pool_scratch(T, L, D, H);
+    size_t heads = cz_heads_scratch((rows + T - 1) / T, D);
     size_t cells = (size_t)cz_pool_cells(T, L, D, H);
-    size_t product =
-        (size_t)rows * (size_t)cols * cz_dtype_size(dtype) + 64; /* of dx, to be added */
+    size_t product = (size_t)rows * (size_t)cols * cz_dtype_size(dtype) + 64; /* dx, to be added */
     return product + gemm_bytes(dtype, (size_t)rows, (size_t)cols, cells, L, T, D, H) +
-           (wide + larger(attention, pool)) * cz_dtype_size(cz_dtype_wide(dtype));
+           (wide + larger(larger(attention, pool), heads)) * cz_dtype_size(cz_dtype_wide(dtype));
 }

@@ -49,6 +49,12 @@ static inline size_t cz_pool_scratch(int T, int L, int D, int H)
            (2 * (size_t)L + 5) * cz_padded(D) + 12 * 16;
 }
 
+/* Of the way back through a head: gradients of the latent and of both hidden layers. */
+static inline size_t cz_heads_scratch(int cells, int D)
+{
+    return (size_t)cells * (2 * (size_t)D + (size_t)D / 2) + 3 * 16;
+}
+
 /* cz_ops_scratch() of the CPU's kernels of a type. */
 size_t cz_cpu_scratch(cz_dtype dtype, int rows, int cols, int L, int T, int D, int H);
 
