@@ -41,6 +41,8 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 plugin=$PWD/$BUILD/libczhpc_cuda.so
 [ -f "$plugin" ] || plugin=$PWD/libczhpc_cuda.so
 export CZHPC_CUDA_PLUGIN=${CZHPC_CUDA_PLUGIN:-$plugin}
+python=python3 # with PyTorch
+[ ! -x tools/python.sh ] || python=tools/python.sh
 start=() # what programs are started by
 [ ! -x run ] || start=("$PWD/run")
 emulated='' gpu=''
@@ -197,17 +199,18 @@ sanitizer() {
 bench() {
     local i peer=$work/peer.json ours
     needs_gpu bench || return
-    python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null ||
-        { skip 'bench: no PyTorch that sees the GPU in python3'; return; }
+    $python -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null ||
+        { skip 'bench: no PyTorch that sees the GPU'; return; }
     timeout 60 "${start[@]}" mpirun -np 1 "$PWD/$BUILD/validation/dump_cells" configs/base.yaml "$work/cells" \
         >"$work/dump.out" 2>&1 || { bad 'bench: dump_cells failed'; tell "$work/dump.out"; return; }
     for i in 1 2; do
         job 120 "bench-$i" 1 configs/base.yaml --set run.device=cuda --set run.precision=bf16 --set train.epochs=10 || return
         say "     czhpc: $(timing "bench-$i" ms_per_step) ms a step, $(timing "bench-$i" cells_per_s) cells/s, $(timing "bench-$i" graph_nodes) nodes"
         [ "$i" = 1 ] || break
-        timeout --kill-after=10 300 python3 tools/bench/gpu_peer.py "$work/cells" --output "$peer" >"$work/peer.out" 2>&1 ||
-            { bad 'bench: gpu_peer.py failed'; tell "$work/peer.out"; return; }
-        sed 's/^/     /' "$work/peer.out" | tee -a "$log"
+        timeout --kill-after=10 300 $python tools/bench/gpu_peer.py "$work/cells" --output "$peer" >"$work/peer.out" 2>&1 ||
+            say "     gpu_peer.py ended early, exit status $?: the forms before count"
+        grep '^PyTorch' "$work/peer.out" | sed 's/^/     /' | tee -a "$log"
+        [ -f "$peer" ] || { bad 'bench: no form of PyTorch ran'; tell "$work/peer.out"; return; }
     done
     ours=$(awk -v a="$(timing bench-1 cells_per_s)" -v b="$(timing bench-2 cells_per_s)" 'BEGIN {print (a + b) / 2}')
     ok "bench: czhpc $ours cells/s, $(awk -v a="$ours" -v b="$(sed -n 's/.*"best_cells_per_s": *\([0-9.e+]*\).*/\1/p' "$peer")" 'BEGIN {print a / b}') times PyTorch's best"
@@ -229,7 +232,7 @@ base() {
         kill $watcher; wait $watcher 2>/dev/null
         [ $now -eq 0 ] || continue
         most=$(cat "$work/memory")
-        grep -E '^Device|^Test|^  donor_id  |^Time|^Training' "$work/base-$ranks.out" | head -n 5 | sed 's/^/     /' | tee -a "$log"
+        grep -E '^Device|^Test|^  donor_id .*\[|^Time|^Training' "$work/base-$ranks.out" | sed 's/^/     /' | tee -a "$log"
         ok "base.yaml, $ranks rank(s): training $(timing "base-$ranks" train_s) s of $(timing "base-$ranks" steps) steps, $(timing "base-$ranks" ms_per_step) ms a step; $((most - before)) MiB of the GPU"
     done
 }
@@ -244,12 +247,14 @@ kernels() {
         tee -a "$log" <"$work/kernels.csv"
         ok 'kernels: by nsys'
     elif command -v ncu >/dev/null && rm -rf "$work/few" && timeout 250 ncu --graph-profiling node --clock-control none \
-        --cache-control none --metrics gpu__time_duration.sum --csv --launch-count 240 --target-processes all \
+        --cache-control none --metrics gpu__time_duration.sum --csv --print-units base --launch-count 240 --target-processes all \
         "${start[@]}" "$PWD/$BUILD/czhpc" configs/base.yaml "${few[@]}" >"$work/kernels.csv" 2>&1; then
         # Mean of each kernel, in the order of the step.
         grep '^"[0-9]' "$work/kernels.csv" | sed 's/","/\t/g; s/"//g' |
-            awk -F '\t' '{if (!($5 in n)) name[++k] = $5; n[$5]++; t[$5] += $NF; unit = $(NF - 1)}
-                END {for (i = 1; i <= k; i++) printf "     %5d x %10.2f %s  %s\n", n[name[i]], t[name[i]] / n[name[i]], unit, name[i]}' |
+            awk -F '\t' '{x = $NF; gsub(",", "", x); if ($(NF - 1) ~ /^n/) x /= 1000
+                    if (!($5 in n)) name[++k] = $5
+                    n[$5]++; t[$5] += x}
+                END {for (i = 1; i <= k; i++) printf "     %5d x %9.2f us  %s\n", n[name[i]], t[name[i]] / n[name[i]], name[i]}' |
             tee -a "$log"
         ok 'kernels: by ncu, of the first two steps'
     else skip 'kernels: neither nsys nor ncu gave a report here'; fi

@@ -81,10 +81,11 @@ mpi() {
 # All libraries that what was copied loads, but for those that must be the machine's.
 libraries() {
     local here='^(linux-vdso|ld-linux|libc|libm|libdl|librt|libpthread|libresolv|libutil|libstdc\+\+|libgcc_s|libcublasLt|libnccl|libcuda|libcudart)[.-]'
-    find "$folder" -type f \( -name '*.so*' -o -perm -u+x \) -exec ldd {} + 2>/dev/null |
+    # ldd fails on scripts, which it is shown too.
+    { find "$folder" -type f \( -name '*.so*' -o -perm -u+x \) -exec ldd {} + 2>/dev/null || true; } |
         awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | sort -u |
         while read -r name path; do
-            [[ $name =~ $here ]] || cp -nL "$path" "$lib/$name"
+            [[ $name =~ $here ]] || [ -e "$lib/$name" ] || cp -L "$path" "$lib/$name"
         done
     [ -z "$nccl" ] || cp -L "$(ldconfig -p | awk '/libnccl\.so\.2/ {print $NF; exit}')" "$lib/libnccl.so.2"
 }
@@ -130,9 +131,19 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
 # One machine: nobody to reach by ssh, which a bare one lacks.
 export OMPI_MCA_plm=isolated OMPI_MCA_btl=self,vader OMPI_MCA_pml=ob1
+export OMPI_MCA_btl_vader_single_copy_mechanism=none # containers forbid it
 exec "$@"
 END
     chmod +x "$folder/run"
+}
+
+# What is packed starts, and its plug-in loads: a missing symbol shows only then.
+try() {
+    local said
+    said=$(CZHPC_CUDA_PLUGIN=$(realpath "$folder")/$BUILD/$(basename "$plugin") "$folder/run" czhpc \
+        validation/small.yaml --results "$folder/tried" --set train.epochs=1 --set run.device=cuda 2>&1) || true
+    rm -rf "$folder/tried"
+    grep -qE 'CUDA says|^Device +GPU' <<<"$said" || fail "what was packed does not run: $(grep -m 1 error <<<"$said")"
 }
 
 own
@@ -140,5 +151,6 @@ mpi
 libraries
 write_run
 find "$lib" -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
+try
 tar -C "$(dirname "$folder")" -cf - "$(basename "$folder")" | gzip -9 >"$folder.tar.gz"
 echo "gpu-node: $folder ($(du -sh "$folder" | cut -f1)) and $folder.tar.gz ($(du -h "$folder.tar.gz" | cut -f1))"

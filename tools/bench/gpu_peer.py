@@ -9,8 +9,7 @@ drawing the batch a part of the step. Forms:
   compiled      torch.compile
   max-autotune  torch.compile(mode="max-autotune"), which replays CUDA graphs by itself
   graph         compiled by max-autotune-no-cudagraphs, and the whole step, Adam too, in one graph
-A form that fails is left out by name. Prints a line for each, and writes FILE as JSON, with
-best_cells_per_s.
+A form that fails is left out by name. Prints a line for each; FILE is JSON, with best_cells_per_s.
 """
 
 import argparse
@@ -110,6 +109,14 @@ def parse():
     return parser.parse_args()
 
 
+def write(path, found, arguments):
+    """After each form: a later one may run out of time."""
+    result = {"torch": torch.__version__, "batch": arguments.batch, "ms": found}
+    result["best_cells_per_s"] = 1e3 * arguments.batch / min(found.values())
+    with open(path, "w") as file:
+        json.dump(result, file, indent=1)
+
+
 def main():
     arguments = parse()
     torch.set_float32_matmul_precision("high")
@@ -119,18 +126,16 @@ def main():
         try:
             ms = measure(form, cells, arguments)
         except Exception as why:  # whatever a compiler or a graph may raise
-            print(f"PyTorch {form}: left out: {type(why).__name__}: {str(why).splitlines()[:1]}")
+            said = str(why).splitlines()[:1]
+            print(f"PyTorch {form}: left out: {type(why).__name__}: {''.join(said)}", flush=True)
             continue
         found[form] = ms
         rate = 1e3 * arguments.batch / ms
         print(f"PyTorch {form}: {ms:.4f} ms a step, {rate:.0f} cells/s", flush=True)
+        if arguments.output:
+            write(arguments.output, found, arguments)
     if not found:
         sys.exit("gpu_peer: nothing ran")
-    result = {"torch": torch.__version__, "batch": arguments.batch, "ms": found}
-    result["best_cells_per_s"] = 1e3 * arguments.batch / min(found.values())
-    if arguments.output:
-        with open(arguments.output, "w") as file:
-            json.dump(result, file, indent=1)
 
 
 main()
