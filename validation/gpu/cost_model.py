@@ -215,14 +215,17 @@ def heads():
 
 
 def fused_heads():
-    """Assumed: a block a cell forward and back to dz, reading all weights; then dW, by tiles of
-    weights. Three layers each way, one after the other."""
+    """A block has 4 cells of a head, forward and back to dz, and reads its weights twice; then dW and
+    the sum of dz over heads, by tiles of 32 x 32."""
     weights = sum(D * D + D * D // 2 + D // 2 * c for c in CLASSES)
+    tiles = len(CLASSES) * ((D // 32) ** 2 + D * D // 2 // 32**2 + D // 2 // 32)
     flops = 2.0 * B * weights
+    gradients = 2 * B * (3 * D + D // 2) * 2  # read by heads_sums: z, dh1, dz, dh2 of two heads
     return [
-        Node("heads", "heads", "forward, losses, dz", 2 * flops, B * weights * 2, B, 8),
-        Node("heads", "heads_weights", "dW", flops, weights * 4 + 4 * B * 4 * D * 2, B, 3),
-    ]
+        Node("heads", "heads", "forward, losses, dz", 2 * flops, B // 4 * weights * 2 * 2,
+             B // 4 * len(CLASSES), 10),
+        Node("heads", "heads_sums", "dW, dz", flops, weights * 4 + gradients, tiles, 4),
+    ]  # fmt: skip
 
 
 def cells_backward():
