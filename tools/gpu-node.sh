@@ -126,6 +126,7 @@ export OPAL_PKGLIBDIR=$here/usr/lib/openmpi3 OPAL_PKGDATADIR=$here/usr/share/ope
 export PMIX_PREFIX=$here/usr/lib/pmix2 PMIX_LIBDIR=$here/usr/lib/pmix2/lib
 export PMIX_PKGLIBDIR=$here/usr/lib/pmix2/lib/pmix PMIX_PKGDATADIR=$here/usr/lib/pmix2/share/pmix
 export PMIX_SYSCONFDIR=$here/usr/lib/pmix2/share
+export PMIX_MCA_mca_base_component_path=$PMIX_PKGLIBDIR
 export HWLOC_PLUGINS_PATH=$here/usr/lib/hwloc # none: not those of the machine's own hwloc
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1

@@ -329,7 +329,8 @@ def tables():
 
 
 def check(names):
-    now = step(False)
+    listed = Path(names).read_text().split()
+    now = step("heads" in listed)
     problems = []
     asked = [str(HERE.parents[1] / "czhpc"), str(HERE.parents[1] / "configs/base.yaml"), "--dry-run"]
     said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
@@ -341,7 +342,6 @@ def check(names):
         problems.append("the sums of FLOPs differ")
     if steps != STEPS:
         problems.append(f"{steps} steps, not {STEPS}")
-    listed = Path(names).read_text().split()
     here = [n.kind for n in now]
     differ = [i for i in range(max(len(listed), len(here))) if listed[i : i + 1] != here[i : i + 1]]
     print(f"nodes: {len(here)} here, {len(listed)} in {names}; {len(differ)} differ")
