@@ -43,7 +43,7 @@ SCRIPTS   := $(wildcard validation/test_*.sh)
 PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all check demo figures lint bench levels emulate validate slurm-check mutants fuzz fuzzers install clean help FORCE
+.PHONY: all check demo figures lint bench levels emulate gpu-check gpu-node validate slurm-check mutants fuzz fuzzers install clean help FORCE
 
 all: czhpc ## build ./czhpc; with CUDA=1 the plug-in for GPUs, libczhpc_cuda.so, too (needs nvcc)
 
@@ -126,6 +126,14 @@ else
 emulate: ## the same for AMX by AVX512_BF16, on processors without it; writes build/emulated/levels.md
 	@$(MAKE) --no-print-directory CONFIG=emulated emulate
 endif
+
+# On a GPU, real or, by CZHPC_CUDA_PLUGIN, emulated.
+GPU_TESTS := $(LEVEL_TESTS) $(filter %/test_heads %/mpi_gpu,$(TESTS) $(MPI_TESTS)) $(BUILD)/validation/dump_cells
+gpu-check: czhpc $(PLUGIN) $(GPU_TESTS) ## check and measure on this machine's GPU (needs nvcc): PARTS=, see tools/gpu-check.sh --help
+	@BUILD=$(BUILD) tools/gpu-check.sh $(PARTS)
+
+gpu-node: czhpc $(PLUGIN) $(GPU_TESTS) ## pack czhpc with all it opens, for a GPU's machine where nothing can be installed (needs nvcc)
+	@BUILD=$(BUILD) tools/gpu-node.sh --plugin $(PLUGIN)
 
 validate: czhpc $(TESTS) $(PLAYERS) $(BUILD)/validation/dump_cells mutants ## regenerate the fixtures from their oracles and compare (needs tools/setup.sh --validate)
 	@validation/validate.sh

@@ -43,13 +43,15 @@ def spec_of(cells, text):
 class Peer:
     """Called, it takes the next batch: `rows` in their order, whole batches, over and over."""
 
+    device = "cpu"
+
     def __init__(self, cells, spec, rows, arguments):
         torch.manual_seed(0)
         self.cells, self.text = cells, spec.text
         self.batches = [rows for rows in rows.split(arguments.batch) if len(rows) == arguments.batch]
         self.at = 0
         self.bf16 = arguments.precision == "bf16"
-        self.model = FusionModel(spec)
+        self.model = FusionModel(spec).to(self.device)
         self.compute = torch.compile(self.forward) if arguments.compile else self.forward
 
     def next_batch(self):
@@ -59,7 +61,7 @@ class Peer:
         return self.cells.x[rows], text, [code[rows] for code in self.cells.codes]
 
     def autocast(self):
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
 
 class Training(Peer):
@@ -153,4 +155,5 @@ def main():
     print(json.dumps(result))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+"""What a training step of configs/base.yaml costs a GPU, node by node, from its shapes.
+
+    cost_model.py                  prints the tables of cost_model.md
+    cost_model.py --write          sets them there, below the line that says so
+    cost_model.py --check [NODES]  holds the sum of FLOPs against cz_model_flops (./czhpc --dry-run)
+                                   and the nodes' order against the emulation's (nodes.txt)
+    cost_model.py --labels PREFIX  how many cells of a batch have its commonest label, of what
+                                   build/release/validation/dump_cells configs/base.yaml PREFIX wrote
+
+Nothing here was measured on a GPU; the constants below say what is assumed.
+"""
+
+import math
+import re
+import subprocess
+import sys
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BELOW = "## The tables, by cost_model.py --write"
+
+# base.yaml
+B, T, F, D, H, L, S = 128, 8, 256, 256, 8, 61, 16  # S: labels
+WIDTH, TEXT, FEEDFORWARD, CLASSES = 512, 768, 2048, (14, 2)
+PARAMETERS = 2230544
+STEPS, SECONDS = 8700, 2.0  # of 50 epochs, and within what they are wanted
+N, M = B * T, S * T  # tokens of cells, of labels
+LARGEST_LABEL = 45  # cells of a batch with its commonest label, the mean of an epoch: --labels
+
+# An H200
+HBM = 4.3e12  # bytes/s; L2 is counted at the same rate, which it surpasses
+TENSOR = 790e12  # FLOP/s in bf16, all SMs
+FP32 = 60e12
+SMS = 132
+FLOOR = 2.0  # us from a node of a graph to the next that waits for it
+PHASE = 0.7  # us between two barriers of a block that only waits for memory
+TILE = 128
+TILE_SHARE = 0.7  # of a tensor core's rate that a short loop over K reaches
+TILE_ENDS = 1.5  # us: first tiles of a and b into shared memory, result out of registers
+SPLIT_K, SPLIT_COST = 256, 1.0  # shortest part of K, and us to sum the parts
+FMA_SHARE = 0.5  # of FP32 that our kernels reach: 16 FMAs come with 9 other instructions
+
+
+@dataclass
+class Node:
+    part: str
+    kind: str  # as the emulation names it
+    what: str
+    flops: float = 0
+    bytes: float = 0
+    blocks: int = 1
+    phases: int = 1  # of a block, one after the other
+    tensor: float = 0  # us of a product beyond its memory
+    hbm: bool = False
+
+    def best(self):
+        """us where nothing is in the way of bandwidth or arithmetic."""
+        rate = TENSOR if self.kind == "product" else FP32
+        return max(FLOOR, 1e6 * self.bytes / HBM, 1e6 * self.flops / rate)
+
+    def expected(self):
+        if self.kind == "product":
+            return max(FLOOR, 1e6 * self.bytes / HBM, self.tensor)
+        filled = min(1, self.blocks / SMS)
+        busy = max(1e6 * self.bytes / HBM / filled, 1e6 * self.flops / (FP32 * FMA_SHARE * filled))
+        return max(FLOOR, busy + PHASE * self.phases)
+
+
+def product_time(tiles, k):
+    """Tiles of 128 x 128 on one SM each; K is split where SMs would idle."""
+    split = max(1, min(SMS // tiles, k // SPLIT_K))
+    waves = math.ceil(tiles * split / SMS)
+    loop = 1e6 * 2 * TILE * TILE * (k / split) / (TENSOR / SMS * TILE_SHARE)
+    return TILE_ENDS + waves * loop + (SPLIT_COST if split > 1 else 0)
+
+
+def product(part, what, rows, cols, k, batches=1, wide=False, add=False):
+    out = rows * cols * (4 if wide else 2) * (2 if add else 1)
+    size = batches * (2 * (rows * k + k * cols) + out)
+    tiles = batches * math.ceil(rows / TILE) * math.ceil(cols / TILE)
+    shape = f"{what}: {f'{batches} x ' if batches > 1 else ''}({rows}, {k}) ({k}, {cols})"
+    return Node(part, "product", shape, 2.0 * batches * rows * cols * k, size, tiles,
+                tensor=product_time(tiles, k))  # fmt: skip
+
+
+def rows_kernel(part, kind, what, rows, cols, per, phases=1, hbm=False):
+    """An element a thread, `per` bytes of it read and written."""
+    blocks = min(SMS * 16, math.ceil(rows * cols / 256))
+    return Node(part, kind, what, 0, rows * cols * per, blocks, phases, hbm=hbm)
+
+
+def forward(part, what, rows, cols, k, **more):
+    return product(part, what, rows, cols, k, **more)
+
+
+def backward(part, what, rows, cols, k, gate=False, dx=True):
+    """dW with its bias, then dX, then its gate."""
+    nodes = [product(part, f"{what} dW", cols, k, rows, wide=True)]
+    if dx:
+        nodes.append(product(part, f"{what} dX", rows, k, cols))
+    if gate:
+        nodes.append(rows_kernel(part, "gate", f"{what} ({rows}, {k})", rows, k, 6))
+    return nodes
+
+
+def norm_forward(part):
+    return Node(part, "norm_forward", f"({N}, {F})", 0, N * F * (2 * 4 + 1 / 8), N // 8, 4)
+
+
+def norm_backward(part):
+    parts = N // 8
+    return [
+        Node(part, "norm_backward", f"({N}, {F})", 0, N * F * (2 * 4 + 1 / 8) + parts * 2 * F * 4,
+             parts, 4),
+        Node(part, "norm_sums", f"{parts} x {2 * F}", 0, parts * 2 * F * 4, 2 * F // 32, 3),
+    ]  # fmt: skip
+
+
+def attention(part, back, slots=0):
+    """A block a head of a cell, or of a label with all its cells, four at a time."""
+    flops = (8 if back else 4) * B * T * T * F
+    size = (7 if back else 4) * N * F * 2 + B * H * T * T * 2
+    rounds = math.ceil(LARGEST_LABEL / 4) if back and slots else 1
+    blocks = H * (S if back and slots else B)
+    where = "labels" if slots else "cells"
+    return Node(part, "attend_back" if back else "attend", f"{H} heads, {T} x {T}, of {where}",
+                flops, size, blocks, rounds * (6 if back else 4))  # fmt: skip
+
+
+def pool_forward(part):
+    mix, scores = 2.0 * L * H * T * D, 2.0 * L * T * D
+    size = B * (T * D * 2 + T * H * D * 2 + H * L * T * 2 + L * 8 + (L * D + H * L * T) / 8)
+    return Node(part, "resampler_pool_forward", "a block a cell", B * (mix + scores), size, B, 6)
+
+
+def pool_backward(part):
+    mix, scores = 2.0 * L * H * T * D, 2.0 * L * T * D
+    # U read and set, dk, dscores, what a cell leaves for the sums over cells, probs, masks.
+    size = B * (2 * T * H * D * 2 + 2 * T * D * 2 + T * H * 64 * 2 + (L + 3) * D * 4)
+    size += B * (H * L * T * 2 + (L * D + H * L * T) / 8)
+    return Node(part, "resampler_pool_backward", "a block a cell", B * (3 * mix + scores), size, B, 9)
+
+
+def pool_products(part):
+    """dv, dW_o and dq; what the kernel leaves is summed."""
+    all_ = (L + 3) * D
+    return [
+        product(part, "dv", N, D // H, D, batches=H),
+        product(part, "W_o dW", D, D // H, N, batches=H, wide=True, add=True),
+        product(part, "queries dX", L, D // H, N, batches=H, wide=True, add=True),
+        Node(part, "sum_cells", f"{B} x {all_}", 0, B * all_ * 4, all_ // 32, 3),
+    ]
+
+
+def head(h):
+    part, C = "heads", CLASSES[h]
+    layers = [("z", D, D), ("h1", D // 2, D), ("h2", C, D // 2)]
+    nodes = []
+    for what, out, k in layers:
+        nodes.append(forward(part, f"{what} to {out}", B, out, k, wide=what == "h2"))
+        if what != "h2":
+            nodes.append(rows_kernel(part, "activate", f"dropout ({B}, {out})", B, out, 4))
+    nodes.append(Node(part, "cross_entropy", f"({B}, {C})", 0, B * C * 6, B // 4, 4))
+    for what, out, k in layers[::-1]:
+        nodes += backward(part, f"{what} to {out}", B, out, k, gate=what != "z")
+    kind = "add_reversed" if h else "add"
+    return nodes + [rows_kernel(part, kind, f"({B}, {D})", B, D, 6)]
+
+
+def before():
+    """What all cells share."""
+    return [
+        Node("start", "feed", "a record of the step", 0, 2 * 4096, 1, 3),
+        rows_kernel("start", "memset", "all gradients", 1, PARAMETERS, 4),
+        rows_kernel("labels", "gather_rows", f"({S}, {TEXT})", S, TEXT, 6),
+        forward("labels", "tokens", M, F, TEXT // T),
+        rows_kernel("labels", "memset", f"({M}, {2 * F})", M, 2 * F, 4),
+        forward("labels", "keys and values", M, 2 * F, F),
+        rows_kernel("queries", "memset", f"({L}, {D})", L, D, 4),
+        rows_kernel("queries", "copy", f"({L}, {D})", L, D, 6),
+        forward("queries", "queries", L, D, D),
+    ]
+
+
+def cells_forward():
+    return [
+        rows_kernel("tokens", "gather_rows", f"({B}, {WIDTH})", B, WIDTH, 6),
+        forward("tokens", "tokens", N, F, WIDTH // T),
+        forward("cross-attention", "queries", N, F, F),
+        attention("cross-attention", back=False, slots=S),
+        forward("cross-attention", "output", N, F, F),
+        norm_forward("cross-attention"),
+        forward("feed-forward", "first", N, F, F),
+        forward("feed-forward", "second", N, F, F),
+        forward("encoder", "q, k, v", N, 3 * F, F),
+        attention("encoder", back=False),
+        forward("encoder", "output", N, F, F),
+        norm_forward("encoder"),
+        forward("encoder", "up", N, FEEDFORWARD, F),
+        rows_kernel("encoder", "activate", f"dropout ({N}, {FEEDFORWARD})", N, FEEDFORWARD, 4 + 1 / 8),
+        forward("encoder", "down", N, F, FEEDFORWARD),
+        norm_forward("encoder"),
+        forward("resampler", "keys and values", N, 2 * D, F),
+        product("resampler", "U", N, D, D // H, batches=H),
+        pool_forward("resampler"),
+    ]
+
+
+def heads():
+    return [rows_kernel("heads", "memset", f"({B}, {D})", B, D, 2), *head(0), *head(1)]
+
+
+def fused_heads():
+    """A block has 4 cells of a head, forward and back to dz, and reads its weights twice; then dW and
+    the sum of dz over heads, by tiles of 32 x 32."""
+    weights = sum(D * D + D * D // 2 + D // 2 * c for c in CLASSES)
+    tiles = len(CLASSES) * ((D // 32) ** 2 + D * D // 2 // 32**2 + D // 2 // 32)
+    flops = 2.0 * B * weights
+    gradients = 2 * B * (3 * D + D // 2) * 2  # read by heads_sums: z, dh1, dz, dh2 of two heads
+    return [
+        Node("heads", "heads", "forward, losses, dz", 2 * flops, B // 4 * weights * 2 * 2,
+             B // 4 * len(CLASSES), 10),
+        Node("heads", "heads_sums", "dW, dz", flops, weights * 4 + gradients, tiles, 4),
+    ]  # fmt: skip
+
+
+def cells_backward():
+    def add(part):
+        return [rows_kernel(part, "add", f"({N}, {F})", N, F, 6)]
+
+    return [
+        product("resampler", "U again", N, D, D // H, batches=H),
+        pool_backward("resampler"),
+        *pool_products("resampler"),
+        *backward("resampler", "keys and values", N, 2 * D, F),
+        *norm_backward("encoder"),
+        *backward("encoder", "down", N, F, FEEDFORWARD, gate=True),
+        *backward("encoder", "up", N, FEEDFORWARD, F),
+        *add("encoder"),
+        *norm_backward("encoder"),
+        *backward("encoder", "output", N, F, F),
+        attention("encoder", back=True),
+        *backward("encoder", "q, k, v", N, 3 * F, F),
+        *add("encoder"),
+        *backward("feed-forward", "second", N, F, F, gate=True),
+        *backward("feed-forward", "first", N, F, F),
+        *norm_backward("cross-attention"),
+        *backward("cross-attention", "output", N, F, F),
+        attention("cross-attention", back=True, slots=S),
+        *backward("cross-attention", "queries", N, F, F),
+        *add("cross-attention"),
+        *backward("tokens", "tokens", N, F, WIDTH // T, dx=False),
+    ]
+
+
+def after():
+    adam = PARAMETERS * (4 * 4 + 3 * 4 + 2)  # w, m, v, g; w, m, v and the copy in bf16
+    return [
+        rows_kernel("labels", "copy", f"({M}, {2 * F})", M, 2 * F, 6),
+        *backward("labels", "keys and values", M, 2 * F, F),
+        *backward("labels", "tokens", M, F, TEXT // T, dx=False),
+        rows_kernel("queries", "copy", f"({L}, {D})", L, D, 6),
+        *backward("queries", "queries", L, D, D),
+        rows_kernel("queries", "add", f"({L}, {D})", L, D, 10),
+        Node("end", "score", "2 heads", 0, B * 2 * 16, 2, 4),
+        rows_kernel("end", "adam", f"{PARAMETERS:,} weights", 1, PARAMETERS,
+                    adam / PARAMETERS, hbm=True),
+    ]  # fmt: skip
+
+
+def step(fused):
+    middle = fused_heads() if fused else heads()
+    return before() + cells_forward() + middle + cells_backward() + after()
+
+
+def table(nodes):
+    """The heads' rows say in the last column what takes their places."""
+    lines = ["| # | part | node | of | blocks or tiles | MFLOP | KB | memory | us | at best | fused heads, us |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    instead = [f"{n.kind}: {n.expected():.1f}" for n in fused_heads()]
+    for i, n in enumerate(nodes):
+        where = "HBM" if n.hbm else "L2"
+        fused = f"{n.expected():.1f}"
+        if n.part == "heads":
+            fused = instead.pop(0) if instead else "-"
+        lines.append(
+            f"| {i + 1} | {n.part} | {n.kind} | {n.what} | {n.blocks} | {n.flops / 1e6:.1f} "
+            f"| {n.bytes / 1e3:.0f} | {where} | {n.expected():.1f} | {n.best():.1f} | {fused} |"
+        )
+    return lines
+
+
+def sums(title, nodes):
+    flops, size = sum(n.flops for n in nodes), sum(n.bytes for n in nodes)
+    us, best = sum(n.expected() for n in nodes), sum(n.best() for n in nodes)
+    return f"| {title} | {len(nodes)} | {flops / 1e9:.2f} | {size / 1e6:.0f} | {us:.0f} | {best:.0f} |"
+
+
+def by_part(nodes):
+    for part in dict.fromkeys(n.part for n in nodes):
+        yield sums(part, [n for n in nodes if n.part == part])
+
+
+def by_kind(nodes):
+    kinds = sorted({n.kind for n in nodes}, key=lambda k: -sum(n.expected() for n in nodes if n.kind == k))
+    for kind in kinds:
+        yield sums(kind, [n for n in nodes if n.kind == kind])
+
+
+def tables():
+    now, fused = step(False), step(True)
+    head_line = ["| {} | nodes | GFLOP | MB | us | at best |", "|---|---|---|---|---|---|"]
+
+    def headed(title, lines):
+        return [head_line[0].format(title), head_line[1], *lines, ""]
+
+    lines = headed("a step", [sums("today", now), sums("with the heads in two kernels", fused),
+                              f"| wanted: {SECONDS:.0f} s for {STEPS:,} steps | | | "
+                              f"| {1e6 * SECONDS / STEPS:.0f} | |"])  # fmt: skip
+    lines += headed("kernel, today", by_kind(now))
+    lines += headed("part, today", by_part(now))
+    lines += ["The nodes today, in their order, and what two kernels for the heads' 31 make of it:", ""]
+    lines += table(now)
+    return "\n".join(lines)
+
+
+def check(names):
+    listed = Path(names).read_text().split()
+    now = step("heads" in listed)
+    problems = []
+    asked = [str(HERE.parents[1] / "czhpc"), str(HERE.parents[1] / "configs/base.yaml"), "--dry-run"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    counted = float(re.search(r"arithmetic +([\d.]+) GFLOP", said)[1])
+    steps = int(re.search(r"(\d+) in 50 epochs", said)[1])
+    own = sum(n.flops for n in now) / 1e9
+    print(f"FLOPs: {own:.2f} G here, {counted:.2f} G by cz_model_flops: {100 * (own / counted - 1):+.1f} %")
+    if abs(own / counted - 1) > 0.03:
+        problems.append("the sums of FLOPs differ")
+    if steps != STEPS:
+        problems.append(f"{steps} steps, not {STEPS}")
+    here = [n.kind for n in now]
+    differ = [i for i in range(max(len(listed), len(here))) if listed[i : i + 1] != here[i : i + 1]]
+    print(f"nodes: {len(here)} here, {len(listed)} in {names}; {len(differ)} differ")
+    if differ:
+        i = differ[0]
+        problems.append(f"node {i + 1} is {here[i : i + 1]} here, {listed[i : i + 1]} there")
+    sys.exit("; ".join(problems) if problems else 0)
+
+
+def commonest(prefix):
+    def numbers(name):
+        values = array("i")
+        values.frombytes(Path(f"{prefix}.{name}.i32").read_bytes())
+        return values
+
+    label = numbers("label")
+    order = [label[cell] for cell in numbers("order")]
+    most = [Counter(order[i : i + B]).most_common(1)[0][1] for i in range(0, len(order) - B + 1, B)]
+    print(f"{sum(most) / len(most):.1f} cells on the mean of {len(most)} batches, at most {max(most)}")
+
+
+def main():
+    if sys.argv[1:2] == ["--check"]:
+        check(sys.argv[2] if len(sys.argv) > 2 else HERE / "nodes.txt")
+    elif sys.argv[1:2] == ["--labels"] and len(sys.argv) == 3:
+        commonest(sys.argv[2])
+    elif sys.argv[1:] == ["--write"]:
+        page = HERE / "cost_model.md"
+        prose = page.read_text().split(BELOW)[0]
+        page.write_text(f"{prose}{BELOW}\n\n{tables()}\n")
+    elif len(sys.argv) > 1:
+        sys.exit(__doc__)
+    else:
+        print(tables())
+
+
+main()
