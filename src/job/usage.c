@@ -379,6 +379,7 @@ void cz_usage_help(FILE *out)
           "   4  the environment failed: MPI, device, memory, disk\n"
           "   5  training diverged\n"
           "  75  stopped by a signal with its state saved: run again with --resume\n\n"
+          "CZHPC_CUDA_PLUGIN names the plug-in for GPUs, if not libczhpc_cuda.so beside czhpc.\n\n"
           "Examples:\n"
           "  czhpc configs/demo.yaml\n"
           "  mpirun -np 2 czhpc configs/base.yaml --set train.epochs=20 --name short\n"
