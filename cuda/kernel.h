@@ -151,9 +151,6 @@ __device__ __forceinline__ real dropped(const mask_site &site, int b, int e, rea
     return kept(site, b, e) ? x * site.scale : 0;
 }
 
-/* Writes the masks of `cells` cells of `elements` elements: mask.cu. Nothing without a site. */
-cz_status draw_masks(cz_exec *exec, const mask_site &site, int cells, int elements);
-
 /* ---- the host's side ---- */
 
 /* CZ_ERR_DEVICE (CZ_ERR_MEMORY where memory is what was missing) unless `error` is none. */

@@ -41,7 +41,7 @@ for item in "$@"; do
     if [ "$item" = -- ]; then kind=$((kind + 1)); continue; fi
     name=$(basename "$item")
     case $kind in
-    0) run "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
+    0) run "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" CZHPC_EMULATED_LIST="$BUILD/kernels.$name" "$item" ;;
     1) gpu=()
         case $name in mpi_gpu*) gpu=(env CZHPC_CUDA_PLUGIN="$plugin") ;; esac
         for ranks in 1 2 3 4; do
