@@ -87,18 +87,22 @@ job 3 2 --name shared --set run.device=cuda --set train.epochs=1 &&
     grep -q '^Device  *GPU 0 of 2, .*; ranks share GPUs' "$work/out"
 verdict '3 ranks share 2 GPUs' $?
 
-# A GPU fails: one message on all ranks, and the last state goes on to the bytes of an unbroken run.
-fails() { # name fault words: on rank 1
+# A GPU fails: one message on all ranks, the cause's, and the last state goes on to
+# the bytes of an unbroken run.
+fails() { # name rank fault words
     local command=("$czhpc" validation/small.yaml "${tiny[@]}" --name "$1" --set run.device=cuda)
+    local faulty=(env CZHPC_EMULATED_FAULT="$3" "${command[@]}")
+    local both=("${faulty[@]}" : -np 1 "${command[@]}")
+    if [ "$2" -eq 1 ]; then both=("${command[@]}" : -np 1 "${faulty[@]}"); fi
     CZHPC_CUDA_PLUGIN=$plugin CZHPC_EMULATED_GPUS=2 CZHPC_EMULATED_PATIENCE=4 timeout 200 \
-        mpirun -np 1 "${command[@]}" : -np 1 env CZHPC_EMULATED_FAULT="$2" "${command[@]}" \
-        >"$work/out" 2>&1
-    ended $? 4 "$3"
-    verdict "$1 on one of 2 GPUs: exit status 4 and one message" $?
+        mpirun -np 1 "${both[@]}" >"$work/out" 2>&1
+    ended $? 4 "$4"
+    verdict "$1 of one of 2 GPUs: exit status 4 and one message" $?
 }
-fails 'no memory' memory:9 'GPU 1 (emulated GPU 1): no memory for an array'
-fails 'a failed kernel' kernel:800 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
-fails 'a lost sum' nccl:9 'a rank or its GPU has stopped answering'
+fails 'no memory' 1 memory:9 'GPU 1 (emulated GPU 1): no memory for an array'
+fails 'a failed kernel' 1 kernel:800 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
+fails 'a lost rank' 0 remote:9 'NCCL says remote process exited'
+fails 'a lost sum' 1 nccl:9 'a rank or its GPU has stopped answering'
 job 2 2 --name 'a failed kernel' --resume --set run.device=cuda &&
     cmp -s "$work/whole/metrics.jsonl" "$work/a failed kernel/metrics.jsonl" &&
     cmp -s "$work/whole/model.safetensors" "$work/a failed kernel/model.safetensors"
