@@ -57,9 +57,13 @@ cz_status group_check(const cz_gpu *gpu, double seconds)
     ncclResult_t inside = ncclSuccess,
                  error = ncclCommGetAsyncError(device_of(gpu)->group, &inside);
     if (!error && inside != ncclInProgress) error = inside;
-    if (error) return group_status(gpu, "summing over ranks", error);
+    if (error)
+        return cz_fail(CZ_ERR_LOST,
+                       "GPU %d (%s): a sum over ranks failed: NCCL says %s; see the nodes' logs, "
+                       "then go on with --resume",
+                       gpu->number, gpu->name, ncclGetErrorString(error));
     if (seconds < patience()) return CZ_OK;
-    return cz_fail(CZ_ERR_DEVICE,
+    return cz_fail(CZ_ERR_LOST,
                    "GPU %d (%s): a rank or its GPU has stopped answering: no sum over ranks in %d "
                    "seconds; see the nodes' logs (dmesg, nvidia-smi), then go on with --resume",
                    gpu->number, gpu->name, patience());

@@ -180,9 +180,10 @@ static void check_status(void)
         int code;
     } codes[] = {{CZ_OK, 0},         {CZ_STOPPED, 75},   {CZ_ERR_DIVERGED, 5}, {CZ_ERR_USAGE, 2},
                  {CZ_ERR_CONFIG, 2}, {CZ_ERR_INPUT, 3},  {CZ_ERR_IO, 4},       {CZ_ERR_MEMORY, 4},
-                 {CZ_ERR_MPI, 4},    {CZ_ERR_DEVICE, 4}, {CZ_ERR_BUG, 4}};
+                 {CZ_ERR_MPI, 4},    {CZ_ERR_DEVICE, 4}, {CZ_ERR_BUG, 4},      {CZ_ERR_LOST, 4}};
     bool right = true;
-    for (int i = 0; i < 11; i++) right = right && cz_exit_code(codes[i].status) == codes[i].code;
+    for (int i = 0; i < (int)(sizeof codes / sizeof *codes); i++)
+        right = right && cz_exit_code(codes[i].status) == codes[i].code;
     check(right, "status: exit codes");
 
     bool ok = cz_fail(CZ_ERR_INPUT, "%s: line %d", "cells.h5ad", 3) == CZ_ERR_INPUT;

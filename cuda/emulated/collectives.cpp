@@ -33,8 +33,8 @@ bool meet(meeting *m, int ranks)
         m->round++;
         return !m->broken;
     }
-    long naps = cz_emulated_patience(LONG) * (1000000L / NAP);
-    while (m->round == round && !m->broken && naps--) usleep(NAP);
+    time_t end = time(nullptr) + cz_emulated_patience(LONG);
+    while (m->round == round && !m->broken && time(nullptr) <= end) usleep(NAP);
     if (m->round == round) m->broken = 1;
     return m->round != round;
 }
@@ -54,6 +54,7 @@ struct cz_emulated_group {
     meeting *shared;
     int rank, ranks;
     cudaStream_t stream; /* of its last sum */
+    bool lost;           /* another rank, as NCCL notices */
 };
 
 static cudaError_t sum_all(cz_emulated_group *g, const unsigned char *from, unsigned char *to,
@@ -102,7 +103,7 @@ ncclResult_t ncclCommInitRank(ncclComm_t *group, int size, ncclUniqueId id, int 
     meeting *m = (meeting *)at;
     if (!meet(m, size)) return ncclSystemError;
     if (!rank) shm_unlink(id.internal);
-    *group = new cz_emulated_group{m, rank, size, nullptr};
+    *group = new cz_emulated_group{m, rank, size, nullptr, false};
     return ncclSuccess;
 }
 
@@ -122,9 +123,9 @@ ncclResult_t ncclCommAbort(ncclComm_t group)
     if (group->stream) cz_emulated_release(group->stream);
     return ncclCommDestroy(group);
 }
-ncclResult_t ncclCommGetAsyncError(ncclComm_t, ncclResult_t *error)
+ncclResult_t ncclCommGetAsyncError(ncclComm_t group, ncclResult_t *error)
 {
-    *error = ncclSuccess;
+    *error = group->lost ? ncclRemoteError : ncclSuccess;
     return ncclSuccess;
 }
 
@@ -134,7 +135,8 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
     size_t bytes = count * (type == ncclFloat64 ? sizeof(double) : sizeof(float));
     group->stream = stream;
     cudaError_t error = cz_emulated_enqueue(stream, "allreduce", [=] {
-        if (cz_emulated_fault("nccl")) return cudaErrorNotReady;
+        group->lost = cz_emulated_fault("remote");
+        if (group->lost || cz_emulated_fault("nccl")) return cudaErrorNotReady;
         return sum_all(group, (const unsigned char *)from, (unsigned char *)to, bytes, type);
     });
     return error ? ncclUnhandledCudaError : ncclSuccess;
@@ -142,5 +144,6 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
 
 const char *ncclGetErrorString(ncclResult_t error)
 {
+    if (error == ncclRemoteError) return "remote process exited or there was a network error";
     return error == ncclSuccess ? "no error" : error == ncclSystemError ? "system error" : "error";
 }

@@ -2,8 +2,8 @@
  * environment: CZHPC_EMULATED_GPUS, how many there are, or "driver" for no driver;
  * CZHPC_EMULATED_FAULT, what fails in this process, where N counts from 1: "memory:N", the N-th
  * allocation; "kernel:N", the N-th piece of work of replayed graphs, and everything after it;
- * "nccl:N", the N-th sum over ranks never ends; CZHPC_EMULATED_PATIENCE, the seconds that a GPU of
- * a group waits for the others. */
+ * "nccl:N", the N-th sum over ranks never ends; "remote:N", the same, and NCCL says that a rank is
+ * lost; CZHPC_EMULATED_PATIENCE, the seconds that a GPU of a group waits for the others. */
 #ifndef CZ_EMULATED_H
 #define CZ_EMULATED_H
 

@@ -7,6 +7,7 @@
 typedef enum cz_status {
     CZ_OK = 0,
     CZ_STOPPED,      /* a signal asked to stop; the state is saved */
+    CZ_ERR_LOST,     /* other ranks' devices do not answer: what these say is the better message */
     CZ_ERR_DIVERGED, /* the loss or a weight is not finite */
     CZ_ERR_USAGE,    /* command line */
     CZ_ERR_CONFIG,   /* configuration file or override */

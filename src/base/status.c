@@ -27,6 +27,7 @@ int cz_exit_code(cz_status status)
     case CZ_ERR_IO:
     case CZ_ERR_MEMORY:
     case CZ_ERR_MPI:
+    case CZ_ERR_LOST:
     case CZ_ERR_DEVICE:
     case CZ_ERR_BUG:
         return 4;
