@@ -15,7 +15,7 @@ static_assert(CELLS * COLUMNS == WARP && COLUMNS == 8, "a byte of each cell's ma
 #define UNROLL_FEW
 #else
 #define UNROLL _Pragma("unroll")
-#define UNROLL_FEW _Pragma("unroll 4")
+#define UNROLL_FEW _Pragma("unroll 8")
 #endif
 
 /* Weights that a lane reads at once, 16 bytes of them as they are stored. */
