@@ -28,7 +28,7 @@ static volatile sig_atomic_t never, stop_now;
 typedef struct result {
     cz_status status;
     int epochs, nodes;
-    double loss[4 * EPOCHS];  /* of both heads: training and validation, an epoch */
+    double loss[EPOCHS][4];   /* of both heads: training and validation, an epoch */
     double said[COPIES * N];  /* losses of all training cells by the first weights, */
     int32_t best[COPIES * N]; /* and classes */
     double map[MAPS];         /* and attention */
@@ -61,10 +61,10 @@ static void record_epoch(void *context, const cz_epoch_report *report)
 {
     result *r = context;
     if (r->epochs == EPOCHS) return;
-    double *loss = r->loss + 4 * r->epochs++;
+    double *loss = r->loss[r->epochs++];
     for (int h = 0; h < 2; h++) {
-        loss[2 * h] = report->train.loss[h];
-        loss[2 * h + 1] = report->validation.loss[h];
+        loss[(size_t)h * 2] = report->train.loss[h];
+        loss[(size_t)h * 2 + 1] = report->validation.loss[h];
     }
 }
 
@@ -163,7 +163,7 @@ static double loss_gap(const result *a, const result *b)
 {
     double worst = a->epochs == b->epochs && a->epochs ? 0 : INFINITY;
     for (int i = 0; i < 4 * a->epochs; i++) {
-        double gap = fabs(a->loss[i] - b->loss[i]) / fabs(b->loss[i]);
+        double want = b->loss[i / 4][i % 4], gap = fabs(a->loss[i / 4][i % 4] - want) / fabs(want);
         worst = gap <= worst ? worst : gap;
     }
     return worst;
@@ -266,8 +266,8 @@ static void check_bf16(void)
                 far < TOL_BF16_TRAJECTORY * usual,
             "%s, bf16: losses of 104 steps %.1e from fp32's, %.1e on a CPU (%s)", form(false), far,
             usual, cz_error_message());
-    verdict(got.loss[4 * 12] < got.loss[0], "they fall, %.4f to %.4f", got.loss[0],
-            got.loss[4 * 12]);
+    verdict(got.loss[12][0] < got.loss[0][0], "they fall, %.4f to %.4f", got.loss[0][0],
+            got.loss[12][0]);
 }
 
 /* Stopped on one device and resumed on another, against `whole`. */

@@ -100,9 +100,9 @@ static result train_on(const plan *p, const cz_comm *comm)
 {
     result r = {.status = CZ_OK};
     cz_cells cells;
-    cz_pool *pool;
+    cz_pool *pool = NULL;
     cz_trainer *trainer = NULL;
-    cz_model *model;
+    cz_model *model = NULL;
     float text[TYPES * TEXT_WIDTH];
     char checkpoints[300], metrics[320];
     const population once = all_once();
