@@ -100,7 +100,7 @@ fails() { # name rank fault words
     verdict "$1 of one of 2 GPUs: exit status 4 and one message" $?
 }
 fails 'no memory' 1 memory:9 'GPU 1 (emulated GPU 1): no memory for an array'
-fails 'a failed kernel' 1 kernel:800 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
+fails 'a failed kernel' 1 kernel:500 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
 fails 'a lost rank' 0 remote:9 'NCCL says remote process exited'
 fails 'a lost sum' 1 nccl:9 'a rank or its GPU has stopped answering'
 job 2 2 --name 'a failed kernel' --resume --set run.device=cuda &&

@@ -260,6 +260,7 @@ int main(int argc, char **argv)
                               .training = {.transport = "window", .best_value = NAN},
                               .results = &results,
                               .optimum = {INFINITY, -INFINITY, NAN},
+                              .device = "cpu",
                               .backend = "cpu",
                               .host = "host",
                               .total_s = INFINITY,
