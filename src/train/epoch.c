@@ -114,13 +114,13 @@ void epoch_set_step(cz_trainer *t, int step, int64_t done)
     }
 }
 
-static cz_status update(void *context, int thread, size_t begin, size_t end, const void *gradient)
+cz_status epoch_update(void *context, int thread, size_t begin, size_t end, const void *gradient)
 {
     cz_trainer *t = context;
     size_t at = begin * cz_dtype_size(t->dtype);
     int n = (int)(end - begin);
     cz_arena none = {0};
-    cz_exec exec = {.backend = t->setup.backend, .step = &t->step, .scratch = &none};
+    cz_exec exec = {.backend = t->update, .step = &t->step, .scratch = &none};
     (void)thread;
     return cz_adam(&exec, cz_vector((char *)cz_reducer_weights(t->reducer) + at, t->dtype, n),
                    cz_vector((char *)cz_reducer_moment1(t->reducer) + at, t->dtype, n),
@@ -173,7 +173,7 @@ static cz_status train_worker(void *context, int thread)
     int labels = cz_workspace_labels(w->workspace);
     w->flops += cz_model_flops(t->setup.model, batch.cells, labels, true);
     if (status) w->sums.status = (int)status;
-    return cz_reducer_step(t->reducer, thread, update, t, &w->sums);
+    return cz_reducer_step(t->reducer, thread, epoch_update, t, &w->sums);
 }
 
 cz_status epoch_diverged(const cz_trainer *t, int64_t step)

@@ -155,7 +155,6 @@ cz_status gpu_open(cz_trainer *t)
     int company = most > EVALUATION_BLOCK ? most : EVALUATION_BLOCK;
     int block = s->config->train.block ? s->config->train.block : company;
     g->gpu = s->gpu;
-    g->update = cz_backend_best(t->dtype, CZ_LEVELS - 1);
     g->layout = layout_of(t->heads, most, slot_count(labels, most));
     g->capacity = most_cells(t->ahead.most, most, s->cells->width);
     CZ_TRY(take_state(t, g));

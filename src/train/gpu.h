@@ -61,8 +61,6 @@ struct gpu_state {
     int32_t *slot_label; /* (blocks, slots) */
     void *logits[CZ_MAX_HEADS];
     int64_t *tally;
-
-    const cz_backend *update; /* where the reducer updates: a CPU's */
 };
 
 /* Takes what a GPU needs, into t->gpu. Local. */

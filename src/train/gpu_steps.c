@@ -148,20 +148,6 @@ static cz_status run_step(cz_trainer *t, int cells)
     return cz_gpu_replay(g->gpu, shape->graph);
 }
 
-static cz_status update(void *context, int thread, size_t begin, size_t end, const void *gradient)
-{
-    cz_trainer *t = context;
-    size_t at = begin * cz_dtype_size(t->dtype);
-    int n = (int)(end - begin);
-    cz_arena none = {0};
-    cz_exec exec = {.backend = t->gpu->update, .step = &t->step, .scratch = &none};
-    (void)thread;
-    return cz_adam(&exec, cz_vector((char *)cz_reducer_weights(t->reducer) + at, t->dtype, n),
-                   cz_vector((char *)cz_reducer_moment1(t->reducer) + at, t->dtype, n),
-                   cz_vector((char *)cz_reducer_moment2(t->reducer) + at, t->dtype, n),
-                   cz_vector((void *)gradient, t->dtype, n), t->setup.config->train.weight_decay);
-}
-
 typedef struct shared_step {
     cz_trainer *trainer;
     cz_status status; /* of this rank's GPU */
@@ -171,7 +157,7 @@ static cz_status reduce(void *context, int thread)
 {
     const shared_step *s = context;
     cz_step_sums sums = {.status = (int)s->status};
-    return cz_reducer_step(s->trainer->reducer, thread, update, s->trainer, &sums);
+    return cz_reducer_step(s->trainer->reducer, thread, epoch_update, s->trainer, &sums);
 }
 
 /* Where ranks share a GPU: gradients by the host, weights back. What fails on this rank alone is

@@ -166,6 +166,7 @@ cz_status cz_trainer_open(cz_trainer **opened, const cz_trainer_setup *setup)
         t->threads = cz_pool_threads(t->setup.pool);
         t->workers = t->threads * setup->comm->size;
         t->dtype = cz_dtype_wide(cz_backend_dtype(setup->backend));
+        t->update = setup->gpu ? cz_backend_best(t->dtype, CZ_LEVELS - 1) : setup->backend;
         t->progress.best_epoch = -1;
         t->step = (cz_step){.seed = (uint64_t)setup->config->run.seed,
                             .lambda = setup->config->train.adv_lambda};
@@ -352,7 +353,9 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
     facts.best_value = t->progress.best_value;
     facts.steps = t->progress.steps_done;
     facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
-    facts.transport = t->gpu && !t->setup.gpu_shared ? "nccl" : cz_reducer_transport(t->reducer);
+    facts.transport = !t->gpu || t->setup.gpu_shared ? cz_reducer_transport(t->reducer)
+                      : t->setup.comm->size > 1      ? "nccl"
+                                                     : "none";
     facts.workers = t->workers;
     for (int i = 0; i < t->threads; i++) {
         facts.flops += t->worker[i].flops;

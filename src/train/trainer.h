@@ -52,10 +52,11 @@ struct cz_trainer {
     int heads, threads, workers;
     cz_dtype dtype; /* of weights, their gradients and moments, and of logits */
     cz_reducer *reducer;
-    worker *worker;    /* (threads) */
-    gpu_state *gpu;    /* NULL: workers compute on cores */
-    cz_pool *own_pool; /* of one thread, beside a GPU */
-    bool failed;       /* a run of it, on this rank or another */
+    worker *worker;           /* (threads) */
+    gpu_state *gpu;           /* NULL: workers compute on cores */
+    const cz_backend *update; /* what updates weights in the reducer's arrays: a CPU's */
+    cz_pool *own_pool;        /* of one thread, beside a GPU */
+    bool failed;              /* a run of it, on this rank or another */
 
     int train_count;
     int32_t *train_row;   /* (train_count) cells of the training split */
@@ -144,6 +145,8 @@ double epoch_lr(const cz_trainer *t, int64_t step);
 cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums);
 /* t->step of step `step` of the epoch, before which `done` steps of the phase were done. Local. */
 void epoch_set_step(cz_trainer *t, int step, int64_t done);
+/* A cz_update by Adam, of `context`, the trainer. */
+cz_status epoch_update(void *context, int thread, size_t begin, size_t end, const void *gradient);
 /* A loss that is not finite, of step `step` of the phase, counted from 1. */
 cz_status epoch_diverged(const cz_trainer *t, int64_t step);
 
