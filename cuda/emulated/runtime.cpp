@@ -79,6 +79,15 @@ void place(int i)
     threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
 }
 
+/* Which of `all` blocks comes at turn i: they come forwards, backwards, and the odd ones before the
+ * even ones, by launches, so that what hangs on their order differs from launch to launch. */
+size_t block_of_turn(unsigned launches, size_t i, size_t all)
+{
+    if (launches % 3 == 0) return i;
+    if (launches % 3 == 1) return all - 1 - i;
+    return i < all / 2 ? 2 * i + 1 : 2 * (i - all / 2);
+}
+
 bool guard_whole(size_t shared)
 {
     for (size_t i = shared; i < shared + GUARD; i++)
@@ -169,14 +178,18 @@ cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t sh
     gridDim = grid;
     blockDim = block;
     block_threads = (unsigned)threads;
-    for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++)
-        for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
-            for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) {
-                memset(shared_memory, 0xff, shared);
-                memset(shared_memory + shared, 0xa5, GUARD);
-                bool good = fibers_run((int)threads, thread, place) && guard_whole(shared);
-                if (!good) return last = cudaErrorLaunchFailure;
-            }
+    static unsigned launches;
+    size_t all = (size_t)grid.x * grid.y * grid.z;
+    launches++;
+    for (size_t i = 0; i < all; i++) {
+        size_t n = block_of_turn(launches, i, all);
+        blockIdx = {(unsigned)(n % grid.x), (unsigned)(n / grid.x % grid.y),
+                    (unsigned)(n / grid.x / grid.y)};
+        memset(shared_memory, 0xff, shared);
+        memset(shared_memory + shared, 0xa5, GUARD);
+        bool good = fibers_run((int)threads, thread, place) && guard_whole(shared);
+        if (!good) return last = cudaErrorLaunchFailure;
+    }
     return cudaSuccess;
 }
 
