@@ -2,8 +2,8 @@
  * for both types of activations: `Stored` is float or bf16, sums are float (`real`).
  *
  * Plain CUDA C++, so that the emulation (cuda/emulated/) can run all of it on a CPU: dynamic shared
- * memory only, by shared_memory(); shuffles over whole warps; no barrier in a branch that not all
- * threads of a block take. */
+ * memory only, by shared_memory(); variables on the device are static; shuffles over whole warps;
+ * no barrier in a branch that not all threads of a block take. */
 #ifndef CZ_CUDA_KERNEL_H
 #define CZ_CUDA_KERNEL_H
 
@@ -208,6 +208,8 @@ void fill_pool(cuda_tables t);      /* pool.cu */
 void fill_linear(cuda_tables t);    /* linear.cu */
 void fill_heads(cuda_tables t);     /* heads.cu */
 
+/* Bytes of scratch that attention_backward takes where q and k have at most so many rows. */
+size_t attention_scratch(int rows, int cols);
 /* Bytes of scratch that add_dropout_norm_backward takes for (N, C). */
 size_t norm_scratch(int N, int C);
 /* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */

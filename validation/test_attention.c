@@ -113,6 +113,72 @@ static void variants(void)
     op_verdict("attention backward", &worst_backward, 1, 0);
 }
 
+/* Cells dealt to S slots: all to one, one and the rest to two, in turn; until the next call. */
+enum { TO_ONE, TO_TWO, IN_TURN, DEALS };
+static const int32_t *dealt(int S, int how)
+{
+    static int32_t *all;
+    if (!all) all = shared_room(MOST_CELLS * sizeof *all);
+    for (int b = 0; b < MOST_CELLS; b++)
+        all[b] = how == IN_TURN ? b % S : how == TO_ONE ? S / 2 : b == 2 ? 0 : S - 1;
+    return all;
+}
+
+/* A GPU gives a slot to several blocks: more than it has cells, fewer than groups of queries, with
+ * a last group that is not full. 1025 heads of slots are more than it counts blocks of. */
+static void slots_apart(void)
+{
+    const int shape[][6] = {/* B, S, Tq, Tk, F, H */
+                            {64, 2, 8, 8, 32, 4},   {131, 3, 8, 8, 24, 3},  {128, 16, 8, 8, 16, 2},
+                            {7, 1, 70, 9, 12, 1},   {9, 2, 40, 130, 8, 2},  {128, 1, 1, 3, 8, 2},
+                            {320, 128, 2, 1, 8, 8}, {320, 41, 5, 2, 25, 25}};
+    op_gaps worst = {0};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int how = 0; how < DEALS; how++) {
+            const int *n = shape[i];
+            setting s = {.B = n[0], .S = n[1], .Tq = n[2], .Tk = n[3], .F = n[4], .H = n[5]};
+            op_dropout d;
+            s.slot = dealt(s.S, how);
+            s.drop = op_drop(&d, 6, how == TO_TWO ? 0.3 : 0, s.B, s.H * s.Tq * s.Tk);
+            op_case f = forward_case(&s);
+            double *result[MOST_ARGUMENTS];
+            op_run(&f, op_exact(), 0, result);
+            op_case b = backward_case(&s, &f, result);
+            op_variants(&b, &worst);
+            op_free_result(&f, result);
+            op_free(&f);
+            op_free(&b);
+            if (s.drop) shared_free(s.drop->bits);
+        }
+    op_verdict("attention backward, slots apart", &worst, 1, 0);
+}
+
+/* The sums of a slot have the same bits whichever of its blocks comes last; the emulation takes
+ * blocks in another order each time. */
+static void any_order(const cz_backend *backend)
+{
+    enum { B = 128, S = 2, T = 8, F = 32, TIMES = 6 };
+    setting s = {.B = B, .S = S, .Tq = T, .Tk = T, .F = F, .H = 4, .slot = dealt(S, TO_TWO)};
+    double *result[MOST_ARGUMENTS], *first[MOST_ARGUMENTS], *again[MOST_ARGUMENTS];
+    op_case f = forward_case(&s);
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result);
+    op_round(&b, cz_backend_dtype(backend));
+    op_run(&b, backend, 0, first);
+    bool same = true;
+    for (int i = 1; i < TIMES; i++) {
+        op_run(&b, backend, 0, again);
+        for (int a = DQ; a <= DV; a++)
+            same = same && !memcmp(first[a], again[a], op_size(&b.argument[a]) * sizeof **again);
+        op_free_result(&b, again);
+    }
+    check(same, "attention: %s sums a slot in one order", cz_backend_name(backend));
+    op_free_result(&f, result);
+    op_free_result(&b, first);
+    op_free(&f);
+    op_free(&b);
+}
+
 /* One element of the output from its definition. */
 static double defined(const setting *s, const op_case *f, int b, int i, int c)
 {
@@ -247,6 +313,39 @@ static void any_batch(const cz_backend *backend)
     op_free(&f);
     op_free(&b);
     shared_free(all.drop->bits);
+}
+
+/* Scratch of a slot's blocks is given back, never more than promised, and its lack an error. */
+static void scratch(const cz_backend *backend)
+{
+    enum { B = 64, S = 2, T = 8, F = 32, LITTLE = 4096 };
+    setting s = {.B = B, .S = S, .Tq = T, .Tk = T, .F = F, .H = 4, .slot = dealt(S, TO_TWO)};
+    size_t promised = cz_ops_scratch(backend, B * T, F, 1, T, 1, 1), peak = 0;
+    double *result[MOST_ARGUMENTS];
+    cz_status status[2];
+    bool back = true;
+    op_case f = forward_case(&s);
+    op_run(&f, op_exact(), 0, result);
+    op_case b = backward_case(&s, &f, result);
+    for (int i = 0; i < 2; i++) {
+        cz_tensor t[MOST_ARGUMENTS];
+        cz_arena room = shared_arena(i ? promised : LITTLE);
+        cz_exec exec = variant_exec(backend, NULL, &room);
+        for (int a = 0; a < b.count; a++)
+            t[a] = op_tensor(&b.argument[a], cz_backend_dtype(backend), 0);
+        status[i] = variant_wait(&exec, b.call(&exec, t, &s));
+        back = back && !room.used;
+        peak = room.peak;
+        for (int a = 0; a < b.count; a++) shared_free(t[a].data);
+        shared_arena_free(&room);
+        if (!i) cz_error_clear();
+    }
+    check(back && status[0] == CZ_ERR_MEMORY && !status[1] && peak > LITTLE,
+          "attention: %s, a slot's blocks take %zu bytes of %zu, %d are too few",
+          cz_backend_name(backend), peak, promised, (int)LITTLE);
+    op_free_result(&f, result);
+    op_free(&f);
+    op_free(&b);
 }
 
 /* Scores whose exponentials no type holds: the whole weight is one key's. */
@@ -389,6 +488,7 @@ static void refusals(void)
 int main(void)
 {
     variants();
+    slots_apart();
     for (int variant = 0; variant < 8; variant++)
         differences(variant & 1 ? slots() : NULL, variant & 2 ? 0.3 : 0, 4, variant & 4);
     differences(slots(), 0.3, 35, false); /* more than one block of queries */
@@ -397,10 +497,12 @@ int main(void)
         const cz_backend *backend = variant_or_skip(v);
         if (!backend) continue;
         any_batch(backend);
+        any_order(backend);
         any_padding(backend);
         far_apart(backend);
         masks(backend);
         tally(backend);
+        if (backend_variants[v].gpu) scratch(backend);
         if (backend_variants[v].gpu) too_wide(backend);
     }
     refusals();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether the tests of operations look at every kernel of the GPU: each in turn leaves out its last
+# Whether the tests of operations look at every kernel of the GPU: each in turn leaves out its first
 # block, and the test that runs it must fail.
 set -u
 cd "$(dirname "$0")/.." || exit 1

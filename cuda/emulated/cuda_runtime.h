@@ -5,7 +5,8 @@
  * others. Shared and device memory hold NaN before they are written; a launch that asks for more
  * than an sm_90 has, a barrier that not all threads of a block reach, and a call that may not be
  * recorded into a graph are errors, as on a device. What is not there: tensor-core instructions,
- * asynchronous copies into shared memory, the memory model between blocks (they run in turn). */
+ * asynchronous copies into shared memory, the memory model between blocks (they run in turn, in
+ * another order from launch to launch). */
 #ifndef CZ_EMULATED_CUDA_RUNTIME_H
 #define CZ_EMULATED_CUDA_RUNTIME_H
 
@@ -78,6 +79,13 @@ template <typename T> T atomicAdd(T *at, T value)
     *at = before + value;
     return before;
 }
+inline unsigned atomicInc(unsigned *at, unsigned most)
+{
+    unsigned before = *at;
+    *at = before >= most ? 0 : before + 1;
+    return before;
+}
+inline void __threadfence() {}
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float normcdff(float x) { return 0.5f * erfcf(-x * 0.70710678f); }
 inline float __expf(float x) { return expf(x); }

@@ -30,6 +30,7 @@ PARAMETERS = 2230544
 STEPS, SECONDS = 8700, 2.0  # of 50 epochs, and within what they are wanted
 N, M = B * T, S * T  # tokens of cells, of labels
 LARGEST_LABEL = 45  # cells of a batch with its commonest label, the mean of an epoch: --labels
+SLOT_QUERIES, SLOT_BLOCKS = 64, 8  # attention.cu: queries of a label at once, most blocks of one
 
 # An H200
 HBM = 4.3e12  # bytes/s; L2 is counted at the same rate, which it surpasses
@@ -121,14 +122,20 @@ def norm_backward(part):
 
 
 def attention(part, back, slots=0):
-    """A block a head of a cell, or of a label with all its cells, four at a time."""
+    """A block a head of a cell or, back from labels, of every R-th group of a label's queries, of
+    which all but the commonest have one; blocks without a group are not counted."""
     flops = (8 if back else 4) * B * T * T * F
     size = (7 if back else 4) * N * F * 2 + B * H * T * T * 2
-    rounds = math.ceil(LARGEST_LABEL / 4) if back and slots else 1
-    blocks = H * (S if back and slots else B)
+    blocks, phases = H * B, 5 if back else 4
+    if back and slots:
+        groups = math.ceil(LARGEST_LABEL * T / SLOT_QUERIES)
+        parts = min(groups, SLOT_BLOCKS, N // M, math.ceil(N / SLOT_QUERIES))
+        blocks = H * (S - 1 + parts)
+        size += 2 * parts * 2 * T * F * 4  # sums of dk and dv, written and read
+        phases = 2 + 5 * math.ceil(groups / parts) + (2 if parts > 1 else 0)  # cells; ticket, sum
     where = "labels" if slots else "cells"
     return Node(part, "attend_back" if back else "attend", f"{H} heads, {T} x {T}, of {where}",
-                flops, size, blocks, rounds * (6 if back else 4))  # fmt: skip
+                flops, size, blocks, phases)  # fmt: skip
 
 
 def pool_forward(part):
