@@ -106,7 +106,7 @@ static inline cz_status cz_gpu_wait(cz_gpu *gpu) { return gpu->calls->wait(gpu);
 
 /* Marks what has been asked for so far, one of CZ_GPU_MARKS marks, and returns when that is done;
  * at once where the mark was never set. */
-enum { CZ_GPU_MARKS = 2 };
+enum { CZ_GPU_MARKS = 4 };
 static inline cz_status cz_gpu_mark(cz_gpu *gpu, int which) { return gpu->calls->mark(gpu, which); }
 static inline cz_status cz_gpu_wait_for(cz_gpu *gpu, int which)
 {

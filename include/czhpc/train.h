@@ -131,7 +131,7 @@ typedef struct cz_training_facts {
     double first_step_at;      /* MPI_Wtime() when the first step began, 0 = none did */
     double flops;              /* in matrix products of this rank's steps here */
     double evaluate_flops;     /* and for a cell that it evaluates; NaN where it evaluated none */
-    const char *transport; /* of gradients: window, messages, nccl or none */
+    const char *transport;     /* of gradients: window, messages, nccl or none */
     int workers;
     int graph_nodes; /* of a whole batch's step on a GPU; 0: none was recorded */
 } cz_training_facts;

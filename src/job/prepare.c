@@ -215,7 +215,7 @@ cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stoc
         .model = model,
         .backend = common->backend,
         .gpu = common->gpu,
-        .gpu_shared = common->choice.shared,
+        .gpu_shared = common->choice.shared && common->comm->size > 1,
         .text_identity = common->text.identity,
         .checkpoints = folder->checkpoints,
         .metrics = folder->metrics,

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-static int batch_cells(const cz_trainer *t, int step)
+int epoch_batch_cells(const cz_trainer *t, int step)
 {
     int batch = t->setup.config->train.batch, left = t->train_count - step * batch;
     return left < batch ? left : batch;
@@ -49,7 +49,7 @@ static int thread_begin(const cz_trainer *t, int cells, int thread)
 /* This rank's cells of a step: the place in the epoch of the first, and how many. */
 static int cells_of_step(int *count, const cz_trainer *t, int step)
 {
-    int cells = batch_cells(t, step), begin = thread_begin(t, cells, 0);
+    int cells = epoch_batch_cells(t, step), begin = thread_begin(t, cells, 0);
     *count = thread_begin(t, cells, t->threads) - begin;
     return step * t->setup.config->train.batch + begin;
 }
@@ -102,7 +102,7 @@ void epoch_set_step(cz_trainer *t, int step, int64_t done)
     t->step.lr = epoch_lr(t, done);
     t->step.bias1 = 1 - pow(0.9, (double)(done + 1));
     t->step.bias2 = 1 - pow(0.999, (double)(done + 1));
-    int cells = batch_cells(t, step);
+    int cells = epoch_batch_cells(t, step);
     const int32_t *row = t->order + (size_t)step * (size_t)config->train.batch;
     for (int h = 0; h < t->heads; h++) {
         const int32_t *code = cz_head_column(t->setup.cells, h)->code;
@@ -157,7 +157,7 @@ static cz_status train_worker(void *context, int thread)
     const step_job *job = context;
     cz_trainer *t = job->trainer;
     worker *w = &t->worker[thread];
-    int cells = batch_cells(t, job->step);
+    int cells = epoch_batch_cells(t, job->step);
     int first = t->ahead.begin[job->step - t->ahead.first] - thread_begin(t, cells, 0);
     cz_batch batch = row_set_batch(&t->held, t, first + thread_begin(t, cells, thread),
                                    first + thread_begin(t, cells, thread + 1));

@@ -95,8 +95,8 @@ static cz_status take_portion(cz_trainer *t, gpu_state *g)
     CZ_TRY(gpu_take(g, &g->current, g->layout.bytes));
     CZ_TRY(gpu_take(g, &g->cursor, sizeof *g->cursor));
     CZ_TRY(gpu_take(g, &g->sums, sums));
-    CZ_TRY(gpu_take_host(g, &g->cursor_staged, CZ_GPU_MARKS * sizeof *g->cursor_staged));
-    for (int i = 0; i < CZ_GPU_MARKS; i++) {
+    CZ_TRY(gpu_take_host(g, &g->cursor_staged, GPU_HALVES * sizeof *g->cursor_staged));
+    for (int i = 0; i < GPU_HALVES; i++) {
         CZ_TRY(gpu_take_host(g, &g->x_staged[i], x));
         CZ_TRY(gpu_take_host(g, &g->records_staged[i], steps * g->layout.bytes));
         CZ_TRY(gpu_take_host(g, &g->sums_staged[i], sums));
@@ -142,7 +142,7 @@ size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int label
     size_t record = layout_of(heads, most, slot_count(labels, most)).bytes;
     size_t x = (size_t)most_cells(ahead, most, width) * (size_t)width * sizeof(float);
     size_t sums = 3 * (size_t)heads * sizeof(double);
-    return CZ_GPU_MARKS * (x + (size_t)ahead * (record + sums));
+    return GPU_HALVES * (x + (size_t)ahead * (record + sums));
 }
 
 cz_status gpu_open(cz_trainer *t)
@@ -228,8 +228,11 @@ static cz_status moment_up(cz_trainer *t, void *to, void *moment, const int *cou
     if (!status)
         status =
             cz_comm_gather_all(t->setup.comm, all, (char *)moment + begin * size, counts, size);
+    if (status == CZ_ERR_MPI) goto done;
     if (!status) status = cz_gpu_move(g->gpu, to, all, n * size);
     if (!status) status = cz_gpu_wait(g->gpu);
+    status = cz_comm_agree(t->setup.comm, status);
+done:
     free(all);
     return status;
 }

@@ -8,7 +8,7 @@
 
 #include "trainer.h"
 
-enum { GPU_ARRAYS = 24 + 4 * CZ_MAX_HEADS, GPU_SHAPES = 4 };
+enum { GPU_ARRAYS = 24 + 4 * CZ_MAX_HEADS, GPU_SHAPES = 4, GPU_HALVES = 2 };
 
 /* Where the parts of a step's record lie, in bytes: a cz_step, and (most) or (slots) numbers. */
 typedef struct record_layout {
@@ -17,9 +17,9 @@ typedef struct record_layout {
     int most, slots;
 } record_layout;
 
-/* Steps of one number of cells. */
+/* Steps of batches of one size: a sum over ranks is recorded by all of them or by none. */
 typedef struct gpu_shape {
-    int cells;
+    int batch;           /* cells of all ranks */
     bool done;           /* once, by itself: what is loaded at first use is there */
     cz_gpu_graph *graph; /* NULL: not recorded yet */
 } gpu_shape;
@@ -47,11 +47,11 @@ struct gpu_state {
     int shapes;
 
     /* Of the host, a half in turn: what is on its way, or was, until the half's mark is reached. */
-    float *x_staged[CZ_GPU_MARKS];
-    char *records_staged[CZ_GPU_MARKS];
-    int32_t *cursor_staged;            /* (CZ_GPU_MARKS) */
-    double *sums_staged[CZ_GPU_MARKS]; /* of the portion of that half, */
-    int uncollected[CZ_GPU_MARKS];     /* so many steps */
+    float *x_staged[GPU_HALVES];
+    char *records_staged[GPU_HALVES];
+    int32_t *cursor_staged;          /* (GPU_HALVES) */
+    double *sums_staged[GPU_HALVES]; /* of the portion of that half, */
+    int uncollected[GPU_HALVES];     /* so many steps */
     int half;
     int32_t *slot_of; /* (labels) for cz_assign_slots() */
 

@@ -40,7 +40,9 @@ static cz_status upload(cz_trainer *t, int blocks, int slots)
     gpu_state *g = t->gpu;
     const row_set *held = &t->held;
     size_t x = (size_t)held->count * (size_t)t->setup.cells->width * sizeof *g->x;
-    CZ_TRY(cz_gpu_move(g->gpu, g->x, held->x, x));
+    CZ_TRY(cz_gpu_wait_for(g->gpu, g->half)); /* what was staged there is used up */
+    memcpy(g->x_staged[g->half], held->x, x);
+    CZ_TRY(cz_gpu_move(g->gpu, g->x, g->x_staged[g->half], x));
     CZ_TRY(move_numbers(g, g->row, held->place, held->count));
     CZ_TRY(move_numbers(g, g->cell, held->cell, held->count));
     for (int h = 0; h < t->heads; h++)
@@ -126,6 +128,15 @@ static cz_status move_tally(const evaluation_job *job, bool up)
               : cz_gpu_move(g->gpu, a->sum, g->tally, bytes);
 }
 
+static cz_status evaluate_held(evaluation_job *job, int blocks, int slots)
+{
+    CZ_TRY(upload(job->trainer, blocks, slots));
+    CZ_TRY(move_tally(job, true));
+    for (int i = 0; i < blocks; i++) CZ_TRY(ask_for_block(job, i, slots));
+    CZ_TRY(move_tally(job, false));
+    return download(job);
+}
+
 cz_status gpu_evaluate(evaluation_job *job)
 {
     CZ_SPAN("blocks");
@@ -134,11 +145,11 @@ cz_status gpu_evaluate(evaluation_job *job)
     int blocks = (t->held.count + EVALUATION_BLOCK - 1) / EVALUATION_BLOCK;
     int slots = g->text.data ? slot_count(cz_rows(g->text), EVALUATION_BLOCK) : 0;
     if (!blocks) return CZ_OK;
-    CZ_TRY(upload(t, blocks, slots));
-    CZ_TRY(move_tally(job, true));
-    for (int i = 0; i < blocks; i++) CZ_TRY(ask_for_block(job, i, slots));
-    CZ_TRY(move_tally(job, false));
-    CZ_TRY(download(job));
+    cz_status status = evaluate_held(job, blocks, slots);
+    if (status) {
+        cz_gpu_wait(g->gpu); /* copies into the job's memory, which goes now */
+        return status;
+    }
     t->worker[0].evaluate_flops += cz_model_flops(t->setup.model, t->held.count, slots, false);
     t->worker[0].evaluated += t->held.count;
     return CZ_OK;

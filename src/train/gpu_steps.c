@@ -116,24 +116,24 @@ static cz_status ask_for_step(cz_trainer *t, int cells)
     return t->setup.gpu_shared ? CZ_OK : update_there(t);
 }
 
-static gpu_shape *shape_of(gpu_state *g, int cells)
+static gpu_shape *shape_of(gpu_state *g, int batch)
 {
     for (int i = 0; i < g->shapes; i++)
-        if (g->shape[i].cells == cells) return &g->shape[i];
+        if (g->shape[i].batch == batch) return &g->shape[i];
     if (g->shapes == GPU_SHAPES) { /* more than a batch and its rest: the oldest makes room */
         cz_gpu_forget(g->gpu, g->shape[0].graph);
         memmove(g->shape, g->shape + 1, (GPU_SHAPES - 1) * sizeof *g->shape);
         g->shapes--;
     }
-    g->shape[g->shapes] = (gpu_shape){.cells = cells};
+    g->shape[g->shapes] = (gpu_shape){.batch = batch};
     return &g->shape[g->shapes++];
 }
 
 /* The first step of a shape is done by itself, the second recorded, the others replayed. */
-static cz_status run_step(cz_trainer *t, int cells)
+static cz_status run_step(cz_trainer *t, int cells, int batch)
 {
     gpu_state *g = t->gpu;
-    gpu_shape *shape = shape_of(g, cells);
+    gpu_shape *shape = shape_of(g, batch);
     if (!shape->done) {
         shape->done = true;
         return ask_for_step(t, cells);
@@ -174,17 +174,28 @@ static cz_status update_here(cz_trainer *t, int step, int64_t done, cz_status *o
     return CZ_OK;
 }
 
-/* Steps [first, first + count), uploaded, and their sums. */
-static cz_status run_uploaded(cz_trainer *t, int first, int count)
+/* A launch that finds its queue full waits in the driver, where no time limit counts: never so many
+ * are under way. */
+static cz_status hold_back(const gpu_state *g, int asked)
+{
+    enum { MOST = 64 };
+    int which = GPU_HALVES + asked / MOST % 2;
+    if (asked % MOST) return CZ_OK;
+    CZ_TRY(cz_gpu_wait_for(g->gpu, which));
+    return cz_gpu_mark(g->gpu, which);
+}
+
+/* Steps [first, first + count), uploaded with this status, and their sums. */
+static cz_status run_uploaded(cz_trainer *t, int first, int count, cz_status status)
 {
     CZ_SPAN("steps");
     gpu_state *g = t->gpu;
     size_t sums = (size_t)count * 3 * (size_t)t->heads * sizeof *g->sums;
-    cz_status status = CZ_OK;
     for (int i = 0; i < count; i++) {
         const int *begin = t->ahead.begin + (first + i - t->ahead.first);
         int cells = begin[1] - begin[0];
-        if (!status) status = run_step(t, cells);
+        if (!status) status = run_step(t, cells, epoch_batch_cells(t, first + i));
+        if (!status) status = hold_back(g, i + 1);
         if (t->setup.gpu_shared)
             CZ_TRY(update_here(t, first + i, t->progress.steps_done + i, &status));
         t->worker[0].flops += cz_model_flops(t->setup.model, cells, g->layout.slots, true);
@@ -234,8 +245,9 @@ static cz_status run_portion(cz_trainer *t)
     t->facts.fetch_seconds += MPI_Wtime() - begin;
     if (t->facts.first_step_at == 0) t->facts.first_step_at = MPI_Wtime();
     int first = t->progress.step, count = steps_together(t);
-    cz_status status = upload(t, first, count);
-    CZ_TRY(cz_comm_agree(t->setup.comm, status ? status : run_uploaded(t, first, count)));
+    cz_status status = run_uploaded(t, first, count, upload(t, first, count));
+    if (status == CZ_ERR_MPI) return status; /* the others may be elsewhere */
+    CZ_TRY(cz_comm_agree(t->setup.comm, status));
     CZ_TRY(collect(t));
     t->progress.step += count;
     t->progress.steps_done += count;
@@ -253,11 +265,8 @@ static cz_status save_where_due(cz_trainer *t)
     return trainer_save(t, false);
 }
 
-cz_status gpu_run_steps(cz_trainer *t)
+static cz_status run_portions(cz_trainer *t)
 {
-    CZ_PHASE("epoch");
-    double started = MPI_Wtime(), fetched = t->facts.fetch_seconds;
-    CZ_TRY(epoch_prepare(t));
     while (t->progress.step < t->steps) {
         CZ_TRY(run_portion(t));
         trainer_report_step(t);
@@ -269,7 +278,15 @@ cz_status gpu_run_steps(cz_trainer *t)
         CZ_TRY(stop);
         CZ_TRY(save_where_due(t));
     }
-    CZ_TRY(collect(t));
+    return collect(t);
+}
+
+cz_status gpu_run_steps(cz_trainer *t)
+{
+    CZ_PHASE("epoch");
+    CZ_TRY(epoch_prepare(t));
+    double started = MPI_Wtime(), fetched = t->facts.fetch_seconds;
+    cz_status status = run_portions(t);
     t->facts.step_seconds += MPI_Wtime() - started - (t->facts.fetch_seconds - fetched);
-    return CZ_OK;
+    return status;
 }

@@ -337,9 +337,9 @@ static cz_status run_epochs(cz_trainer *t)
 cz_status cz_trainer_run(cz_trainer *t)
 {
     cz_status status = run_epochs(t);
+    if (!status && t->gpu) status = gpu_state_down(t);
     t->failed = status > CZ_STOPPED;
     if (status == CZ_ERR_MPI) return status;
-    if (!status && t->gpu) status = gpu_state_down(t);
     cz_status saved = trainer_saved(t);
     return status > CZ_STOPPED || !saved ? status : saved;
 }

@@ -143,6 +143,8 @@ cz_status epoch_fetch(cz_trainer *t);
 double epoch_lr(const cz_trainer *t, int64_t step);
 /* One optimiser step; the sums of all workers come back. Collective. */
 cz_status epoch_step(cz_trainer *t, int step, cz_step_sums *sums);
+/* Cells of a step, of all ranks. Local. */
+int epoch_batch_cells(const cz_trainer *t, int step);
 /* t->step of step `step` of the epoch, before which `done` steps of the phase were done. Local. */
 void epoch_set_step(cz_trainer *t, int step, int64_t done);
 /* A cz_update by Adam, of `context`, the trainer. */
