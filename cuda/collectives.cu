@@ -27,9 +27,15 @@ cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int 
 {
     ncclUniqueId of;
     memcpy(of.internal, id, CZ_GPU_ID_BYTES);
-    group_leave(device_of(gpu)); /* that of a run before */
-    return group_status(gpu, "joining the others",
-                        ncclCommInitRank(&device_of(gpu)->group, size, of, rank));
+    device *d = device_of(gpu);
+    cpu_set_t bound;
+    group_leave(d); /* that of a run before */
+    /* NCCL's threads take over where this one may run, which by now may be a single core. */
+    bool known = !sched_getaffinity(0, sizeof bound, &bound);
+    if (known) sched_setaffinity(0, sizeof d->cores, &d->cores);
+    ncclResult_t error = ncclCommInitRank(&d->group, size, of, rank);
+    if (known) sched_setaffinity(0, sizeof bound, &bound);
+    return group_status(gpu, "joining the others", error);
 }
 
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)

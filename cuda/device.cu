@@ -12,6 +12,7 @@ struct cz_gpu_graph {
     cz_gpu_graph *next; /* of the same GPU */
 };
 
+size_t shared_of(const cz_gpu *gpu) { return device_of(gpu)->shared; }
 cudaStream_t stream_of(const cz_gpu *gpu) { return device_of(gpu)->current; }
 
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error)
@@ -54,6 +55,12 @@ static void give_up(cz_gpu *gpu)
 {
     device *d = device_of(gpu);
     if (!d->group) return;
+    cudaError_t now = cudaStreamQuery(d->stream);
+    cudaGetLastError();
+    if (now != cudaSuccess && now != cudaErrorNotReady) {
+        d->group = nullptr; /* with a broken GPU's context nothing can be told; this process ends */
+        return;
+    }
     for (cz_gpu_graph *graph = d->graphs; graph; graph = graph->next) {
         if (graph->exec) cudaGraphExecDestroy(graph->exec);
         graph->exec = nullptr;
@@ -157,6 +164,7 @@ static void forget(cz_gpu *gpu, cz_gpu_graph *graph)
 static void close(cz_gpu *gpu)
 {
     device *d = device_of(gpu);
+    while (d->graphs) forget(gpu, d->graphs); /* a group waits for those that sum */
     group_leave(d);
     products_close(d);
     beside_close(d);
@@ -198,8 +206,21 @@ static cz_status count_devices(int *gpus)
     cudaGetLastError();
     *gpus = error ? 0 : count;
     if (!error && count > 0) return CZ_OK;
-    return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: CUDA says '%s'",
-                   error ? cudaGetErrorString(error) : "no CUDA-capable device is detected");
+    return cz_fail(
+        CZ_ERR_DEVICE,
+        "no GPU can be used: CUDA says '%s': install NVIDIA's driver, or set run.device: cpu",
+        error ? cudaGetErrorString(error) : "no CUDA-capable device is detected");
+}
+
+static cz_status identify(char id[CZ_GPU_UUID_BYTES], int number)
+{
+    cudaDeviceProp prop;
+    cz_gpu gpu = {};
+    gpu.number = number;
+    CZ_TRY(cuda_status(&gpu, "asking for it", cudaGetDeviceProperties(&prop, number)));
+    static_assert(sizeof prop.uuid.bytes == (size_t)CZ_GPU_UUID_BYTES, "a UUID");
+    memcpy(id, prop.uuid.bytes, sizeof prop.uuid.bytes);
+    return CZ_OK;
 }
 
 static cz_status open_stream(device *d)
@@ -211,6 +232,7 @@ static cz_status open_stream(device *d)
     snprintf(d->shown.name, sizeof d->shown.name, "%.120s", prop.name);
     d->shown.memory = prop.totalGlobalMem;
     d->shared = prop.sharedMemPerBlockOptin;
+    sched_getaffinity(0, sizeof d->cores, &d->cores);
     if (prop.major < 8)
         return cz_fail(
             CZ_ERR_DEVICE,
@@ -236,4 +258,4 @@ static cz_status open_device(cz_gpu **gpu, int number)
 }
 
 extern "C" __attribute__((visibility("default"))) const cz_gpu_plugin czhpc_gpu_plugin;
-const cz_gpu_plugin czhpc_gpu_plugin = {CZ_GPU_ABI, count_devices, open_device};
+const cz_gpu_plugin czhpc_gpu_plugin = {CZ_GPU_ABI, count_devices, identify, open_device};

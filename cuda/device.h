@@ -6,6 +6,7 @@
 
 #include <cublasLt.h>
 #include <nccl.h>
+#include <sched.h>
 
 struct product_plans; /* products.cu */
 
@@ -19,8 +20,9 @@ struct beside_work {
 };
 
 struct device {
-    cz_gpu shown;  /* first: what cz_gpu * points to */
-    size_t shared; /* bytes that a block may have */
+    cz_gpu shown;    /* first: what cz_gpu * points to */
+    size_t shared;   /* bytes that a block may have */
+    cpu_set_t cores; /* of the thread that opened it */
     cudaStream_t stream;
     cudaStream_t current; /* what work is asked for on: it, or the one beside it */
     beside_work beside;

@@ -156,6 +156,7 @@ __device__ __forceinline__ real dropped(const mask_site &site, int b, int e, rea
 /* CZ_ERR_DEVICE (CZ_ERR_MEMORY where memory is what was missing) unless `error` is none. */
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
+size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
 /* Work from begin_beside() to end_beside() runs beside what follows, and reads a and b. Whatever
  * may write to these first calls settle() with what it writes, or join_beside(), which waits for
@@ -180,10 +181,10 @@ cz_status launch(cz_exec *exec, const char *name, void (*kernel)(P...), dim3 gri
 {
     enum { PLAIN_SHARED = 48 << 10 };
     if (!grid.x || !grid.y || !grid.z) return CZ_OK;
-    if (shared > PLAIN_SHARED)
+    if (shared > PLAIN_SHARED) /* always the same: recorded launches of it may want more */
         CZ_TRY(cuda_status(exec->gpu, name,
                            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                (int)shared)));
+                                                (int)shared_of(exec->gpu))));
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = dim3(threads);

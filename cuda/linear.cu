@@ -100,9 +100,9 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
 
 template <typename Stored> __global__ void gate_rows(rows_of<Stored> dx, rows_of<const Stored> x)
 {
-    size_t all = (size_t)dx.rows * (size_t)dx.cols, stride = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride) {
-        int n = (int)(i / (size_t)dx.cols), c = (int)(i % (size_t)dx.cols);
+    unsigned all = (unsigned)dx.rows * (unsigned)dx.cols, stride = gridDim.x * blockDim.x;
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride) {
+        int n = (int)(i / (unsigned)dx.cols), c = (int)(i % (unsigned)dx.cols);
         if (!(as_real(*x.at(n, c)) > 0)) put(dx.at(n, c), 0);
     }
 }

@@ -52,9 +52,10 @@ static cudaDataType_t data_type(cz_dtype dtype)
     return dtype == CZ_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-static unsigned alignment_of(const void *at)
+/* Of every row and batch that begins at `at`, in bytes. */
+static unsigned alignment_of(const void *at, int64_t row = 0, int64_t step = 0)
 {
-    uintptr_t bits = (uintptr_t)at | PLAIN_ALIGNMENT;
+    uintptr_t bits = (uintptr_t)at | (uintptr_t)row | (uintptr_t)step | PLAIN_ALIGNMENT;
     return (unsigned)(bits & -bits);
 }
 
@@ -142,6 +143,7 @@ static cublasStatus_t choose_algorithm(cublasLtHandle_t blas, plan *p)
         error = cublasLtMatmulAlgoGetHeuristic(blas, p->desc, p->b, p->a, p->d, p->d, wish, 1,
                                                &found, &count);
     if (!error && !count) error = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!error) error = found.state;
     if (!error) p->algo = found.algo;
     if (wish) cublasLtMatmulPreferenceDestroy(wish);
     return error;
@@ -183,7 +185,12 @@ static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector,
     if (error && !plain) /* no kernel has this epilogue, whatever it is called */
         error = make(d->blas, &made, s, vector, false);
     CZ_TRY(blas_status(gpu, "choosing a product", error));
-    d->plans->known.push_back(made);
+    try {
+        d->plans->known.push_back(made);
+    } catch (const std::bad_alloc &) {
+        drop(&made);
+        return cz_fail(CZ_ERR_MEMORY, "no memory for the plans of products");
+    }
     *found = &d->plans->known.back();
     return CZ_OK;
 }
@@ -276,7 +283,8 @@ static shape shape_of(const target &d, const operand &a, const operand &b, int M
     for (int i = 0; i < 3; i++) {
         s.ld[i] = ld[i];
         s.step[i] = batches > 1 ? step[i] : 0;
-        s.alignment[i] = alignment_of(at[i]);
+        int64_t size = (int64_t)cz_dtype_size(i ? a.dtype : d.dtype);
+        s.alignment[i] = alignment_of(at[i], ld[i] * size, s.step[i] * size);
     }
     s.dtype_in = a.dtype, s.dtype_out = d.dtype;
     s.a_transposed = a.transposed, s.b_transposed = b.transposed;
@@ -285,24 +293,43 @@ static shape shape_of(const target &d, const operand &a, const operand &b, int M
     return s;
 }
 
+static cublasStatus_t run(const device *gpu, const plan *p, const target &d, const operand &a,
+                          const operand &b, real scale)
+{
+    real beta = d.add ? 1 : 0;
+    return cublasLtMatmul(
+        gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta, d.data, p->d, d.data, p->d,
+        &p->algo, gpu->plans->workspace[gpu->current != gpu->stream], WORKSPACE, gpu->current);
+}
+
+/* A plan whose epilogue was promised, and refused: the same without. */
+static cublasStatus_t replan(const device *gpu, plan *p)
+{
+    shape s = p->of;
+    drop(p);
+    cublasStatus_t error = make(gpu->blas, p, s, nullptr, false);
+    if (error) p->of = shape{}; /* that of nothing */
+    return error;
+}
+
 cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, int K, int batches,
                   real scale, epilogue after)
 {
     plan *p = nullptr;
     const void *vector = after.column_sums ? after.column_sums : after.bias;
-    real beta = d.add ? 1 : 0;
     if (!batches || !M || (!N && !after.column_sums)) return CZ_OK;
     if (!K || !N) return empty_product(exec, d, a, M, N, batches, after);
     device *gpu = device_of(exec->gpu);
     CZ_TRY(plan_for(exec->gpu, shape_of(d, a, b, M, N, K, batches, after), vector, &p));
-    if (p->fused && vector)
-        CZ_TRY(blas_status(exec->gpu, "a product",
-                           set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector)));
-    CZ_TRY(blas_status(exec->gpu, "a product",
-                       cublasLtMatmul(gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta,
-                                      d.data, p->d, d.data, p->d, &p->algo,
-                                      gpu->plans->workspace[gpu->current != gpu->stream], WORKSPACE,
-                                      gpu->current)));
+    cublasStatus_t error = CUBLAS_STATUS_SUCCESS;
+    if (p->fused && vector) error = set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (!error) error = run(gpu, p, d, a, b, scale);
+    bool refused = error == CUBLAS_STATUS_NOT_SUPPORTED || error == CUBLAS_STATUS_INVALID_VALUE;
+    if (refused && p->fused && (vector || after.relu)) {
+        error = replan(gpu, p);
+        if (!error) error = run(gpu, p, d, a, b, scale);
+    }
+    CZ_TRY(blas_status(exec->gpu, "a product", error));
     if (p->fused) return CZ_OK;
     if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, K, after.column_sums));
     return finish(exec, d, M, N, after);

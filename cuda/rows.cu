@@ -7,9 +7,10 @@ enum { THREADS = 256 };
 /* Calls act(row, column) for every element of (rows, cols), over the whole grid. */
 template <typename Act> __device__ void each_element(int rows, int cols, Act act)
 {
-    size_t all = (size_t)rows * (size_t)cols, stride = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride)
-        act((int)(i / (size_t)cols), (int)(i % (size_t)cols));
+    /* 32 bits: a division of 64 takes longer than the element does. */
+    unsigned all = (unsigned)rows * (unsigned)cols, stride = gridDim.x * blockDim.x;
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride)
+        act((int)(i / (unsigned)cols), (int)(i % (unsigned)cols));
 }
 static unsigned grid_for(cz_tensor t)
 {

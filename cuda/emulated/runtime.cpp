@@ -310,6 +310,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
 {
     *prop = cudaDeviceProp{};
     snprintf(prop->name, sizeof prop->name, "emulated GPU %d", device);
+    prop->uuid.bytes[0] = (char)device;
     prop->totalGlobalMem = DEVICE_MEMORY;
     prop->sharedMemPerBlockOptin = SHARED_MOST;
     prop->major = 9;

@@ -10,7 +10,7 @@
 
 #include "czhpc/ops.h"
 
-enum { CZ_GPU_ABI = 2, CZ_GPU_ID_BYTES = 128 };
+enum { CZ_GPU_ABI = 3, CZ_GPU_ID_BYTES = 128, CZ_GPU_UUID_BYTES = 16 };
 
 typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
 
@@ -60,6 +60,7 @@ typedef struct cz_gpu_calls {
 typedef struct cz_gpu_plugin {
     int abi;                       /* CZ_GPU_ABI */
     cz_status (*count)(int *gpus); /* CZ_ERR_DEVICE with the reason where there is none */
+    cz_status (*identify)(char id[CZ_GPU_UUID_BYTES], int number);
     cz_status (*open)(cz_gpu **gpu, int number);
 } cz_gpu_plugin;
 
@@ -67,6 +68,10 @@ typedef struct cz_gpu_plugin {
  * plug-in, the driver or a device is missing. The plug-in is the file that the environment's
  * CZHPC_CUDA_PLUGIN names, or libczhpc_cuda.so beside the program or in PREFIX/lib/czhpc. */
 cz_status cz_gpu_count(int *gpus);
+
+/* What tells GPU `number` from every other, whichever of them this process sees, after
+ * cz_gpu_count(). */
+cz_status cz_gpu_identify(char id[CZ_GPU_UUID_BYTES], int number);
 
 /* Opens GPU `number`, after cz_gpu_count(). Close with cz_gpu_close(). */
 cz_status cz_gpu_open(cz_gpu **gpu, int number);

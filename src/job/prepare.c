@@ -85,18 +85,37 @@ static cz_status count_gpus(gpu_choice *choice, const cz_config *config)
     return CZ_OK;
 }
 
+/* Whether another rank of this node has the same one: each may see others, and count them anew. */
+static cz_status compare_gpus(int *shared, const gpu_choice *choice, const cz_comm *comm)
+{
+    char own[CZ_GPU_UUID_BYTES] = {0};
+    size_t ranks = (size_t)comm->node_size;
+    char(*all)[CZ_GPU_UUID_BYTES] = cz_alloc(ranks, sizeof *all, "the GPUs of a node");
+    cz_status status = all ? CZ_OK : CZ_ERR_MEMORY;
+    if (!status && choice->gpus) status = cz_gpu_identify(own, choice->number);
+    status = cz_comm_agree(comm, status);
+    if (!status && MPI_Allgather(own, sizeof own, MPI_BYTE, all, sizeof own, MPI_BYTE, comm->node))
+        status = cz_fail(CZ_ERR_MPI, "the ranks could not compare their GPUs");
+    int same = 0;
+    for (size_t r = 0; !status && r < ranks; r++) same += !memcmp(all[r], own, sizeof own);
+    *shared = same > 1;
+    free(all);
+    return status;
+}
+
 cz_status choose_gpu(gpu_choice *choice, const cz_config *config, const cz_comm *comm)
 {
     *choice = (gpu_choice){0};
     CZ_TRY(cz_comm_agree(comm, count_gpus(choice, config)));
-    int least = choice->gpus, shared = choice->gpus < comm->node_size;
+    int least = choice->gpus, shared;
+    choice->number = choice->gpus ? comm->node_rank % choice->gpus : 0;
+    CZ_TRY(compare_gpus(&shared, choice, comm));
     if (MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_INT, MPI_MIN, comm->mpi) != MPI_SUCCESS ||
         MPI_Allreduce(MPI_IN_PLACE, &shared, 1, MPI_INT, MPI_MAX, comm->mpi) != MPI_SUCCESS)
         return cz_fail(CZ_ERR_MPI, "the ranks could not agree on their GPUs");
     if (choice->gpus && !least)
         snprintf(choice->why, sizeof choice->why, "another node has no GPU that can be used");
-    choice->shared = shared;
-    choice->number = choice->gpus ? comm->node_rank % choice->gpus : 0;
+    choice->shared = least && shared;
     if (!least) choice->gpus = 0;
     return CZ_OK;
 }

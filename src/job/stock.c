@@ -35,21 +35,24 @@ static cz_status open_cpu(stock *s, const cz_config *config)
 /* One of several items may want what the others do not. */
 static cz_status open_device(stock *s, const cz_config *config)
 {
-    if (s->choice.gpus && !for_cpus(config)) return open_gpu(s, config);
-    if (config->run.device == CZ_DEVICE_CUDA)
-        return cz_fail(
-            CZ_ERR_CONFIG,
-            "run.device: cuda of one item, but the job has no GPUs: %s; set it, or auto, "
-            "for all",
-            s->choice.why);
-    return open_cpu(s, config);
+    const char *against = for_cpus(config);
+    if (s->choice.gpus && !against) return open_gpu(s, config);
+    if (config->run.device != CZ_DEVICE_CUDA) return open_cpu(s, config);
+    if (against) return cz_fail(CZ_ERR_CONFIG, "run.device: cuda, but %s", against);
+    return cz_fail(
+        CZ_ERR_CONFIG,
+        "run.device: cuda of one item, but the job has no GPUs: %s; set it, or auto, for "
+        "all",
+        s->choice.why);
 }
 
 static cz_status fill(stock *s, const cz_config *config)
 {
     if (config->run.threads) s->threads = config->run.threads;
-    CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads, &s->cores)));
+    /* Before the pool binds this thread to a core: what a GPU's driver starts would be there too.
+     */
     CZ_TRY(cz_comm_agree(s->comm, open_device(s, config)));
+    CZ_TRY(cz_comm_agree(s->comm, cz_pool_open(&s->pool, s->threads, &s->cores)));
     CZ_TRY(cz_cells_load(&s->cells, config, s->comm, s->pool));
     return load_labels(&s->text, config, &s->cells, s->comm, s->pool);
 }

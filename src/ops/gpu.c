@@ -46,8 +46,11 @@ static cz_status load(void)
                                       "(libczhpc_cuda.so, which make CUDA=1 builds)");
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: the plug-in for CUDA does not load: %s",
-                       dlerror());
+        return cz_fail(
+            CZ_ERR_DEVICE,
+            "no GPU can be used: the plug-in for CUDA does not load: %s; install NVIDIA's "
+            "driver and libraries, or set run.device: cpu",
+            dlerror());
     const cz_gpu_plugin *found = dlsym(library, "czhpc_gpu_plugin");
     if (found && found->abi == CZ_GPU_ABI) {
         plugin = found;
@@ -64,6 +67,12 @@ cz_status cz_gpu_count(int *gpus)
     *gpus = 0;
     CZ_TRY(load());
     return plugin->count(gpus);
+}
+
+cz_status cz_gpu_identify(char id[CZ_GPU_UUID_BYTES], int number)
+{
+    if (!plugin) return cz_fail(CZ_ERR_BUG, "cz_gpu_identify() before cz_gpu_count()");
+    return plugin->identify(id, number);
 }
 
 cz_status cz_gpu_open(cz_gpu **gpu, int number)
