@@ -61,7 +61,7 @@ needs_gpu() { # part
 }
 
 header() {
-    say "date      $(date -u '+%F %T') UTC, $(hostname)"
+    say "date      $(date -u '+%F %T') UTC"
     say "machine   $(nvidia-smi -L 2>/dev/null | head -n 8 || true)"
     say "driver    $(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)"
     say "CUDA      $(nvcc --version 2>/dev/null | tail -n 1)"

@@ -47,7 +47,7 @@ any_of() { # pkg-config names, one of which is enough
     return 1
 }
 parallel_hdf5() { any_of hdf5-openmpi hdf5-mpich hdf5-mpi || command -v h5pcc; }
-toolchain() { command -v cc && command -v make && command -v ar; }
+toolchain() { command -v cc && command -v c++ && command -v make && command -v ar; }
 a_font() { [ -n "$(find /usr/share/fonts /usr/local/share/fonts ~/.fonts -name '*.ttf' -print -quit 2>/dev/null)" ]; }
 venv_module() { python3 -c 'import venv, ensurepip'; }
 
@@ -70,7 +70,7 @@ libfuzzer() { # a program that holds its main()
 look() {
     missing=() remedies=() needed=''
     local path='its .pc file in PKG_CONFIG_PATH'
-    need build-essential 'a C11 compiler and GNU make in PATH' toolchain
+    need build-essential 'a C11 and a C++20 compiler and GNU make in PATH' toolchain
     need pkg-config 'pkg-config (or pkgconf) in PATH' command -v pkg-config
     need openmpi-bin 'mpirun in PATH' command -v mpirun
     need libopenmpi-dev 'MPI 3: mpicc in PATH, or make MPICC=/path/to/mpicc' command -v mpicc

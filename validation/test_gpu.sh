@@ -73,7 +73,7 @@ job 3 2 --dry-run --set run.device=cuda &&
     grep -q '^memory  *about [0-9]* MiB' "$work/out"
 verdict '--dry-run says that 3 ranks would share 2 GPUs' $?
 job 2 2 --name whole --set run.device=cuda &&
-    grep -q '^Device  *GPU 0 of 2, emulated GPU 0$' "$work/out" &&
+    grep -q '^Device  *GPU 0 of 2, emulated GPU 0, 4 GiB$' "$work/out" &&
     grep -q '"device": "emulated GPU 0"' "$work/whole/summary.json" &&
     grep -q '"backend": "cuda, bf16"' "$work/whole/summary.json"
 verdict '2 ranks on 2 GPUs: a run and its summary' $?

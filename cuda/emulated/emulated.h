@@ -3,7 +3,10 @@
  * CZHPC_EMULATED_FAULT, what fails in this process, where N counts from 1: "memory:N", the N-th
  * allocation; "kernel:N", the N-th piece of work of replayed graphs, and everything after it;
  * "nccl:N", the N-th sum over ranks never ends; "remote:N", the same, and NCCL says that a rank is
- * lost; CZHPC_EMULATED_PATIENCE, the seconds that a GPU of a group waits for the others. */
+ * lost; CZHPC_EMULATED_PATIENCE, the seconds that a GPU of a group waits for the others;
+ * CZHPC_EMULATED_BREAK, a kernel whose first block does nothing; CZHPC_EMULATED_LIST, a file for
+ * the names of the kernels that ran; CZHPC_EMULATED_EPILOGUES=none, a cublasLt without epilogues.
+ */
 #ifndef CZ_EMULATED_H
 #define CZ_EMULATED_H
 

@@ -58,7 +58,6 @@ std::vector<std::string> recorded; /* the names of the last graph */
 int graphs_that_sum;
 
 alignas(64) unsigned char shared_memory[SHARED_MOST + GUARD];
-unsigned block_threads;
 
 cudaError_t done(const char *call, cudaError_t error = cudaSuccess)
 {
@@ -198,7 +197,6 @@ cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t sh
         return last = cudaErrorInvalidValue;
     gridDim = grid;
     blockDim = block;
-    block_threads = (unsigned)threads;
     kernels.names.insert(at_work);
     static unsigned launches;
     size_t all = (size_t)grid.x * grid.y * grid.z;
@@ -314,13 +312,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
     prop->totalGlobalMem = DEVICE_MEMORY;
     prop->sharedMemPerBlockOptin = SHARED_MOST;
     prop->major = 9;
-    prop->multiProcessorCount = 132;
     return done("cudaGetDeviceProperties");
-}
-cudaError_t cudaDriverGetVersion(int *version)
-{
-    *version = 13000;
-    return done("cudaDriverGetVersion");
 }
 
 cudaError_t cudaMalloc(void **at, size_t bytes) { return allocate("cudaMalloc", at, bytes); }
@@ -349,12 +341,6 @@ cudaError_t cudaFree(void *at)
     return not_recorded("cudaFree");
 }
 cudaError_t cudaFreeHost(void *at) { return cudaFree(at); }
-cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
-{
-    *all = DEVICE_MEMORY;
-    *left = DEVICE_MEMORY - allocated;
-    return done("cudaMemGetInfo");
-}
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned)
 {
@@ -389,16 +375,6 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
     return cz_emulated_enqueue(stream, "memcpy", [=] {
         memmove(to, from, bytes);
-        return cudaSuccess;
-    });
-}
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
-                              size_t width, size_t height, cudaMemcpyKind, cudaStream_t stream)
-{
-    if (width > to_pitch || width > from_pitch) return done("memcpy", cudaErrorInvalidValue);
-    return cz_emulated_enqueue(stream, "memcpy", [=] {
-        for (size_t i = 0; i < height; i++)
-            memmove((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width);
         return cudaSuccess;
     });
 }

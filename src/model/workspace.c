@@ -191,8 +191,7 @@ size_t cz_workspace_bytes(const cz_model *model, const cz_backend *backend, int 
                              .dtype = cz_backend_dtype(backend),
                              .block = block,
                              .slots = slots,
-                             .layer_cache = caches,
-                             .text_vectors = {.dim = {slots}}};
+                             .layer_cache = caches};
     carve_all(&counting);
     free(caches);
     return counting.memory.used + scratch_bytes(&model->spec, backend, block, slots);
