@@ -138,9 +138,9 @@ static inline void cz_gpu_forget(cz_gpu *gpu, cz_gpu_graph *graph)
     if (graph) gpu->calls->forget(gpu, graph);
 }
 
-/* A group of GPUs, one of each of `size` ranks: one rank makes an id, all join with it (collective
- * over them), and then sum `n` numbers in place, work that all of them ask for in the same order.
- */
+/* A group of GPUs, one of each of `size` ranks: one rank makes an id (of any GPU: it is the
+ * plug-in's), all join with it (collective over them), and then sum `n` numbers in place, work that
+ * all of them ask for in the same order, and record all or none. */
 static inline cz_status cz_gpu_group_id(const cz_gpu *gpu, char id[CZ_GPU_ID_BYTES])
 {
     return gpu->calls->group_id(id);

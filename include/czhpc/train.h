@@ -142,7 +142,8 @@ const void *cz_trainer_weights(const cz_trainer *trainer);
 enum { CZ_PREDICTED_CELLS = 8192 };
 
 /* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run; count: cells
- * of each split; backend NULL: a GPU's, whose own memory is not counted. Local. */
+ * of each split; backend NULL: a GPU's, whose own memory is not counted, of a rank of one thread.
+ * Local. */
 int cz_train_steps(int train_cells, int batch);
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
                       const int count[CZ_SPLITS], int ranks, int threads,

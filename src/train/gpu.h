@@ -75,7 +75,7 @@ cz_status gpu_begin(cz_trainer *t);
 /* The weights alone, from the reducer's array. Local. */
 cz_status gpu_weights_up(cz_trainer *t);
 
-/* The state, from and to the reducer's arrays. Collective. */
+/* The state, from and to the reducer's arrays. Collective over the trainer's group. */
 cz_status gpu_state_up(cz_trainer *t);
 cz_status gpu_state_down(cz_trainer *t);
 
