@@ -11,6 +11,9 @@ tiny=(--results "$work" --set synthetic.cells=300 --set synthetic.width=32 --set
     --set train.epochs=3 --set model.fusion_dim=16 --set model.latents=4 --set model.latent_dim=16
     --set model.feedforward=16 --set checkpoint.every_steps=2)
 
+nvidia-smi -L >/dev/null 2>&1 ||
+    echo "SKIP a real GPU, tensor cores, NCCL between GPUs, speed: tools/gpu-check.sh where there is one"
+
 verdict() { # name status
     if [ "$2" -eq 0 ]; then echo "ok   $1"; else echo "FAIL $1: $(tail -n 5 "$work/out")"; fi
 }

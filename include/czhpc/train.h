@@ -30,7 +30,8 @@ typedef struct cz_epoch_report {
 typedef struct cz_step_report {
     int epoch, epochs, step, steps; /* counted from 1; steps of an epoch */
     int cells;                      /* trained in this epoch so far */
-    double loss, accuracy;          /* of the first target, over the epoch so far */
+    double loss, accuracy; /* of the first target, over the epoch as far as it is known; a loss of
+                            * NaN: not yet, as GPUs tell theirs a portion later */
 } cz_step_report;
 
 /* Who is told what happens; members may be NULL. Called on every rank's main thread. `judge` is

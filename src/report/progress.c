@@ -1,6 +1,7 @@
 #include "czhpc/log.h"
 #include "czhpc/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +77,11 @@ void cz_progress_step(void *context, const cz_step_report *r)
     for (int i = 0; i < WIDTH; i++) blocks[i] = i < full ? '#' : '.';
     blocks[WIDTH] = 0;
     double cells = (double)r->cells / r->step;
-    cz_log_draw("epoch %d/%d [%s] loss %.3f accuracy %.1f %% %.0f cells/s ETA %s", r->epoch,
-                r->epochs, blocks, r->loss, 100 * r->accuracy, per_step > 0 ? cells / per_step : 0,
-                eta);
+    char scores[64] = "";
+    if (isfinite(r->loss))
+        snprintf(scores, sizeof scores, " loss %.3f accuracy %.1f %%", r->loss, 100 * r->accuracy);
+    cz_log_draw("epoch %d/%d [%s]%s %.0f cells/s ETA %s", r->epoch, r->epochs, blocks, scores,
+                per_step > 0 ? cells / per_step : 0, eta);
 }
 
 void cz_progress_epoch(void *context, const cz_epoch_report *r)

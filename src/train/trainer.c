@@ -246,7 +246,8 @@ void trainer_report_step(cz_trainer *t)
                           .step = t->progress.step,
                           .steps = t->steps,
                           .cells = cells < t->train_count ? cells : t->train_count,
-                          .loss = scores.loss[0],
+                          .loss =
+                              t->progress.partial[sum_known(0)] > 0 ? scores.loss[0] : (double)NAN,
                           .accuracy = scores.accuracy[0]});
 }
 
