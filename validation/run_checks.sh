@@ -48,7 +48,7 @@ for item in "$@"; do
         counts="1 2 3 4"
         [ ${#gpu[@]} -eq 0 ] || counts="1 2" # emulated ones take their time
         for ranks in $counts; do
-            run "$name on $ranks" 300 mpirun -np $ranks "${gpu[@]}" "$item"
+            run "$name on $ranks" 300 mpirun -np "$ranks" "${gpu[@]}" "$item"
         done ;;
     2) run "$name" 900 "$item" ;;
     esac
