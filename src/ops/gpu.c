@@ -37,6 +37,14 @@ static bool find(char *path, size_t size)
     return false;
 }
 
+/* Asked before the plug-in, whose libraries take 150 MiB of each rank only to find none. The one
+ * that the environment names may be for no driver at all. */
+static bool driver_there(void)
+{
+    const char *named = getenv("CZHPC_CUDA_PLUGIN");
+    return (named && named[0]) || dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+}
+
 static cz_status load(void)
 {
     char path[4200];
@@ -44,6 +52,10 @@ static cz_status load(void)
     if (!find(path, sizeof path))
         return cz_fail(CZ_ERR_DEVICE, "no GPU can be used: there is no plug-in for CUDA here "
                                       "(libczhpc_cuda.so, which make CUDA=1 builds)");
+    if (!driver_there())
+        return cz_fail(CZ_ERR_DEVICE,
+                       "no GPU can be used: NVIDIA's driver is not here (libcuda.so.1): "
+                       "install it, or set run.device: cpu");
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return cz_fail(
