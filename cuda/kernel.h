@@ -93,6 +93,15 @@ __device__ __forceinline__ real warp_max(real x)
     return x;
 }
 
+/* Calls act(row, column) for every element of (rows, cols), over the whole grid. */
+template <typename Act> __device__ void each_element(int rows, int cols, Act act)
+{
+    /* 32 bits: a division of 64 takes longer than the element does. */
+    unsigned all = (unsigned)rows * (unsigned)cols, stride = gridDim.x * blockDim.x;
+    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride)
+        act((int)(i / (unsigned)cols), (int)(i % (unsigned)cols));
+}
+
 /* ---- dropout masks: ops.h says which element is kept ---- */
 
 /* A site as kernels take it; bits NULL: nothing is dropped. */
@@ -201,7 +210,7 @@ struct cuda_tables {
     cz_backend *f32, *bf16;
 };
 void fill_rows(cuda_tables t); /* rows.cu: zero, copy, add, add_reversed, gather_rows, positions */
-void fill_adam(cuda_tables t); /* adam.cu: adam, packed_bytes, pack */
+void fill_adam(cuda_tables t); /* adam.cu */
 void fill_norm(cuda_tables t); /* norm.cu: add_dropout_norm_forward, _backward */
 void fill_loss(cuda_tables t); /* loss.cu: cross_entropy */
 void fill_attention(cuda_tables t); /* attention.cu */

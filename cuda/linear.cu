@@ -4,30 +4,13 @@
 
 enum { THREADS = 256 };
 
-/* ---- the wide weights as products read them ---- */
-
-/* As activations are stored, (rows, cols) packed: w.packed, or a copy in scratch. */
-static cz_status stored_weights(cz_exec *exec, cz_tensor w, operand *made)
-{
-    cz_dtype dtype = exec->backend->dtype;
-    *made = {w.data, CZ_F32, w.ld, false, 0};
-    if (dtype == CZ_F32) return CZ_OK;
-    *made = {w.packed, dtype, cz_cols(w), false, 0};
-    if (w.packed) return CZ_OK;
-    void *copy =
-        cz_arena_take(exec->scratch, (size_t)cz_rows(w) * (size_t)cz_cols(w) * sizeof(bf16));
-    if (!copy) return CZ_ERR_MEMORY;
-    made->data = copy;
-    return exec->backend->copy(exec, cz_matrix(copy, dtype, cz_rows(w), cz_cols(w)), w);
-}
-
 /* A bias as the epilogue of a product into `y` adds it: of y's type. */
 static cz_status bias_for(cz_exec *exec, cz_tensor y, cz_tensor bias, const void **made)
 {
     *made = bias.data;
     if (!bias.data || is_wide(y)) return CZ_OK;
     operand copy;
-    CZ_TRY(stored_weights(exec, bias, &copy));
+    CZ_TRY(stored_operand(exec, bias, &copy));
     *made = copy.data;
     return CZ_OK;
 }
@@ -82,7 +65,7 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
     CZ_TRY(join_beside(exec->gpu));
     operand weights = {};
     epilogue after = {nullptr, act == CZ_RELU, nullptr};
-    cz_status status = stored_weights(exec, w, &weights);
+    cz_status status = stored_operand(exec, w, &weights);
     if (!status) status = bias_for(exec, y, bias, &after.bias);
     weights.transposed = true;
     if (!status)
@@ -100,11 +83,9 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
 
 template <typename Stored> __global__ void gate_rows(rows_of<Stored> dx, rows_of<const Stored> x)
 {
-    unsigned all = (unsigned)dx.rows * (unsigned)dx.cols, stride = gridDim.x * blockDim.x;
-    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride) {
-        int n = (int)(i / (unsigned)dx.cols), c = (int)(i % (unsigned)dx.cols);
+    each_element(dx.rows, dx.cols, [=](int n, int c) {
         if (!(as_real(*x.at(n, c)) > 0)) put(dx.at(n, c), 0);
-    }
+    });
 }
 
 template <typename Stored>
@@ -114,7 +95,7 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
     size_t kept = exec->scratch->used;
     CZ_TRY(settle(exec, {dx}));
     operand weights = {};
-    cz_status status = stored_weights(exec, w, &weights);
+    cz_status status = stored_operand(exec, w, &weights);
     if (!status)
         status = product(exec, {dx.data, dx.dtype, dx.ld, add, 0},
                          {dy.data, dy.dtype, dy.ld, false, 0}, weights, cz_rows(dx), cz_cols(dx),

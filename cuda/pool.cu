@@ -4,25 +4,11 @@
 
 #include "device.h"
 
-/* W_o, (D, D), of the type of activations; rows of D where it is a copy. */
-static cz_status stored_weights(cz_exec *exec, cz_tensor w, cz_dtype dtype, operand *to)
-{
-    int D = cz_cols(w);
-    *to = {w.data, dtype, w.ld, false, 0};
-    if (dtype == w.dtype) return CZ_OK;
-    *to = {w.packed, dtype, D, false, 0};
-    if (w.packed) return CZ_OK;
-    void *copy = cz_arena_take(exec->scratch, (size_t)D * (size_t)D * cz_dtype_size(dtype));
-    if (!copy) return CZ_ERR_MEMORY;
-    to->data = copy;
-    return exec->backend->copy(exec, cz_matrix(copy, dtype, D, D), w);
-}
-
 cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand *w, void **u)
 {
     int N = cz_rows(v), D = cz_cols(v), width = pool_width(D);
     ptrdiff_t size = D / H, bytes = (ptrdiff_t)cz_dtype_size(v.dtype);
-    CZ_TRY(stored_weights(exec, w_out, v.dtype, w));
+    CZ_TRY(stored_operand(exec, w_out, w));
     *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
     if (!*u) return CZ_ERR_MEMORY;
     w->step = size;

@@ -199,12 +199,10 @@ static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector,
 
 template <typename T> __global__ void finish_rows(rows_of<T> y, const T *bias, bool relu)
 {
-    size_t all = (size_t)y.rows * (size_t)y.cols, stride = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < all; i += stride) {
-        T *at = y.at((int)(i / (size_t)y.cols), (int)(i % (size_t)y.cols));
-        real x = as_real(*at) + (bias ? as_real(bias[i % (size_t)y.cols]) : 0);
-        put(at, relu && x < 0 ? 0 : x); /* NaN stays NaN */
-    }
+    each_element(y.rows, y.cols, [=](int n, int c) {
+        real x = as_real(*y.at(n, c)) + (bias ? as_real(bias[c]) : 0);
+        put(y.at(n, c), relu && x < 0 ? 0 : x); /* NaN stays NaN */
+    });
 }
 
 /* A column of 32 a lane, rows of eight warps, which then add up in order. */
@@ -333,6 +331,20 @@ cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, i
     if (p->fused) return CZ_OK;
     if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, K, after.column_sums));
     return finish(exec, d, M, N, after);
+}
+
+cz_status stored_operand(cz_exec *exec, cz_tensor w, operand *made)
+{
+    cz_dtype dtype = exec->backend->dtype;
+    int rows = cz_rows(w), cols = cz_cols(w);
+    *made = {w.data, dtype, w.ld, false, 0};
+    if (dtype == w.dtype) return CZ_OK;
+    *made = {w.packed, dtype, cols, false, 0};
+    if (w.packed) return CZ_OK;
+    void *copy = cz_arena_take(exec->scratch, (size_t)rows * (size_t)cols * cz_dtype_size(dtype));
+    if (!copy) return CZ_ERR_MEMORY;
+    made->data = copy;
+    return exec->backend->copy(exec, cz_matrix(copy, dtype, rows, cols), w);
 }
 
 cz_status products_open(device *d)

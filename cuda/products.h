@@ -34,6 +34,10 @@ struct epilogue {
 cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, int K, int batches,
                   real scale, epilogue after);
 
+/* Weights or a bias w (rows, cols), wide, as products read them, of the type of activations: w
+ * itself, w.packed, or a copy in exec->scratch, which the caller gives back. */
+cz_status stored_operand(cz_exec *exec, cz_tensor w, operand *made);
+
 /* sum (C) fp32 = the sums of the columns of x (N, C), rows in one fixed order; or added to. */
 cz_status column_sums(cz_exec *exec, cz_tensor sum, cz_tensor x, bool add);
 

@@ -4,14 +4,6 @@
 
 enum { THREADS = 256 };
 
-/* Calls act(row, column) for every element of (rows, cols), over the whole grid. */
-template <typename Act> __device__ void each_element(int rows, int cols, Act act)
-{
-    /* 32 bits: a division of 64 takes longer than the element does. */
-    unsigned all = (unsigned)rows * (unsigned)cols, stride = gridDim.x * blockDim.x;
-    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride)
-        act((int)(i / (unsigned)cols), (int)(i % (unsigned)cols));
-}
 static unsigned grid_for(cz_tensor t)
 {
     return blocks_for((size_t)cz_rows(t) * (size_t)cz_cols(t), THREADS);
@@ -66,32 +58,40 @@ static cz_status zero(cz_exec *exec, cz_tensor x)
                                          stream_of(exec->gpu)));
 }
 
-/* One of four forms of a kernel of two tensors, each wide or stored. */
-#define BY_TYPES(kernel, exec, name, y, x, ...)                                                    \
-    (is_wide(y)   ? is_wide(x)                                                                     \
-                        ? launch(exec, name, kernel<float, float>, dim3(grid_for(y)), THREADS, 0,  \
-                                 view<float>(y), view<const float>(x), ##__VA_ARGS__)              \
-                        : launch(exec, name, kernel<float, bf16>, dim3(grid_for(y)), THREADS, 0,   \
-                                 view<float>(y), view<const bf16>(x), ##__VA_ARGS__)               \
-       : is_wide(x) ? launch(exec, name, kernel<bf16, float>, dim3(grid_for(y)), THREADS, 0,       \
-                             view<bf16>(y), view<const float>(x), ##__VA_ARGS__)                   \
-                  : launch(exec, name, kernel<bf16, bf16>, dim3(grid_for(y)), THREADS, 0,          \
-                           view<bf16>(y), view<const bf16>(x), ##__VA_ARGS__))
+/* go(y, x) of what either is, wide or stored. */
+template <typename Go> static cz_status by_types(cz_tensor y, cz_tensor x, Go go)
+{
+    if (is_wide(y))
+        return is_wide(x) ? go(view<float>(y), view<const float>(x))
+                          : go(view<float>(y), view<const bf16>(x));
+    return is_wide(x) ? go(view<bf16>(y), view<const float>(x))
+                      : go(view<bf16>(y), view<const bf16>(x));
+}
 
 static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
     CZ_TRY(settle(exec, {y}));
-    return BY_TYPES(copy_rows, exec, "copy", y, x);
+    return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
+        return launch(exec, "copy", copy_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from);
+    });
+}
+
+/* y += x, times -lambda of the step, where there is one. */
+static cz_status add_scaled(cz_exec *exec, const char *name, cz_tensor y, cz_tensor x,
+                            const cz_step *step)
+{
+    CZ_TRY(settle(exec, {y}));
+    return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
+        return launch(exec, name, add_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from, step);
+    });
 }
 static cz_status add(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
-    CZ_TRY(settle(exec, {y}));
-    return BY_TYPES(add_rows, exec, "add", y, x, (const cz_step *)nullptr);
+    return add_scaled(exec, "add", y, x, nullptr);
 }
 static cz_status add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 {
-    CZ_TRY(settle(exec, {dx}));
-    return BY_TYPES(add_rows, exec, "add_reversed", dx, dy, exec->step);
+    return add_scaled(exec, "add_reversed", dx, dy, exec->step);
 }
 
 template <typename Stored>
