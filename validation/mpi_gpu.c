@@ -2,19 +2,15 @@
  * sums among GPUs and on the host; what an emulated GPU was asked for. Where there are fewer GPUs
  * than ranks, as with a real one, ranks share them. */
 #include "czhpc/file.h"
-#include "czhpc/log.h"
 #include "population.h"
 
 #include <dlfcn.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EPOCHS = 16, MOST_WEIGHTS = 1 << 16, MAPS = 6 * 4 + 4 * 4 };
 /* So wide that an epoch of COPIES x N cells comes in several portions on one rank. */
 enum { WIDE = 8192 };
 
-static cz_comm world;
-static char folder[256];
 static cz_gpu *gpu;
 static bool alone; /* every rank has a GPU of its own */
 static volatile sig_atomic_t never, stop_now;
@@ -481,29 +477,12 @@ static cz_status open_gpu(void)
 
 int main(int argc, char **argv)
 {
-    int provided;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    cz_comm_world(&world);
-    cz_log_set_speaker(false);
-    snprintf(folder, sizeof folder, "build/tmp-gpu-XXXXXX");
-    if (world.rank == 0) {
-        mkdir("build", 0777);
-        if (!mkdtemp(folder)) perror(folder);
-    }
-    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
+    enter_world(&argc, &argv, "gpu");
     cz_status status = getenv("CZHPC_CUDA_PLUGIN") ? open_gpu() : CZ_ERR_DEVICE;
     if (!cz_comm_agree(&world, status)) check_all();
     else if (world.rank == 0)
         check_skip("training on GPUs: CZHPC_CUDA_PLUGIN names no GPU's plug-in: %s",
                    cz_error_message());
     cz_gpu_close(gpu);
-    if (world.rank == 0) {
-        char command[300];
-        snprintf(command, sizeof command, "rm -rf %s", folder);
-        if (system(command)) perror(command);
-    }
-    MPI_Bcast(&check_failures, 1, MPI_INT, 0, world.mpi);
-    cz_comm_free(&world);
-    MPI_Finalize();
-    return check_done();
+    return leave_world();
 }

@@ -1,19 +1,15 @@
 /* Training on any division of ranks and threads: fp64 trajectories agree to rounding, weights of
  * fp32 and bf16 to the bit at the same number of workers; stopping and resuming changes nothing. */
 #include "czhpc/file.h"
-#include "czhpc/log.h"
 #include "population.h"
 #include "variants.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STEPS = 20 };
 /* So wide that the cells of an epoch, and those of an evaluation, are fetched in several parts. */
 enum { WIDE = 16384 };
 
-static cz_comm world;
-static char folder[256];
 static volatile sig_atomic_t never, stop_now;
 
 typedef struct trajectory {
@@ -418,16 +414,7 @@ static void check_variants(void)
 
 int main(int argc, char **argv)
 {
-    int provided;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    cz_comm_world(&world);
-    cz_log_set_speaker(false);
-    snprintf(folder, sizeof folder, "build/tmp-training-XXXXXX");
-    if (world.rank == 0) {
-        mkdir("build", 0777);
-        if (!mkdtemp(folder)) perror(folder);
-    }
-    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
+    enter_world(&argc, &argv, "training");
     for (int i = 0; i < 3; i++) check_fp64(&choices[i]);
     check_weights();
     check_variants();
@@ -440,13 +427,5 @@ int main(int argc, char **argv)
     check_other_ranks();
     check_divergence(best(CZ_F32));
     check_divergence(best(CZ_BF16));
-    if (world.rank == 0) {
-        char command[300];
-        snprintf(command, sizeof command, "rm -rf %s", folder);
-        if (system(command)) perror(command);
-    }
-    MPI_Bcast(&check_failures, 1, MPI_INT, 0, world.mpi);
-    cz_comm_free(&world);
-    MPI_Finalize();
-    return check_done();
+    return leave_world();
 }

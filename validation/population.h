@@ -1,12 +1,47 @@
-/* A small population of cells, and what trains on it quickly. */
+/* What tests of training begin and end with: the ranks, a folder, a small population of cells, and
+ * what trains on it quickly. */
 #ifndef POPULATION_H
 #define POPULATION_H
 
 #include "check.h"
+#include "czhpc/log.h"
 #include "czhpc/rng.h"
 #include "czhpc/train.h"
 
+#include <sys/stat.h>
+
 enum { N = 230, WIDTH = 32, DONORS = 5, TYPES = 3, COPIES = 3, TEXT_WIDTH = 8 };
+
+static cz_comm world;
+static char folder[256]; /* for what a test writes */
+
+static inline void enter_world(int *argc, char ***argv, const char *name)
+{
+    int provided;
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    cz_comm_world(&world);
+    cz_log_set_speaker(false);
+    snprintf(folder, sizeof folder, "build/tmp-%s-XXXXXX", name);
+    if (world.rank == 0) {
+        mkdir("build", 0777);
+        if (!mkdtemp(folder)) perror(folder);
+    }
+    MPI_Bcast(folder, sizeof folder, MPI_CHAR, 0, world.mpi);
+}
+
+/* Returns what main() does. */
+static inline int leave_world(void)
+{
+    if (world.rank == 0) {
+        char command[300];
+        snprintf(command, sizeof command, "rm -rf %s", folder);
+        if (system(command)) perror(command);
+    }
+    MPI_Bcast(&check_failures, 1, MPI_INT, 0, world.mpi);
+    cz_comm_free(&world);
+    MPI_Finalize();
+    return check_done();
+}
 
 /* The cells: number i repeats original[i]. */
 typedef struct population {

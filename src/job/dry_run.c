@@ -70,8 +70,8 @@ static void print_device(const cz_config *config, const machine *on)
     const gpu_choice *gpu = &on->gpu;
     if (gpu->gpus)
         printf("device           GPU %d of %d for rank 0%s\n", gpu->number, gpu->gpus,
-               gpu->shared ? "; ranks share GPUs, gradients are summed on the host" : "");
-    else printf("device           CPU: %s\n", for_cpus(config) ? for_cpus(config) : gpu->why);
+               how_shared(gpu, on->ranks));
+    else printf("device           CPU: %s\n", why_cpus(gpu, config));
 }
 
 static void print_plan(const cz_config *config, const cz_cells *cells, const cz_model *model,

@@ -69,6 +69,19 @@ const char *for_cpus(const cz_config *config)
     return NULL;
 }
 
+const char *why_cpus(const gpu_choice *choice, const cz_config *config)
+{
+    const char *against = for_cpus(config);
+    return against ? against : choice->why;
+}
+
+const char *how_shared(const gpu_choice *choice, int ranks)
+{
+    if (!choice->shared) return "";
+    return ranks > 1 ? "; ranks share GPUs, gradients are summed on the host"
+                     : "; ranks share GPUs";
+}
+
 /* How many GPUs this rank's node has, 0 with `why` where it cannot have one. */
 static cz_status count_gpus(gpu_choice *choice, const cz_config *config)
 {

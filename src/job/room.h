@@ -57,6 +57,9 @@ typedef struct gpu_choice {
 } gpu_choice;
 /* What of a configuration only CPUs have; NULL: nothing. Local. */
 const char *for_cpus(const cz_config *config);
+/* Why cores compute; and what is to be said of GPUs whose group has `ranks` ranks. Local. */
+const char *why_cpus(const gpu_choice *choice, const cz_config *config);
+const char *how_shared(const gpu_choice *choice, int ranks);
 /* A GPU for every rank, node by node in the ranks' order, where run.device lets it: `auto` takes
  * CPUs where some rank can have none, or the configuration asks for what only CPUs have, and says
  * why. CZ_ERR_DEVICE, of run.device: cuda. Collective over the job's comm. */

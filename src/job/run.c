@@ -42,8 +42,8 @@ static void tell_device(const run *r)
     if (r->stock->gpu)
         cz_note("Device       GPU %d of %d, %s, %.0f GiB%s", r->stock->gpu->number, c->gpus,
                 r->stock->gpu->name, (double)r->stock->gpu->memory / (1 << 30),
-                c->shared ? "; ranks share GPUs, gradients are summed on the host" : "");
-    else cz_note("Device       CPU: %s", for_cpus(r->config) ? for_cpus(r->config) : c->why);
+                how_shared(c, r->comm->size));
+    else cz_note("Device       CPU: %s", why_cpus(c, r->config));
 }
 
 static void introduce(const run *r)

@@ -16,17 +16,21 @@ cz_linear_layer cz_linear_part(cz_linear_layer l, int begin, int count)
     return l;
 }
 
+static cz_status backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x, cz_linear_layer l,
+                          cz_tensor gate, double p, bool add)
+{
+    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
+    return dx.data ? cz_linear_backward_input(exec, dx, dy, l.w, gate, p, add) : CZ_OK;
+}
+
 cz_status cz_linear_layer_backward(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
                                    cz_linear_layer l, bool gated, double p)
 {
-    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
-    if (!dx.data) return CZ_OK;
-    return cz_linear_backward_input(exec, dx, dy, l.w, gated ? x : (cz_tensor){0}, p, false);
+    return backward(exec, dx, dy, x, l, gated ? x : (cz_tensor){0}, p, false);
 }
 
 cz_status cz_linear_layer_backward_add(cz_exec *exec, cz_tensor dx, cz_tensor dy, cz_tensor x,
                                        cz_linear_layer l)
 {
-    CZ_TRY(cz_linear_backward_weight(exec, l.dw, l.db, dy, x, l.add));
-    return cz_linear_backward_input(exec, dx, dy, l.w, (cz_tensor){0}, 0, true);
+    return backward(exec, dx, dy, x, l, (cz_tensor){0}, 0, true);
 }

@@ -19,13 +19,19 @@ static void own_folder(char *folder, size_t size)
     else folder[0] = '\0';
 }
 
+/* The file that the environment names; NULL: none. */
+static const char *named_plugin(void)
+{
+    const char *named = getenv("CZHPC_CUDA_PLUGIN");
+    return named && named[0] ? named : NULL;
+}
+
 /* The file of the plug-in; false where none is there. */
 static bool find(char *path, size_t size)
 {
     char own[4096];
-    const char *named = getenv("CZHPC_CUDA_PLUGIN");
-    if (named && named[0]) {
-        snprintf(path, size, "%s", named);
+    if (named_plugin()) {
+        snprintf(path, size, "%s", named_plugin());
         return true;
     }
     own_folder(own, sizeof own);
@@ -41,8 +47,7 @@ static bool find(char *path, size_t size)
  * that the environment names may be for no driver at all. */
 static bool driver_there(void)
 {
-    const char *named = getenv("CZHPC_CUDA_PLUGIN");
-    return (named && named[0]) || dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    return named_plugin() || dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
 }
 
 static cz_status load(void)

@@ -4,23 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-cz_status gpu_take(gpu_state *g, void *at, size_t bytes)
+static cz_status take(gpu_state *g, void **to, size_t bytes, bool pinned)
 {
-    void **to = at;
     if (g->owned_count == GPU_ARRAYS) return cz_fail(CZ_ERR_BUG, "too many arrays on a GPU");
-    CZ_TRY(cz_gpu_allocate(g->gpu, to, bytes));
-    g->owned[g->owned_count++] = *to;
+    CZ_TRY(pinned ? cz_gpu_allocate_host(g->gpu, to, bytes) : cz_gpu_allocate(g->gpu, to, bytes));
+    g->owned[g->owned_count++] = (gpu_array){*to, pinned};
     return CZ_OK;
 }
 
-cz_status gpu_take_host(gpu_state *g, void *at, size_t bytes)
-{
-    void **to = at;
-    if (g->pinned_count == GPU_ARRAYS) return cz_fail(CZ_ERR_BUG, "too many arrays for a GPU");
-    CZ_TRY(cz_gpu_allocate_host(g->gpu, to, bytes));
-    g->pinned[g->pinned_count++] = *to;
-    return CZ_OK;
-}
+cz_status gpu_take(gpu_state *g, void *at, size_t bytes) { return take(g, at, bytes, false); }
+cz_status gpu_take_host(gpu_state *g, void *at, size_t bytes) { return take(g, at, bytes, true); }
 
 cz_exec gpu_exec(const cz_trainer *t, cz_arena *scratch)
 {
@@ -173,8 +166,9 @@ void gpu_close(cz_trainer *t)
     cz_gpu_wait(g->gpu);
     for (int i = 0; i < g->shapes; i++) cz_gpu_forget(g->gpu, g->shape[i].graph);
     cz_workspace_close(g->workspace);
-    for (int i = 0; i < g->owned_count; i++) cz_gpu_release(g->gpu, g->owned[i]);
-    for (int i = 0; i < g->pinned_count; i++) cz_gpu_release_host(g->gpu, g->pinned[i]);
+    for (int i = 0; i < g->owned_count; i++)
+        if (g->owned[i].pinned) cz_gpu_release_host(g->gpu, g->owned[i].data);
+        else cz_gpu_release(g->gpu, g->owned[i].data);
     free(g->slot_of);
     free(g);
     t->gpu = NULL;

@@ -8,7 +8,7 @@
 
 #include "trainer.h"
 
-enum { GPU_ARRAYS = 24 + 4 * CZ_MAX_HEADS, GPU_SHAPES = 4, GPU_HALVES = 2 };
+enum { GPU_ARRAYS = 40 + 4 * CZ_MAX_HEADS, GPU_SHAPES = 4, GPU_HALVES = 2 };
 
 /* Where the parts of a step's record lie, in bytes: a cz_step, and (most) or (slots) numbers. */
 typedef struct record_layout {
@@ -24,11 +24,16 @@ typedef struct gpu_shape {
     cz_gpu_graph *graph; /* NULL: not recorded yet */
 } gpu_shape;
 
+typedef struct gpu_array {
+    void *data;
+    bool pinned; /* of the host */
+} gpu_array;
+
 struct gpu_state {
     cz_gpu *gpu;
     cz_workspace *workspace;
-    void *owned[GPU_ARRAYS], *pinned[GPU_ARRAYS]; /* what is released in the end */
-    int owned_count, pinned_count;
+    gpu_array owned[GPU_ARRAYS]; /* what is released in the end */
+    int owned_count;
 
     void *w, *m, *v, *g; /* (parameters) fp32; m and v only where the GPU updates */
     void *copy;          /* of w as activations are stored; NULL where they are fp32 */
