@@ -115,7 +115,7 @@ bench: czhpc $(BUILD)/tools/bench/machine $(BUILD)/validation/dump_cells ## czhp
 	@tools/bench.sh
 
 # Tests of operations: on every variant of the CPU kernels, and on GPUs.
-LEVEL_TESTS := $(patsubst %,$(BUILD)/validation/test_%,gemm linear attention norm pool loss heads bf16 model model_pytorch)
+LEVEL_TESTS := $(patsubst %,$(BUILD)/validation/test_%,gemm linear rows attention norm pool loss heads bf16 model model_pytorch)
 levels: $(LEVEL_TESTS) ## test every variant of the CPU kernels that this processor has; writes validation/levels.md
 	@validation/levels.sh validation/levels.md $(LEVEL_TESTS)
 

@@ -16,7 +16,7 @@ leave_out() { # test kernel
 export -f leave_out
 
 pairs() { # each kernel with the first test that runs it
-    for test in linear norm attention heads loss pool; do
+    for test in linear rows norm attention heads loss pool; do
         list=$BUILD/kernels.test_$test # of the test's own run, where that was just now
         [ "$list" -nt "$CZHPC_CUDA_PLUGIN" ] ||
             CZHPC_EMULATED_LIST=$list "$BUILD/validation/test_$test" >/dev/null 2>&1
