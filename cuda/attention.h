@@ -12,17 +12,7 @@ static const int QUERIES = 32; /* in work at once: the CPU's number, for it roun
 static const int KEYS = 64;    /* whose rows lie in shared memory at once, if there are more */
 static const int MOST_THREADS = 256;
 
-/* Registers have no index: a loop over an array that is to stay in them is unrolled. */
-#ifdef CZ_EMULATED
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
-/* Four neighbours, read and written at once. */
-template <typename T> struct alignas(4 * sizeof(T)) four {
-    T x[4];
-};
+template <typename T> using four = piece<T, 4>;
 typedef four<real> reals;
 
 /* A head, and where its rows lie in shared memory, in reals: weights and, backward, their gradient
@@ -173,9 +163,9 @@ __device__ __forceinline__ real row_max(real x, int width)
 /* act(i, there) for each row, by whole warps: shuffles want all lanes, there is work for some. */
 template <typename Act> __device__ __forceinline__ void each_row(const layout &s, int rows, Act act)
 {
-    int per_warp = WARP / s.width, warps = (int)blockDim.x / WARP, warp = (int)threadIdx.x / WARP;
+    int per_warp = WARP / s.width, warps = warp_count(), warp = warp_number();
     for (int first = warp * per_warp; first < rows; first += warps * per_warp) {
-        int i = first + (int)threadIdx.x % WARP / s.width;
+        int i = first + lane_number() / s.width;
         act(i < rows ? i : first, i < rows);
     }
 }

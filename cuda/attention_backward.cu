@@ -34,7 +34,7 @@ struct place {
 /* The cells of a slot into `cell`, in their order; returns how many. `in_warp`: of each warp. */
 __device__ int find_cells(int *cell, int *in_warp, const int32_t *slot, int B, int own)
 {
-    int found = 0, lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int found = 0, lane = lane_number(), warp = warp_number();
     for (int first = 0; first < B; first += (int)blockDim.x) {
         int b = first + (int)threadIdx.x, hit = b < B && slot[b] == own, upto = hit;
         for (int step = 1; step < WARP; step *= 2) {
@@ -44,7 +44,7 @@ __device__ int find_cells(int *cell, int *in_warp, const int32_t *slot, int B, i
         if (lane == WARP - 1) in_warp[warp] = upto;
         __syncthreads();
         int before = found;
-        for (int i = 0; i < (int)blockDim.x / WARP; i++) {
+        for (int i = 0; i < warp_count(); i++) {
             if (i < warp) before += in_warp[i];
             found += in_warp[i];
         }

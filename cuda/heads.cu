@@ -9,12 +9,9 @@
 static const int CELLS = 4, COLUMNS = 8, WARPS = 16, THREADS = WARPS * WARP;
 static_assert(CELLS * COLUMNS == WARP && COLUMNS == 8, "a byte of each cell's mask");
 
-/* Registers have no index: a loop over an array that is to stay in them is unrolled. */
 #ifdef CZ_EMULATED
-#define UNROLL
 #define UNROLL_FEW
 #else
-#define UNROLL _Pragma("unroll")
 #define UNROLL_FEW _Pragma("unroll 8")
 #endif
 
@@ -92,13 +89,6 @@ static __device__ __forceinline__ rooms rooms_of(int D, int E, int C)
     r.sums = r.d2 + CELLS * padded(E);
     return r;
 }
-
-static __device__ __forceinline__ int lane_number() { return (int)threadIdx.x % WARP; }
-static __device__ __forceinline__ int warp_number() { return (int)threadIdx.x / WARP; }
-
-template <typename T, int N> struct alignas(N * sizeof(T)) piece {
-    T x[N];
-};
 
 /* As products take it. */
 template <typename Stored, typename Weight> __device__ __forceinline__ real weight(Weight w)

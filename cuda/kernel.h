@@ -67,13 +67,29 @@ template <typename T> rows_of<T> view(cz_tensor t)
 }
 static inline bool is_wide(cz_tensor t) { return t.dtype == CZ_F32; }
 
-/* Of the block at work, 16-byte aligned, as much as its launch said. */
+/* Neighbours, read and written at once. */
+template <typename T, int N> struct alignas(N * sizeof(T)) piece {
+    T x[N];
+};
+
+/* Registers have no index: a loop over an array that is to stay in them is unrolled. */
+#ifdef CZ_EMULATED
+#define UNROLL
+#else
+#define UNROLL _Pragma("unroll")
+#endif
+
+__device__ __forceinline__ int lane_number() { return (int)threadIdx.x % WARP; }
+__device__ __forceinline__ int warp_number() { return (int)threadIdx.x / WARP; }
+__device__ __forceinline__ int warp_count() { return (int)blockDim.x / WARP; }
+
+/* Of the block at work, 128-byte aligned, as much as its launch said. */
 #ifdef CZ_EMULATED
 __device__ __forceinline__ unsigned char *shared_memory() { return cz_emulated_shared(); }
 #else
 __device__ __forceinline__ unsigned char *shared_memory()
 {
-    extern __shared__ __align__(16) unsigned char cz_shared[];
+    extern __shared__ __align__(128) unsigned char cz_shared[];
     return cz_shared;
 }
 #endif

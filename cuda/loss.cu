@@ -8,7 +8,7 @@ __global__ void losses(rows_of<Stored> dlogits, double *loss, int32_t *best,
                        rows_of<const float> logits, const int32_t *codes, const cz_step *step,
                        int head)
 {
-    int b = (int)(blockIdx.x * WARPS + threadIdx.x / WARP), lane = (int)(threadIdx.x % WARP);
+    int b = (int)blockIdx.x * WARPS + warp_number(), lane = lane_number();
     int C = logits.cols;
     if (b >= logits.rows) return;
     const float *x = logits.at(b);

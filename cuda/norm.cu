@@ -5,17 +5,10 @@
 
 static const int WARPS = 8, MOST_PARTS = 256, SLICES = 8;
 
-/* Registers have no index: a loop over an array that is to stay in them is unrolled. */
-#ifdef CZ_EMULATED
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
 /* act(i, c) for each column c that is this lane's, the i-th of them. */
 template <int KEPT, typename Act> __device__ __forceinline__ void each_column(int C, Act act)
 {
-    int lane = (int)(threadIdx.x % WARP);
+    int lane = lane_number();
     if (KEPT) {
         UNROLL for (int i = 0; i < KEPT; i++) if (lane + WARP * i < C) act(i, lane + WARP * i);
     } else
@@ -56,7 +49,7 @@ static __device__ void draw_row(uint8_t *groups, const row_masks &masks, const c
 {
     int b = masks.cell(n), begin = masks.begin(n), end = begin + masks.C;
     int elements = masks.cell_rows * masks.C, first = begin / 8;
-    for (int g = first + (int)(threadIdx.x % WARP); 8 * g < end; g += WARP) {
+    for (int g = first + lane_number(); 8 * g < end; g += WARP) {
         unsigned byte = draw_mask_byte(masks.site, step, b, (unsigned)g);
         if (elements - 8 * g < 8) byte &= (1u << (elements - 8 * g)) - 1;
         groups[g - first] = (uint8_t)byte;
@@ -75,7 +68,7 @@ __global__ void __launch_bounds__(WARPS *WARP)
                  rows_of<const Stored> residual, const float *gain, const float *bias, real eps,
                  row_masks masks, const cz_step *step)
 {
-    int warp = (int)(threadIdx.x / WARP), n = (int)(blockIdx.x * WARPS) + warp, C = x.cols;
+    int warp = warp_number(), n = (int)(blockIdx.x * WARPS) + warp, C = x.cols;
     if (n >= x.rows) return;
     lane_row<Stored, KEPT> own(x.at(n), C), other(residual.at(n), C);
     lane_row<float, KEPT> g(gain, C), b(bias, C);
@@ -98,7 +91,7 @@ __global__ void __launch_bounds__(WARPS *WARP)
     real r = 1 / sqrtf(warp_sum(squares) / (real)C + eps);
     each_column<KEPT>(
         C, [&](int i, int c) { put(y.at(n, c), g(i, c) * ((own(i, c) - m) * r) + b(i, c)); });
-    if (threadIdx.x % WARP == 0) mean[n] = m, rstd[n] = r;
+    if (lane_number() == 0) mean[n] = m, rstd[n] = r;
 }
 
 /* A block's part of the sums over rows: C of dgain, C of dbias. A lane has its columns of them in
@@ -121,7 +114,7 @@ template <int KEPT> struct column_sums {
     __device__ __forceinline__ void store(float *room)
     {
         if (!KEPT) return;
-        float *own = room + (size_t)(threadIdx.x / WARP) * 2 * (size_t)C;
+        float *own = room + (size_t)warp_number() * 2 * (size_t)C;
         each_column<KEPT>(C, [&](int i, int c) { own[c] = gain[i], own[C + c] = bias[i]; });
         __syncthreads();
         for (int c = (int)threadIdx.x; c < 2 * C; c += WARPS * WARP) {
@@ -140,11 +133,10 @@ __global__ void __launch_bounds__(WARPS *WARP)
                   rows_of<const Stored> dy, rows_of<const Stored> s, const float *mean,
                   const float *rstd, const float *gain, row_masks masks)
 {
-    int warps = (int)(blockDim.x / WARP), C = s.cols;
+    int warps = warp_count(), C = s.cols;
     column_sums<KEPT> sums(parts + (size_t)blockIdx.x * 2 * (size_t)C, C);
     lane_row<float, KEPT> gains(gain, C);
-    for (int n = (int)blockIdx.x * warps + (int)(threadIdx.x / WARP); n < s.rows;
-         n += (int)gridDim.x * warps) {
+    for (int n = (int)blockIdx.x * warps + warp_number(); n < s.rows; n += (int)gridDim.x * warps) {
         lane_row<Stored, KEPT> dyn(dy.at(n), C), sn(s.at(n), C);
         real m = mean[n], r = rstd[n], sum = 0, dot = 0;
         int b = masks.cell(n), begin = masks.begin(n);
@@ -172,7 +164,7 @@ __global__ void __launch_bounds__(WARPS *WARP)
 /* dgain, dbias += the parts of all blocks, in their order; 32 of the 2 C columns a block. */
 static __global__ void add_parts(float *dgain, float *dbias, const float *parts, int count, int C)
 {
-    int lane = (int)(threadIdx.x % WARP), slice = (int)(threadIdx.x / WARP);
+    int lane = lane_number(), slice = warp_number();
     int c = (int)(blockIdx.x * WARP) + lane;
     real *room = (real *)shared_memory(), sum = 0;
     for (int i = slice; i < count && c < 2 * C; i += SLICES)

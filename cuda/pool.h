@@ -14,16 +14,7 @@
 /* A block has a multiprocessor to itself: a batch has about as many cells as a GPU has of them. */
 enum { QUAD = 4, SPAN = QUAD * WARP, MOST_WARPS = 16 };
 
-/* g++ does not know the pragma; arrays stay in registers only where loops are unrolled. */
-#ifdef CZ_EMULATED
-#define UNROLL
-#else
-#define UNROLL _Pragma("unroll")
-#endif
-
-template <typename T> struct alignas(QUAD * sizeof(T)) quad {
-    T x[QUAD];
-};
+template <typename T> using quad = piece<T, QUAD>;
 typedef quad<real> four;
 
 /* What both directions read of the sizes and of the weights. */
@@ -42,9 +33,6 @@ template <typename Stored> struct pool {
 
 /* ---- the device's side ---- */
 
-__device__ __forceinline__ int lane_number() { return (int)threadIdx.x % WARP; }
-__device__ __forceinline__ int warp_number() { return (int)threadIdx.x / WARP; }
-__device__ __forceinline__ int warps() { return (int)blockDim.x / WARP; }
 template <typename Stored> __device__ __forceinline__ int groups_of(const pool<Stored> &p)
 {
     return (p.L + QUAD - 1) / QUAD;

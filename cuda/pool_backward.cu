@@ -207,7 +207,7 @@ template <typename Stored>
 __device__ void values_backward(const pool<Stored> &p, pool_room room, int b)
 {
     int spans = (p.D + SPAN - 1) / SPAN, tiles = (p.rows + TILE - 1) / TILE;
-    for (int item = warp_number(); item < tiles * spans; item += warps()) {
+    for (int item = warp_number(); item < tiles * spans; item += warp_count()) {
         int first = item / spans * TILE, c = item % spans * SPAN + QUAD * lane_number();
         if (c >= p.D) continue;
         four sum[TILE] = {};
@@ -270,7 +270,7 @@ __device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
         back.partial + (size_t)b * pool_partial(p.L, p.D) + (size_t)p.L * (size_t)p.width;
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
         real hat = 0, db_out = 0, dy = as_real(*back.dy.at(b, c));
-        for (int w = 0; w < warps(); w++) {
+        for (int w = 0; w < warp_count(); w++) {
             hat += room.sums[2 * w * p.width + c];
             db_out += room.sums[(2 * w + 1) * p.width + c];
         }
@@ -291,7 +291,7 @@ __device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back, 
         put(u + (ptrdiff_t)(i / pad) * p.width + p.D + i % pad, 0);
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x)
         room.g[c] = p.gain[c] * as_real(*back.dy.at(b, c)) * (1 / (real)p.L);
-    for (int i = (int)threadIdx.x; i < warps() * 2 * p.width; i += (int)blockDim.x)
+    for (int i = (int)threadIdx.x; i < warp_count() * 2 * p.width; i += (int)blockDim.x)
         room.sums[i] = 0;
 }
 
@@ -303,7 +303,7 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_room room = room_of(groups_of(p), p.rows, p.width);
     open_cell(p, back, room, b);
     __syncthreads();
-    for (int group = warp_number(); group < groups_of(p); group += warps())
+    for (int group = warp_number(); group < groups_of(p); group += warp_count())
         back_group(p, back, room, b, group);
     __syncthreads();
     values_backward(p, room, b);

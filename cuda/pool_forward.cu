@@ -130,13 +130,13 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     real *shared = (real *)shared_memory(),
          *z = shared + warp_number() * warp_room(p.rows, p.width);
     four *a = (four *)(z + QUAD * p.width);
-    real *total = (real *)(a + p.rows), *keys = shared + warps() * warp_room(p.rows, p.width);
+    real *total = (real *)(a + p.rows), *keys = shared + warp_count() * warp_room(p.rows, p.width);
     draw_cell(p.attention, step, b, p.H * p.L * p.T);
     draw_cell(p.out, step, b, p.L * p.D);
     load_keys(p, b, keys);
     for (int c = lane_number(); c < p.width; c += WARP) total[c] = 0;
     __syncthreads();
-    for (int group = warp_number(); group < groups_of(p); group += warps()) {
+    for (int group = warp_number(); group < groups_of(p); group += warp_count()) {
         scores(p, QUAD * group, keys, (four *)z, a);
         soften(p, b, QUAD * group, a, scale);
         real mean[QUAD] = {};
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     __syncthreads();
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
         real sum = 0;
-        for (int w = 0; w < warps(); w++)
+        for (int w = 0; w < warp_count(); w++)
             sum += shared[(w + 1) * warp_room(p.rows, p.width) - p.width + c];
         put(y.at(b, c), p.gain[c] * (sum * (1 / (real)p.L)) + p.bias[c]);
     }

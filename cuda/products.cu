@@ -210,8 +210,7 @@ template <typename T, typename Sum>
 __global__ void sum_columns(Sum *sum, rows_of<const T> x, bool add)
 {
     real *part = (real *)shared_memory();
-    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP,
-        warps = (int)blockDim.x / WARP;
+    int lane = lane_number(), warp = warp_number(), warps = warp_count();
     int c = (int)blockIdx.x * WARP + lane;
     real own = 0;
     for (int n = warp; n < x.rows && c < x.cols; n += warps) own += as_real(*x.at(n, c));

@@ -39,7 +39,7 @@ struct dim3 {
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 
-/* Dynamic shared memory of the block at work, 16-byte aligned: the only kind there is here. */
+/* Dynamic shared memory of the block at work, 128-byte aligned: the only kind there is here. */
 unsigned char *cz_emulated_shared();
 
 /* Waits for the block. Barriers go by their line: of one of them a compiler may make several calls.

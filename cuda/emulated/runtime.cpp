@@ -57,7 +57,7 @@ cudaError_t broken;                /* what every call returns since a kernel fai
 std::vector<std::string> recorded; /* the names of the last graph */
 int graphs_that_sum;
 
-alignas(64) unsigned char shared_memory[SHARED_MOST + GUARD];
+alignas(128) unsigned char shared_memory[SHARED_MOST + GUARD];
 
 cudaError_t done(const char *call, cudaError_t error = cudaSuccess)
 {
