@@ -28,7 +28,7 @@ static cz_status adam(cz_exec *exec, cz_tensor w, cz_tensor m, cz_tensor v, cz_t
 {
     enum { THREADS = 256 };
     int n = cz_cols(w);
-    CZ_TRY(join_beside(exec->gpu));
+    CZ_TRY(join_deferred(exec->gpu));
     return launch(exec, "adam", adam_step<Stored>, dim3(blocks_for((size_t)n, THREADS)), THREADS, 0,
                   (float *)w.data, (float *)m.data, (float *)v.data, (const float *)g.data,
                   (Stored *)w.packed, n, (float)decay, exec->step);

@@ -41,7 +41,7 @@ cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int 
 cz_status group_sum(cz_gpu *gpu, void *data, size_t n, cz_dtype dtype)
 {
     device *d = device_of(gpu);
-    CZ_TRY(join_beside(gpu));
+    CZ_TRY(join_deferred(gpu));
     ncclDataType_t type = dtype == CZ_F64 ? ncclFloat64 : ncclFloat32;
     return group_status(gpu, "summing over ranks",
                         ncclAllReduce(data, data, n, type, ncclSum, d->group, d->stream));

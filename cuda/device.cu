@@ -45,7 +45,7 @@ static void release_host(cz_gpu *, void *at) { cudaFreeHost(at); }
 static cz_status move(cz_gpu *gpu, void *to, const void *from, size_t bytes)
 {
     if (!bytes) return CZ_OK;
-    CZ_TRY(join_beside(gpu));
+    CZ_TRY(join_deferred(gpu));
     return cuda_status(gpu, "a copy",
                        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(gpu)));
 }
@@ -96,7 +96,7 @@ static cz_status wait_in_group(cz_gpu *gpu, cudaEvent_t event)
 
 static cz_status wait(cz_gpu *gpu)
 {
-    CZ_TRY(join_beside(gpu));
+    CZ_TRY(join_deferred(gpu));
     if (device_of(gpu)->group) return wait_in_group(gpu, nullptr);
     return cuda_status(gpu, "the work before", cudaStreamSynchronize(stream_of(gpu)));
 }
@@ -104,7 +104,7 @@ static cz_status wait(cz_gpu *gpu)
 static cz_status mark(cz_gpu *gpu, int which)
 {
     cudaEvent_t *event = &device_of(gpu)->marks[which];
-    CZ_TRY(join_beside(gpu));
+    CZ_TRY(join_deferred(gpu));
     if (!*event)
         CZ_TRY(cuda_status(gpu, "a mark", cudaEventCreateWithFlags(event, cudaEventDisableTiming)));
     return cuda_status(gpu, "a mark", cudaEventRecord(*event, stream_of(gpu)));
@@ -119,7 +119,7 @@ static cz_status wait_for(cz_gpu *gpu, int which)
 
 static cz_status record(cz_gpu *gpu)
 {
-    CZ_TRY(join_beside(gpu));
+    CZ_TRY(join_deferred(gpu));
     return cuda_status(gpu, "recording",
                        cudaStreamBeginCapture(stream_of(gpu), cudaStreamCaptureModeThreadLocal));
 }
@@ -129,7 +129,7 @@ static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
     cudaGraph_t graph = nullptr;
     size_t nodes = 0;
     cz_gpu_graph *own = new (std::nothrow) cz_gpu_graph{};
-    cz_status status = join_beside(gpu);
+    cz_status status = join_deferred(gpu);
     cz_status ended = cuda_status(gpu, "recording", cudaStreamEndCapture(stream_of(gpu), &graph));
     if (!status) status = ended;
     if (!status && !own) status = cz_fail(CZ_ERR_MEMORY, "no memory for a graph");
@@ -167,7 +167,7 @@ static void close(cz_gpu *gpu)
     while (d->graphs) forget(gpu, d->graphs); /* a group waits for those that sum */
     group_leave(d);
     products_close(d);
-    beside_close(d);
+    deferred_close(d);
     for (cudaEvent_t event : d->marks)
         if (event) cudaEventDestroy(event);
     if (d->stream) cudaStreamDestroy(d->stream);
@@ -196,7 +196,7 @@ static const cz_gpu_calls calls = {
     .sum = group_sum,
     .give_up = give_up,
     .feed = feed_step,
-    .score = score_step,
+    .score = defer_scores,
 };
 
 static cz_status count_devices(int *gpus)
@@ -241,7 +241,7 @@ static cz_status open_stream(device *d)
             d->shown.number, d->shown.name, prop.major, prop.minor);
     CZ_TRY(cuda_status(&d->shown, "a stream",
                        cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking)));
-    CZ_TRY(beside_open(d));
+    CZ_TRY(deferred_open(d));
     return products_open(d);
 }
 

@@ -2,7 +2,7 @@
 #ifndef CZ_CUDA_DEVICE_H
 #define CZ_CUDA_DEVICE_H
 
-#include "kernel.h"
+#include "deferred.h"
 
 #include <cublasLt.h>
 #include <nccl.h>
@@ -10,13 +10,22 @@
 
 struct product_plans; /* products.cu */
 
-/* Work on a second stream, with what it reads: beside.cu. */
-enum { MOST_BESIDE = 32 };
-struct beside_work {
+/* What is noted and what is under way of it: deferred.cu. */
+enum { MOST_TOUCHED = 6 };
+struct span {
+    const char *begin, *end;
+};
+struct deferred_note {
+    span touched[MOST_TOUCHED]; /* of them the first `written` are written */
+    int count, written, batch;  /* batch: of those that were asked for, which */
+};
+struct deferred_queue {
     cudaStream_t stream;
-    cudaEvent_t begun, done[MOST_BESIDE];
-    cz_tensor reads[MOST_BESIDE][2];
-    int first, count; /* [first, count) may still be under way */
+    cudaEvent_t begun, done[MOST_BATCHES];
+    deferred_work work;                               /* noted, not yet asked for */
+    cz_dtype dtype;                                   /* of its activations */
+    deferred_note note[MOST_BATCHES * MOST_DEFERRED]; /* under way, and then of `work` */
+    int notes, first, count;                          /* batches [first, count) may be under way */
 };
 
 struct device {
@@ -24,8 +33,8 @@ struct device {
     size_t shared;   /* bytes that a block may have */
     cpu_set_t cores; /* of the thread that opened it */
     cudaStream_t stream;
-    cudaStream_t current; /* what work is asked for on: it, or the one beside it */
-    beside_work beside;
+    cudaStream_t current; /* what work is asked for on: it, or that of deferred work */
+    deferred_queue deferred;
     cublasLtHandle_t blas;
     product_plans *plans;
     ncclComm_t group;     /* NULL outside one */
@@ -44,13 +53,12 @@ void group_abort(device *d);
 /* Whether the group is well after work of it took so long. */
 cz_status group_check(const cz_gpu *gpu, double seconds);
 
-/* beside.cu */
-cz_status beside_open(device *d);
-void beside_close(device *d);
+/* deferred.cu */
+cz_status deferred_open(device *d);
+void deferred_close(device *d);
 
 /* steps.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
-cz_status score_step(cz_gpu *gpu, double *sums, const int32_t *cursor, const cz_gpu_scored *scored);
 
 /* products.cu */
 cz_status products_open(device *d);

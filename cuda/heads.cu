@@ -9,12 +9,6 @@
 static const int CELLS = 4, COLUMNS = 8, WARPS = 16, THREADS = WARPS * WARP;
 static_assert(CELLS * COLUMNS == WARP && COLUMNS == 8, "a byte of each cell's mask");
 
-#ifdef CZ_EMULATED
-#define UNROLL_FEW
-#else
-#define UNROLL_FEW _Pragma("unroll 8")
-#endif
-
 /* Weights that a lane reads at once, 16 bytes of them as they are stored. */
 template <typename Stored> struct run {
     static constexpr int LENGTH = 16 / (int)sizeof(Stored), SPAN = WARP * LENGTH;
@@ -543,11 +537,11 @@ static cz_status both_kernels(cz_exec *exec, cz_tensor dz, cz_tensor z, const cz
 template <typename Stored>
 static cz_status run_heads(cz_exec *exec, cz_tensor dz, cz_tensor z, const cz_head *head, int heads)
 {
-    CZ_TRY(join_beside(exec->gpu));
+    CZ_TRY(join_deferred(exec->gpu));
     if (shared_bytes<Stored>(cz_cols(z), most_classes(head, heads)) >
         device_of(exec->gpu)->shared) {
         cz_status status = cz_heads_composed(exec, dz, z, head, heads);
-        cz_status joined = join_beside(exec->gpu); /* which reads what lies in scratch */
+        cz_status joined = join_deferred(exec->gpu); /* which reads what lies in scratch */
         return status ? status : joined;
     }
     bool copies = true;

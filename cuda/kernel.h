@@ -75,8 +75,10 @@ template <typename T, int N> struct alignas(N * sizeof(T)) piece {
 /* Registers have no index: a loop over an array that is to stay in them is unrolled. */
 #ifdef CZ_EMULATED
 #define UNROLL
+#define UNROLL_FEW
 #else
 #define UNROLL _Pragma("unroll")
+#define UNROLL_FEW _Pragma("unroll 8")
 #endif
 
 __device__ __forceinline__ int lane_number() { return (int)threadIdx.x % WARP; }
@@ -183,13 +185,9 @@ cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
 size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
-/* Work from begin_beside() to end_beside() runs beside what follows, and reads a and b. Whatever
- * may write to these first calls settle() with what it writes, or join_beside(), which waits for
- * all, as whatever reads the results must. */
-cz_status begin_beside(const cz_gpu *gpu);
-cz_status end_beside(const cz_gpu *gpu, cz_status status, cz_tensor a, cz_tensor b);
-cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> written);
-cz_status join_beside(const cz_gpu *gpu);
+/* What follows waits for the work of deferred.h that touches any of these; for all of it. */
+cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched);
+cz_status join_deferred(const cz_gpu *gpu);
 
 /* At most so many blocks of a one-dimensional grid walk over a large array. */
 static const size_t MOST_BLOCKS = 132 * 16;
@@ -236,8 +234,6 @@ void fill_heads(cuda_tables t);     /* heads.cu */
 
 /* Bytes of scratch that attention_backward takes where q and k have at most so many rows. */
 size_t attention_scratch(int rows, int cols);
-/* Bytes of scratch that add_dropout_norm_backward takes for (N, C). */
-size_t norm_scratch(int N, int C);
 /* Bytes of scratch that either direction of the resampler's pooling takes: pool.cu. */
 size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype);
 /* The same of heads on (B, D): heads.cu. */

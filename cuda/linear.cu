@@ -1,5 +1,6 @@
 /* Linear layers: products with their bias and ReLU in the epilogue; dropout and GELU after it, and
- * the gate of a backward product, by kernels. */
+ * the gate of a backward product, by kernels; gradients of weights are deferred. */
+#include "deferred.h"
 #include "products.h"
 
 enum { THREADS = 256 };
@@ -62,9 +63,9 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
                                 int cells)
 {
     size_t kept = exec->scratch->used;
-    CZ_TRY(join_beside(exec->gpu));
+    CZ_TRY(settle(exec, {y}));
     operand weights = {};
-    epilogue after = {nullptr, act == CZ_RELU, nullptr};
+    epilogue after = {nullptr, act == CZ_RELU};
     cz_status status = stored_operand(exec, w, &weights);
     if (!status) status = bias_for(exec, y, bias, &after.bias);
     weights.transposed = true;
@@ -108,23 +109,10 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
     return status;
 }
 
-/* The sums of dy's columns ride along where they are set, by tensor cores' epilogue. */
-static cz_status weight_gradient(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
-                                 cz_tensor x, bool add)
-{
-    bool rides = dbias.data && !add && dy.dtype == CZ_BF16 && cz_cols(x) > 0;
-    epilogue after = {nullptr, false, rides ? dbias.data : nullptr};
-    CZ_TRY(product(exec, {dw.data, dw.dtype, dw.ld, add, 0}, {dy.data, dy.dtype, dy.ld, true, 0},
-                   {x.data, x.dtype, x.ld, false, 0}, cz_cols(dy), cz_cols(x), cz_rows(dy), 1, 1,
-                   after));
-    return dbias.data && !rides ? column_sums(exec, dbias, dy, add) : CZ_OK;
-}
-
 static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,
                                         cz_tensor x, bool add)
 {
-    CZ_TRY(begin_beside(exec->gpu));
-    return end_beside(exec->gpu, weight_gradient(exec, dw, dbias, dy, x, add), dy, x);
+    return defer_products(exec, single(dw), dbias, single(dy), single(x), 1, add);
 }
 
 template <typename Stored> static void fill(cz_backend *t)

@@ -1,9 +1,9 @@
 /* LayerNorm of a residual sum, with dropout on what is added. A warp a row; column c is lane
  * c % 32's. KEPT > 0: rows have at most 32 KEPT columns, which lanes read once and keep in
  * registers; 0: longer ones, read again whenever they are needed. */
-#include "kernel.h"
+#include "deferred.h"
 
-static const int WARPS = 8, MOST_PARTS = 256, SLICES = 8;
+static const int WARPS = 8;
 
 /* act(i, c) for each column c that is this lane's, the i-th of them. */
 template <int KEPT, typename Act> __device__ __forceinline__ void each_column(int C, Act act)
@@ -94,86 +94,35 @@ __global__ void __launch_bounds__(WARPS *WARP)
     if (lane_number() == 0) mean[n] = m, rstd[n] = r;
 }
 
-/* A block's part of the sums over rows: C of dgain, C of dbias. A lane has its columns of them in
- * registers until all its rows are done; of long rows in `part` itself, which is one warp's. */
-template <int KEPT> struct column_sums {
-    float *part;
-    int C;
-    real gain[KEPT + !KEPT] = {}, bias[KEPT + !KEPT] = {};
-
-    __device__ __forceinline__ column_sums(float *part_, int C_) : part(part_), C(C_)
-    {
-        if (!KEPT) each_column<KEPT>(C, [&](int, int c) { part[c] = part[C + c] = 0; });
-    }
-    __device__ __forceinline__ void add(int i, int c, real to_gain, real to_bias)
-    {
-        (KEPT ? gain[i] : part[c]) += to_gain;
-        (KEPT ? bias[i] : part[C + c]) += to_bias;
-    }
-    /* All threads of the block come here. `room`: 2 C of each warp's. */
-    __device__ __forceinline__ void store(float *room)
-    {
-        if (!KEPT) return;
-        float *own = room + (size_t)warp_number() * 2 * (size_t)C;
-        each_column<KEPT>(C, [&](int i, int c) { own[c] = gain[i], own[C + c] = bias[i]; });
-        __syncthreads();
-        for (int c = (int)threadIdx.x; c < 2 * C; c += WARPS * WARP) {
-            real sum = 0;
-            for (int w = 0; w < WARPS; w++) sum += room[(size_t)w * 2 * (size_t)C + (size_t)c];
-            part[c] = sum;
-        }
-    }
-};
-
 /* With hat = (s - mean) rstd and g = gain dy:
  *   ds = rstd (g - mean_c(g) - hat mean_c(g hat)) */
 template <typename Stored, int KEPT>
 __global__ void __launch_bounds__(WARPS *WARP)
-    norm_backward(rows_of<Stored> dx, rows_of<Stored> dresidual, float *parts,
-                  rows_of<const Stored> dy, rows_of<const Stored> s, const float *mean,
-                  const float *rstd, const float *gain, row_masks masks)
+    norm_backward(rows_of<Stored> dx, rows_of<Stored> dresidual, rows_of<const Stored> dy,
+                  rows_of<const Stored> s, const float *mean, const float *rstd, const float *gain,
+                  row_masks masks)
 {
-    int warps = warp_count(), C = s.cols;
-    column_sums<KEPT> sums(parts + (size_t)blockIdx.x * 2 * (size_t)C, C);
+    int n = (int)blockIdx.x * WARPS + warp_number(), C = s.cols;
+    if (n >= s.rows) return;
+    lane_row<Stored, KEPT> dyn(dy.at(n), C), sn(s.at(n), C);
     lane_row<float, KEPT> gains(gain, C);
-    for (int n = (int)blockIdx.x * warps + warp_number(); n < s.rows; n += (int)gridDim.x * warps) {
-        lane_row<Stored, KEPT> dyn(dy.at(n), C), sn(s.at(n), C);
-        real m = mean[n], r = rstd[n], sum = 0, dot = 0;
-        int b = masks.cell(n), begin = masks.begin(n);
-        uint32_t keeps = 0; /* read before anything is written, which all reading would wait for */
-        each_column<KEPT>(C, [&](int i, int c) {
-            real hat = (sn(i, c) - m) * r, g = gains(i, c) * dyn(i, c);
-            if (KEPT && masks.site.bits) keeps |= (uint32_t)kept(masks.site, b, begin + c) << i;
-            sum += g;
-            dot += g * hat;
-            sums.add(i, c, dyn(i, c) * hat, dyn(i, c));
-        });
-        real g_mean = warp_sum(sum) / (real)C, dot_mean = warp_sum(dot) / (real)C;
-        each_column<KEPT>(C, [&](int i, int c) {
-            real hat = (sn(i, c) - m) * r;
-            real ds = r * (gains(i, c) * dyn(i, c) - g_mean - hat * dot_mean);
-            bool keep =
-                !masks.site.bits || (KEPT ? keeps >> i & 1 : kept(masks.site, b, begin + c));
-            put(dresidual.at(n, c), ds);
-            put(dx.at(n, c), keep ? ds * masks.site.scale : 0);
-        });
-    }
-    sums.store((float *)shared_memory());
-}
-
-/* dgain, dbias += the parts of all blocks, in their order; 32 of the 2 C columns a block. */
-static __global__ void add_parts(float *dgain, float *dbias, const float *parts, int count, int C)
-{
-    int lane = lane_number(), slice = warp_number();
-    int c = (int)(blockIdx.x * WARP) + lane;
-    real *room = (real *)shared_memory(), sum = 0;
-    for (int i = slice; i < count && c < 2 * C; i += SLICES)
-        sum += parts[(size_t)i * 2 * (size_t)C + (size_t)c];
-    room[threadIdx.x] = sum;
-    __syncthreads();
-    if (slice || c >= 2 * C) return;
-    for (int i = 1; i < SLICES; i++) sum += room[i * WARP + lane];
-    (c < C ? dgain[c] : dbias[c - C]) += sum;
+    real m = mean[n], r = rstd[n], sum = 0, dot = 0;
+    int b = masks.cell(n), begin = masks.begin(n);
+    uint32_t keeps = 0; /* read before anything is written, which all reading would wait for */
+    each_column<KEPT>(C, [&](int i, int c) {
+        real hat = (sn(i, c) - m) * r, g = gains(i, c) * dyn(i, c);
+        if (KEPT && masks.site.bits) keeps |= (uint32_t)kept(masks.site, b, begin + c) << i;
+        sum += g;
+        dot += g * hat;
+    });
+    real g_mean = warp_sum(sum) / (real)C, dot_mean = warp_sum(dot) / (real)C;
+    each_column<KEPT>(C, [&](int i, int c) {
+        real hat = (sn(i, c) - m) * r;
+        real ds = r * (gains(i, c) * dyn(i, c) - g_mean - hat * dot_mean);
+        bool keep = !masks.site.bits || (KEPT ? keeps >> i & 1 : kept(masks.site, b, begin + c));
+        put(dresidual.at(n, c), ds);
+        put(dx.at(n, c), keep ? ds * masks.site.scale : 0);
+    });
 }
 
 /* The forms of rows of C: columns of a lane in registers, 0 where there are too many. */
@@ -183,16 +132,7 @@ static int kept_of(int C) { return C <= 8 * WARP ? 8 : C <= 32 * WARP ? 32 : 0; 
      : kept_of(C) == 32 ? kernel<Stored, 32>                                                       \
                         : kernel<Stored, 0>)
 
-static int warps_of(int C) { return kept_of(C) ? WARPS : 1; }
-static int parts_of(int N, int C)
-{
-    int blocks = (N + warps_of(C) - 1) / warps_of(C);
-    return blocks < MOST_PARTS ? blocks : MOST_PARTS;
-}
-size_t norm_scratch(int N, int C)
-{
-    return ((size_t)parts_of(N, C) * 2 * (size_t)C * sizeof(float) + 63) & ~(size_t)63;
-}
+static dim3 grid_of(int N) { return dim3(((unsigned)N + WARPS - 1) / WARPS); }
 
 template <typename Stored>
 static cz_status forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor rstd, cz_tensor x,
@@ -201,11 +141,11 @@ static cz_status forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor r
 {
     int N = cz_rows(x), C = cz_cols(x);
     CZ_TRY(settle(exec, {x, y}));
-    return launch(
-        exec, "norm_forward", BY_LENGTH(norm_forward, C), dim3(((unsigned)N + WARPS - 1) / WARPS),
-        WARPS * WARP, drop ? WARPS * groups_bytes(C) : 0, view<Stored>(y), (float *)mean.data,
-        (float *)rstd.data, view<Stored>(x), view<const Stored>(residual), (const float *)gain.data,
-        (const float *)bias.data, (real)eps, masks_of(drop, cells, N, C), exec->step);
+    return launch(exec, "norm_forward", BY_LENGTH(norm_forward, C), grid_of(N), WARPS * WARP,
+                  drop ? WARPS * groups_bytes(C) : 0, view<Stored>(y), (float *)mean.data,
+                  (float *)rstd.data, view<Stored>(x), view<const Stored>(residual),
+                  (const float *)gain.data, (const float *)bias.data, (real)eps,
+                  masks_of(drop, cells, N, C), exec->step);
 }
 
 template <typename Stored>
@@ -213,24 +153,13 @@ static cz_status backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual, cz_t
                           cz_tensor dbias, cz_tensor dy, cz_tensor s, cz_tensor mean,
                           cz_tensor rstd, cz_tensor gain, const cz_dropout *drop, int cells)
 {
-    int N = cz_rows(dy), C = cz_cols(dy), count = parts_of(N, C), warps = warps_of(C);
-    if (!N) return CZ_OK;
-    CZ_TRY(settle(exec, {dx, dresidual}));
-    size_t before = exec->scratch->used;
-    float *parts = (float *)cz_arena_take(exec->scratch, norm_scratch(N, C));
-    if (!parts) return CZ_ERR_MEMORY;
-    size_t room = kept_of(C) ? sizeof(float) * WARPS * 2 * (size_t)C : 0;
-    cz_status status =
-        launch(exec, "norm_backward", BY_LENGTH(norm_backward, C), dim3((unsigned)count),
-               (unsigned)(warps * WARP), room, view<Stored>(dx), view<Stored>(dresidual), parts,
-               view<const Stored>(dy), view<const Stored>(s), (const float *)mean.data,
-               (const float *)rstd.data, (const float *)gain.data, masks_of(drop, cells, N, C));
-    if (!status)
-        status = launch(exec, "norm_sums", add_parts, dim3((2 * (unsigned)C + WARP - 1) / WARP),
-                        SLICES * WARP, sizeof(real) * SLICES * WARP, (float *)dgain.data,
-                        (float *)dbias.data, (const float *)parts, count, C);
-    exec->scratch->used = before;
-    return status;
+    int N = cz_rows(dy), C = cz_cols(dy);
+    CZ_TRY(defer_norm(exec, dgain, dbias, dy, s, mean, rstd));
+    CZ_TRY(settle(exec, {dx, dresidual})); /* that takes dy first, where it is overwritten */
+    return launch(exec, "norm_backward", BY_LENGTH(norm_backward, C), grid_of(N), WARPS * WARP, 0,
+                  view<Stored>(dx), view<Stored>(dresidual), view<const Stored>(dy),
+                  view<const Stored>(s), (const float *)mean.data, (const float *)rstd.data,
+                  (const float *)gain.data, masks_of(drop, cells, N, C));
 }
 
 template <typename Stored> static void fill(cz_backend *t)

@@ -1,7 +1,7 @@
-/* The resampler's pooling: what both directions begin with, and the gradients of what cells share.
- */
+/* The resampler's pooling: what both directions begin with, and products of the way back. */
 #include "pool.h"
 
+#include "deferred.h"
 #include "device.h"
 
 cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand *w, void **u)
@@ -11,6 +11,7 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand 
     CZ_TRY(stored_operand(exec, w_out, w));
     *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
     if (!*u) return CZ_ERR_MEMORY;
+    CZ_TRY(settle(exec, {cz_matrix(*u, v.dtype, N, H * width)}));
     w->step = size;
     operand head = *w;
     head.transposed = true;
@@ -33,53 +34,24 @@ cz_status pool_fit(const cz_exec *exec, int T, int L, size_t block, size_t warp,
                    exec->gpu->name, room >> 10);
 }
 
-enum { SUM_COLUMNS = 32, SUM_SLICES = 8 };
-
-/* Where the sums over cells go, each added to. */
-struct pool_sums {
-    rows_of<real> latents;
-    real *b_out, *gain, *bias;
-};
-
-/* A column a lane; eight warps have every eighth cell each. */
-static __global__ void sum_cells(pool_sums to, const real *partial, int B)
-{
-    int L = to.latents.rows, D = to.latents.cols, slice = warp_number();
-    size_t all = pool_partial(L, D), i = (size_t)blockIdx.x * SUM_COLUMNS + (size_t)lane_number();
-    real *sums = (real *)shared_memory(), sum = 0;
-    for (int b = slice; b < B && i < all; b += SUM_SLICES) sum += partial[(size_t)b * all + i];
-    sums[slice * SUM_COLUMNS + lane_number()] = sum;
-    __syncthreads();
-    int width = pool_width(D), row = (int)(i / (size_t)width), c = (int)(i % (size_t)width);
-    if (slice || i >= all || c >= D) return;
-    for (int s = 1; s < SUM_SLICES; s++) sum += sums[s * SUM_COLUMNS + lane_number()];
-    real *vector = row == L ? to.b_out : row == L + 1 ? to.gain : to.bias;
-    *(row < L ? to.latents.at(row, c) : vector + c) += sum;
-}
-
-cz_status pool_sum(cz_exec *exec, const cz_pool_weights *g, const real *partial, int B)
-{
-    pool_sums to = {view<real>(g->latents), (real *)g->b_out.data, (real *)g->gain.data,
-                    (real *)g->bias.data};
-    size_t all = pool_partial(to.latents.rows, to.latents.cols);
-    return launch(exec, "sum_cells", sum_cells,
-                  dim3((unsigned)((all + SUM_COLUMNS - 1) / SUM_COLUMNS)), SUM_COLUMNS * SUM_SLICES,
-                  SUM_COLUMNS * SUM_SLICES * sizeof(real), to, partial, B);
-}
-
 cz_status pool_products(cz_exec *exec, cz_tensor dv, const cz_pool_weights *g, const void *du,
-                        const void *ds, int ldl, operand w, cz_tensor v, cz_tensor k, int H)
+                        const void *ds, int ldl, const float *left, operand w, cz_tensor v,
+                        cz_tensor k, int H)
 {
     int N = cz_rows(v), D = cz_cols(v), L = cz_rows(g->q), size = D / H, width = pool_width(D);
+    int B = v.dim[0], each = (int)pool_partial(L, D);
     cz_dtype dtype = v.dtype;
     operand rows = {du, dtype, (ptrdiff_t)H * width, false, width};
-    operand columns = {du, dtype, (ptrdiff_t)H * width, true, width};
-    operand scores = {ds, dtype, (ptrdiff_t)H * ldl, true, ldl};
+    cz_tensor all_du = cz_matrix((void *)du, dtype, N, H * width);
+    cz_tensor all_ds = cz_matrix((void *)ds, dtype, N, H * ldl), none = {};
+    cz_tensor all_left = cz_matrix((void *)left, CZ_F32, B, each);
+    const cz_tensor vectors[] = {g->b_out, g->gain, g->bias};
     CZ_TRY(product(exec, {dv.data, dtype, dv.ld, false, size}, rows, w, N, size, D, H, 1, {}));
-    CZ_TRY(product(exec, {g->w_out.data, CZ_F32, g->w_out.ld, true, size}, columns,
-                   {v.data, dtype, v.ld, false, size}, D, size, N, H, 1, {}));
-    return product(exec, {g->q.data, CZ_F32, g->q.ld, true, size}, scores,
-                   {k.data, dtype, k.ld, false, size}, L, size, N, H, 1, {});
+    CZ_TRY(defer_products(exec, {g->w_out, size, size}, none, {all_du, D, width}, {v, size, size},
+                          H, true));
+    CZ_TRY(
+        defer_products(exec, {g->q, size, size}, none, {all_ds, L, ldl}, {k, size, size}, H, true));
+    return defer_cells(exec, g->latents, vectors, all_left, width);
 }
 
 static size_t taken(size_t bytes) { return (bytes + 63) & ~(size_t)63; }

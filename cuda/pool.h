@@ -117,12 +117,11 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand 
  * each; CZ_ERR_CONFIG where there is none. */
 cz_status pool_fit(const cz_exec *exec, int T, int L, size_t block, size_t warp, int *warps);
 
-/* dv_h = dU_h W_o[:, h], dW_o[:, h] += dU_h^T v_h, dq_h += dscores_h^T k_h; du as U lies, ds
- * (B, T, H, ldl). */
+/* dv_h = dU_h W_o[:, h]; deferred, dW_o[:, h] += dU_h^T v_h, dq_h += dscores_h^T k_h, and the other
+ * gradients of `g` from what the cells left; du as U lies, ds (B, T, H, ldl). */
 cz_status pool_products(cz_exec *exec, cz_tensor dv, const cz_pool_weights *g, const void *du,
-                        const void *ds, int ldl, operand w, cz_tensor v, cz_tensor k, int H);
-/* The other gradients of `g`, from what the cells left. */
-cz_status pool_sum(cz_exec *exec, const cz_pool_weights *g, const real *partial, int B);
+                        const void *ds, int ldl, const float *left, operand w, cz_tensor v,
+                        cz_tensor k, int H);
 
 template <typename Stored>
 pool<Stored> pool_of(void *u, cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,

@@ -326,6 +326,9 @@ static cz_status back_cells(cz_exec *exec, const pool<Stored> &p, pool_back<Stor
     back->partial =
         (real *)cz_arena_take(exec->scratch, (size_t)B * pool_partial(p.L, p.D) * sizeof(real));
     if (!back->dscores || !back->partial) return CZ_ERR_MEMORY;
+    CZ_TRY(settle(exec, {cz_matrix(back->dscores, sizeof(Stored) == 2 ? CZ_BF16 : CZ_F32, (int)rows,
+                                   back->ldl),
+                         cz_vector(back->partial, CZ_F32, B * (int)pool_partial(p.L, p.D))}));
     return launch(exec, "resampler_pool_backward", pool_cell_backward<Stored>, dim3((unsigned)B),
                   (unsigned)(count * WARP), block + (size_t)count * warp, p, *back);
 }
@@ -349,8 +352,9 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     back.dk = view<Stored>(dk);
     back.scale = (real)(1 / sqrt((double)(D / H)));
     if (!status) status = back_cells(exec, p, &back, B);
-    if (!status) status = pool_products(exec, dv, g, u, back.dscores, back.ldl, w_out, v, k, H);
-    if (!status) status = pool_sum(exec, g, back.partial, B);
+    if (!status)
+        status =
+            pool_products(exec, dv, g, u, back.dscores, back.ldl, back.partial, w_out, v, k, H);
     exec->scratch->used = kept;
     return status;
 }

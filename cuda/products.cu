@@ -22,7 +22,7 @@ struct shape {
     int64_t ld[3], step[3]; /* of d, a, b */
     unsigned alignment[4];  /* and of the epilogue's vector */
     int dtype_in, dtype_out, a_transposed, b_transposed;
-    int bias, relu, sums;
+    int bias, relu;
 };
 
 struct plan {
@@ -37,7 +37,7 @@ struct plan {
 
 struct product_plans {
     std::vector<plan> known;
-    void *workspace[2]; /* of products on either stream */
+    void *workspace;
 };
 
 static cz_status blas_status(const cz_gpu *gpu, const char *what, cublasStatus_t error)
@@ -99,7 +99,6 @@ static cublasStatus_t set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttribute
 
 static uint32_t epilogue_of(const shape &s)
 {
-    if (s.sums) return CUBLASLT_EPILOGUE_BGRADB;
     if (s.bias) return s.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
     return s.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
@@ -181,7 +180,7 @@ static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector,
         }
     plan made;
     cublasStatus_t error = make(d->blas, &made, s, vector, true);
-    bool plain = !s.bias && !s.relu && !s.sums;
+    bool plain = !s.bias && !s.relu;
     if (error && !plain) /* no kernel has this epilogue, whatever it is called */
         error = make(d->blas, &made, s, vector, false);
     CZ_TRY(blas_status(gpu, "choosing a product", error));
@@ -205,34 +204,6 @@ template <typename T> __global__ void finish_rows(rows_of<T> y, const T *bias, b
     });
 }
 
-/* A column of 32 a lane, rows of eight warps, which then add up in order. */
-template <typename T, typename Sum>
-__global__ void sum_columns(Sum *sum, rows_of<const T> x, bool add)
-{
-    real *part = (real *)shared_memory();
-    int lane = lane_number(), warp = warp_number(), warps = warp_count();
-    int c = (int)blockIdx.x * WARP + lane;
-    real own = 0;
-    for (int n = warp; n < x.rows && c < x.cols; n += warps) own += as_real(*x.at(n, c));
-    part[warp * WARP + lane] = own;
-    __syncthreads();
-    if (warp || c >= x.cols) return;
-    for (int w = 1; w < warps; w++) own += part[w * WARP + lane];
-    put(sum + c, add ? as_real(sum[c]) + own : own);
-}
-
-cz_status column_sums(cz_exec *exec, cz_tensor sum, cz_tensor x, bool add)
-{
-    enum { THREADS = 256 };
-    dim3 grid((unsigned)(cz_cols(x) + WARP - 1) / WARP);
-    size_t shared = THREADS * sizeof(real);
-    if (is_wide(x))
-        return launch(exec, "column_sums", sum_columns<float, float>, grid, THREADS, shared,
-                      (float *)sum.data, view<const float>(x), add);
-    return launch(exec, "column_sums", sum_columns<bf16, float>, grid, THREADS, shared,
-                  (float *)sum.data, view<const bf16>(x), add);
-}
-
 static cz_status finish(cz_exec *exec, const target &d, int M, int N, const epilogue &after)
 {
     enum { THREADS = 256 };
@@ -247,17 +218,9 @@ static cz_status finish(cz_exec *exec, const target &d, int M, int N, const epil
                   (const bf16 *)after.bias, after.relu);
 }
 
-/* Sums of the columns of a transposed `a`, (K, M) as it lies. */
-static cz_status sum_operand(cz_exec *exec, const operand &a, int M, int K, void *sums)
-{
-    cz_tensor x = cz_matrix((void *)a.data, a.dtype, K, M);
-    x.ld = (int)a.ld;
-    return column_sums(exec, cz_vector(sums, CZ_F32, M), x, false);
-}
-
 /* Without anything to sum over. */
-static cz_status empty_product(cz_exec *exec, const target &d, const operand &a, int M, int N,
-                               int batches, const epilogue &after)
+static cz_status empty_product(cz_exec *exec, const target &d, int M, int N, int batches,
+                               const epilogue &after)
 {
     size_t size = cz_dtype_size(d.dtype);
     for (int i = 0; i < batches && !d.add && M && N; i++)
@@ -265,7 +228,6 @@ static cz_status empty_product(cz_exec *exec, const target &d, const operand &a,
                            cudaMemset2DAsync((char *)d.data + (size_t)(i * d.step) * size,
                                              (size_t)d.ld * size, 0, (size_t)N * size, (size_t)M,
                                              stream_of(exec->gpu))));
-    if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, 0, after.column_sums));
     return finish(exec, d, M, N, after);
 }
 
@@ -285,8 +247,8 @@ static shape shape_of(const target &d, const operand &a, const operand &b, int M
     }
     s.dtype_in = a.dtype, s.dtype_out = d.dtype;
     s.a_transposed = a.transposed, s.b_transposed = b.transposed;
-    s.alignment[3] = alignment_of(after.column_sums ? after.column_sums : after.bias);
-    s.bias = after.bias != nullptr, s.relu = after.relu, s.sums = after.column_sums != nullptr;
+    s.alignment[3] = alignment_of(after.bias);
+    s.bias = after.bias != nullptr, s.relu = after.relu;
     return s;
 }
 
@@ -294,9 +256,9 @@ static cublasStatus_t run(const device *gpu, const plan *p, const target &d, con
                           const operand &b, real scale)
 {
     real beta = d.add ? 1 : 0;
-    return cublasLtMatmul(
-        gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta, d.data, p->d, d.data, p->d,
-        &p->algo, gpu->plans->workspace[gpu->current != gpu->stream], WORKSPACE, gpu->current);
+    return cublasLtMatmul(gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta, d.data,
+                          p->d, d.data, p->d, &p->algo, gpu->plans->workspace, WORKSPACE,
+                          gpu->current);
 }
 
 /* A plan whose epilogue was promised, and refused: the same without. */
@@ -313,22 +275,20 @@ cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, i
                   real scale, epilogue after)
 {
     plan *p = nullptr;
-    const void *vector = after.column_sums ? after.column_sums : after.bias;
-    if (!batches || !M || (!N && !after.column_sums)) return CZ_OK;
-    if (!K || !N) return empty_product(exec, d, a, M, N, batches, after);
+    if (!batches || !M || !N) return CZ_OK;
+    if (!K) return empty_product(exec, d, M, N, batches, after);
     device *gpu = device_of(exec->gpu);
-    CZ_TRY(plan_for(exec->gpu, shape_of(d, a, b, M, N, K, batches, after), vector, &p));
+    CZ_TRY(plan_for(exec->gpu, shape_of(d, a, b, M, N, K, batches, after), after.bias, &p));
     cublasStatus_t error = CUBLAS_STATUS_SUCCESS;
-    if (p->fused && vector) error = set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
+    if (p->fused && after.bias) error = set(p->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, after.bias);
     if (!error) error = run(gpu, p, d, a, b, scale);
     bool refused = error == CUBLAS_STATUS_NOT_SUPPORTED || error == CUBLAS_STATUS_INVALID_VALUE;
-    if (refused && p->fused && (vector || after.relu)) {
+    if (refused && p->fused && (after.bias || after.relu)) {
         error = replan(gpu, p);
         if (!error) error = run(gpu, p, d, a, b, scale);
     }
     CZ_TRY(blas_status(exec->gpu, "a product", error));
     if (p->fused) return CZ_OK;
-    if (after.column_sums) CZ_TRY(sum_operand(exec, a, M, K, after.column_sums));
     return finish(exec, d, M, N, after);
 }
 
@@ -351,17 +311,15 @@ cz_status products_open(device *d)
     d->plans = new (std::nothrow) product_plans{};
     if (!d->plans) return cz_fail(CZ_ERR_MEMORY, "no memory for the plans of products");
     CZ_TRY(blas_status(&d->shown, "opening cublasLt", cublasLtCreate(&d->blas)));
-    for (void *&workspace : d->plans->workspace)
-        CZ_TRY(
-            cuda_status(&d->shown, "the workspace of products", cudaMalloc(&workspace, WORKSPACE)));
-    return CZ_OK;
+    return cuda_status(&d->shown, "the workspace of products",
+                       cudaMalloc(&d->plans->workspace, WORKSPACE));
 }
 
 void products_close(device *d)
 {
     if (d->plans) {
         for (plan &known : d->plans->known) drop(&known);
-        for (void *workspace : d->plans->workspace) cudaFree(workspace);
+        cudaFree(d->plans->workspace);
     }
     delete d->plans;
     if (d->blas) cublasLtDestroy(d->blas);

@@ -24,9 +24,6 @@ struct target {
 struct epilogue {
     const void *bias; /* (N) of the target's type, added to every row; NULL: none */
     bool relu;
-    void
-        *column_sums; /* (M) of the target's type, set: of the rows of `a` over K; NULL: not wanted.
-                       * Only where `a` is transposed: the gradient of a bias beside that of w */
 };
 
 /* d (M, N) = scale a (M, K) b (K, N), or added to d; summed in fp32. a and b of one type, bf16 or
@@ -37,8 +34,5 @@ cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, i
 /* Weights or a bias w (rows, cols), wide, as products read them, of the type of activations: w
  * itself, w.packed, or a copy in exec->scratch, which the caller gives back. */
 cz_status stored_operand(cz_exec *exec, cz_tensor w, operand *made);
-
-/* sum (C) fp32 = the sums of the columns of x (N, C), rows in one fixed order; or added to. */
-cz_status column_sums(cz_exec *exec, cz_tensor sum, cz_tensor x, bool add);
 
 #endif

@@ -70,7 +70,7 @@ template <typename Go> static cz_status by_types(cz_tensor y, cz_tensor x, Go go
 
 static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
 {
-    CZ_TRY(settle(exec, {y}));
+    CZ_TRY(settle(exec, {y, x}));
     return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
         return launch(exec, "copy", copy_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from);
     });
@@ -80,7 +80,7 @@ static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
 static cz_status add_scaled(cz_exec *exec, const char *name, cz_tensor y, cz_tensor x,
                             const cz_step *step)
 {
-    CZ_TRY(settle(exec, {y}));
+    CZ_TRY(settle(exec, {y, x}));
     return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
         return launch(exec, name, add_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from, step);
     });

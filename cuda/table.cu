@@ -10,10 +10,9 @@ static double peak_unknown(void) { return 0; }
 static size_t scratch(int rows, int cols, int L, int T, int D, int H, cz_dtype dtype)
 {
     size_t wide = (size_t)cols, weights = (wide + 1) * wide * sizeof(bf16) + 128;
-    size_t norm = norm_scratch(rows, cols), cells = (size_t)(rows + T - 1) / (size_t)T;
+    size_t cells = (size_t)(rows + T - 1) / (size_t)T, attention = attention_scratch(rows, cols);
     size_t pool = pool_scratch((int)cells, T, L, D, H, dtype);
-    size_t most = norm > pool ? norm : pool, attention = attention_scratch(rows, cols);
-    if (most < attention) most = attention;
+    size_t most = pool > attention ? pool : attention;
     size_t heads = heads_scratch((int)cells, D, dtype) + weights;
     return most > heads ? most : heads;
 }

@@ -91,8 +91,7 @@ bool layout_good(const cz_emulated_layout &l)
 
 bool vector_wanted(uint32_t epilogue)
 {
-    return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS ||
-           epilogue == CUBLASLT_EPILOGUE_BGRADB;
+    return epilogue == CUBLASLT_EPILOGUE_BIAS || epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
 }
 
 /* CZHPC_EMULATED_EPILOGUES=none: of no product, as a cublasLt without them. */
@@ -116,9 +115,6 @@ cublasStatus_t check(const cz_emulated_product &p, const cz_emulated_layout *con
     if (!epilogue_there(p.epilogue)) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (d.type != a.type && d.type != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (vector_wanted(p.epilogue) && (!p.vector || d.batches > 1))
-        return CUBLAS_STATUS_NOT_SUPPORTED;
-    /* Gradients of a bias are for half-width operands. */
-    if (p.epilogue == CUBLASLT_EPILOGUE_BGRADB && a.type != CUDA_R_16BF)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -179,12 +175,6 @@ void multiply(const work &w, int batch)
         for (int64_t l = 0; l < k; l++)
             add_scaled(column.data(), a.data() + l * m, b[(size_t)(j * k + l)], m);
         finish_column(w, column.data(), j, batch);
-    }
-    if (w.p.epilogue != CUBLASLT_EPILOGUE_BGRADB) return;
-    for (int64_t j = 0; j < n; j++) {
-        float sum = 0;
-        for (int64_t l = 0; l < k; l++) sum += b[(size_t)(j * k + l)];
-        write(w.p.vector, w.d.type, j, sum);
     }
 }
 

@@ -1,0 +1,215 @@
+/* The queue of work for the end of a step, on the host: what is noted, what of it is under way on
+ * the second stream, and who has to wait for it. */
+#include "device.h"
+
+/* Blocks that are worth a launch: two for each multiprocessor of an H200. */
+enum { ENOUGH_BLOCKS = 2 * 132 };
+
+cz_status deferred_open(device *d)
+{
+    deferred_queue *q = &d->deferred;
+    d->current = d->stream;
+    CZ_TRY(cuda_status(&d->shown, "a stream",
+                       cudaStreamCreateWithFlags(&q->stream, cudaStreamNonBlocking)));
+    CZ_TRY(cuda_status(&d->shown, "an event",
+                       cudaEventCreateWithFlags(&q->begun, cudaEventDisableTiming)));
+    for (cudaEvent_t &done : q->done)
+        CZ_TRY(cuda_status(&d->shown, "an event",
+                           cudaEventCreateWithFlags(&done, cudaEventDisableTiming)));
+    return CZ_OK;
+}
+
+void deferred_close(device *d)
+{
+    deferred_queue *q = &d->deferred;
+    for (cudaEvent_t done : q->done)
+        if (done) cudaEventDestroy(done);
+    if (q->begun) cudaEventDestroy(q->begun);
+    if (q->stream) cudaStreamDestroy(q->stream);
+}
+
+/* ---- what is under way ---- */
+
+static bool is_noted(const deferred_queue *q, const deferred_note *n)
+{
+    return n - q->note >= q->notes - q->work.count;
+}
+
+/* What follows on the first stream waits for batch i, and with it for all before. */
+static cz_status wait_for_batch(device *d, int i)
+{
+    deferred_queue *q = &d->deferred;
+    cudaError_t error = cudaStreamWaitEvent(d->stream, q->done[i], 0);
+    int kept = 0;
+    for (int n = 0; n < q->notes; n++)
+        if (q->note[n].batch > i) q->note[kept++] = q->note[n];
+    q->notes = kept;
+    q->first = i + 1;
+    if (q->first == q->count) {
+        q->first = q->count = 0;
+        for (int n = 0; n < q->notes; n++) q->note[n].batch = 0;
+    }
+    return cuda_status(&d->shown, "waiting for deferred work", error);
+}
+
+/* All that is noted becomes a batch on the second stream, which waits for what it reads. */
+static cz_status ask_for_noted(device *d)
+{
+    deferred_queue *q = &d->deferred;
+    cz_exec exec = {nullptr, nullptr, nullptr, &d->shown};
+    if (!q->work.count) return CZ_OK;
+    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
+    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaStreamWaitEvent(q->stream, q->begun, 0)));
+    d->current = q->stream;
+    cz_status status = run_deferred(&exec, q->work, q->dtype);
+    d->current = d->stream;
+    cudaError_t error = cudaEventRecord(q->done[q->count], q->stream);
+    q->work.count = q->work.blocks = 0;
+    q->count++;
+    CZ_TRY(status);
+    CZ_TRY(cuda_status(&d->shown, "deferred work", error));
+    return q->count == MOST_BATCHES ? wait_for_batch(d, q->count - 1) : CZ_OK;
+}
+
+cz_status join_deferred(const cz_gpu *gpu)
+{
+    device *d = device_of(gpu);
+    CZ_TRY(ask_for_noted(d));
+    return d->deferred.count ? wait_for_batch(d, d->deferred.count - 1) : CZ_OK;
+}
+
+static span span_of(cz_tensor t)
+{
+    const char *begin = (const char *)t.data;
+    ptrdiff_t rows = cz_rows(t), cols = cz_cols(t);
+    if (!begin || !rows || !cols) return {nullptr, nullptr};
+    return {begin, begin + ((rows - 1) * t.ld + cols) * (ptrdiff_t)cz_dtype_size(t.dtype)};
+}
+static bool overlap(span a, span b) { return a.begin < b.end && b.begin < a.end; }
+
+cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched)
+{
+    device *d = device_of(exec->gpu);
+    deferred_queue *q = &d->deferred;
+    int batch = -1;
+    bool noted = false;
+    for (const cz_tensor &t : touched)
+        for (const deferred_note *n = q->note; n < q->note + q->notes; n++)
+            for (int i = 0; i < n->count; i++)
+                if (overlap(span_of(t), n->touched[i])) {
+                    noted = noted || is_noted(q, n);
+                    if (batch < n->batch) batch = n->batch;
+                }
+    if (noted) return join_deferred(exec->gpu);
+    return batch >= 0 ? wait_for_batch(d, batch) : CZ_OK;
+}
+
+/* ---- notes ---- */
+
+/* Whether a job would write where one that is noted does: in one launch none comes first. */
+static bool writes_again(const deferred_queue *q, const deferred_note &note)
+{
+    for (const deferred_note *n = q->note; n < q->note + q->notes; n++)
+        for (int i = 0; is_noted(q, n) && i < n->written; i++)
+            for (int j = 0; j < note.written; j++)
+                if (overlap(n->touched[i], note.touched[j])) return true;
+    return false;
+}
+
+static cz_status defer(const cz_gpu *gpu, cz_dtype dtype, deferred_job job,
+                       std::initializer_list<cz_tensor> written,
+                       std::initializer_list<cz_tensor> read)
+{
+    device *d = device_of(gpu);
+    deferred_queue *q = &d->deferred;
+    deferred_note note = {};
+    job.blocks = blocks_of(job);
+    if (!job.blocks) return CZ_OK;
+    for (const cz_tensor &t : written) note.touched[note.count++] = span_of(t);
+    note.written = note.count;
+    for (const cz_tensor &t : read) note.touched[note.count++] = span_of(t);
+    if (q->dtype != dtype || q->work.count == MOST_DEFERRED || writes_again(q, note))
+        CZ_TRY(ask_for_noted(d));
+    q->dtype = dtype;
+    note.batch = q->count;
+    q->note[q->notes++] = note;
+    q->work.job[q->work.count++] = job;
+    q->work.blocks += job.blocks;
+    return q->work.blocks >= ENOUGH_BLOCKS ? ask_for_noted(d) : CZ_OK;
+}
+
+static bool in_sixteens(cz_tensor t, int step)
+{
+    size_t size = cz_dtype_size(t.dtype);
+    return ((uintptr_t)t.data | (size_t)t.ld * size | (size_t)step * size) % 16 == 0;
+}
+
+cz_status defer_products(cz_exec *exec, side_by_side sum, cz_tensor columns, side_by_side a,
+                         side_by_side b, int batches, bool add)
+{
+    deferred_job job = {deferred_job::PRODUCT, 0, {}};
+    job.product = {a.all.data,
+                   b.all.data,
+                   (float *)sum.all.data,
+                   (float *)columns.data,
+                   cz_rows(a.all),
+                   a.cols,
+                   b.cols,
+                   batches,
+                   a.all.ld,
+                   b.all.ld,
+                   sum.all.ld,
+                   a.step,
+                   b.step,
+                   sum.step,
+                   add,
+                   in_sixteens(a.all, a.step) && in_sixteens(b.all, b.step)};
+    return defer(exec->gpu, a.all.dtype, job, {sum.all, columns}, {a.all, b.all});
+}
+
+cz_status defer_norm(cz_exec *exec, cz_tensor dgain, cz_tensor dbias, cz_tensor dy, cz_tensor s,
+                     cz_tensor mean, cz_tensor rstd)
+{
+    deferred_job job = {deferred_job::NORM, 0, {}};
+    job.norm = {dy.data,
+                s.data,
+                (const float *)mean.data,
+                (const float *)rstd.data,
+                (float *)dgain.data,
+                (float *)dbias.data,
+                cz_rows(dy),
+                cz_cols(dy),
+                dy.ld,
+                s.ld,
+                in_sixteens(dy, 0) && in_sixteens(s, 0)};
+    return defer(exec->gpu, dy.dtype, job, {dgain, dbias}, {dy, s, mean, rstd});
+}
+
+cz_status defer_cells(cz_exec *exec, cz_tensor latents, const cz_tensor vector[3], cz_tensor left,
+                      int width)
+{
+    deferred_job job = {deferred_job::CELLS, 0, {}};
+    job.of_cells = {(const float *)left.data,
+                    (float *)latents.data,
+                    {(float *)vector[0].data, (float *)vector[1].data, (float *)vector[2].data},
+                    cz_rows(left),
+                    cz_rows(latents),
+                    cz_cols(latents),
+                    width,
+                    latents.ld};
+    return defer(exec->gpu, device_of(exec->gpu)->deferred.dtype, job,
+                 {latents, vector[0], vector[1], vector[2]}, {left});
+}
+
+cz_status defer_scores(cz_gpu *gpu, double *sums, const int32_t *cursor,
+                       const cz_gpu_scored *scored)
+{
+    for (int h = 0; h < scored->heads; h++) {
+        deferred_job job = {deferred_job::SCORES, 0, {}};
+        job.scores = {
+            sums,          cursor, scored->code[h], scored->best[h], scored->loss[h], scored->cells,
+            scored->heads, h};
+        CZ_TRY(defer(gpu, device_of(gpu)->deferred.dtype, job, {}, {}));
+    }
+    return CZ_OK;
+}

@@ -1,0 +1,110 @@
+/* Products of matrices in shared memory, tiles of 16 x 16 by a warp, summed in fp32: by tensor
+ * cores where elements are bf16, by multiply-adds of its lanes where they are float.
+ *
+ * All lanes of the warp call together, after a barrier that made both matrices visible, which stay
+ * as they are until the next. A tile begins at a multiple of 32 bytes, and rows lie a multiple of
+ * 16 bytes apart, as load_matrix_sync() of CUDA's wmma wants it. */
+#ifndef CZ_CUDA_TILES_H
+#define CZ_CUDA_TILES_H
+
+#include "kernel.h"
+
+#include <cuda_bf16.h>
+#include <mma.h>
+
+static const int TILE = 16;
+
+/* How a factor lies: in rows as it is multiplied, or its transpose does. */
+enum lies { PLAIN, TURNED };
+
+/* (16, 16) of the left factor, of the right one, and of their product. */
+template <typename T, lies HOW> struct left_tile;
+template <typename T, lies HOW> struct right_tile;
+template <typename T> struct tile_sum;
+
+/* ---- bf16 ---- */
+
+template <lies HOW> struct tile_order {
+    typedef nvcuda::wmma::row_major type;
+};
+template <> struct tile_order<TURNED> {
+    typedef nvcuda::wmma::col_major type;
+};
+template <typename Use, lies HOW>
+using core_tile =
+    nvcuda::wmma::fragment<Use, TILE, TILE, TILE, __nv_bfloat16, typename tile_order<HOW>::type>;
+
+template <lies HOW> struct left_tile<bf16, HOW> {
+    core_tile<nvcuda::wmma::matrix_a, HOW> x;
+    __device__ __forceinline__ void load(const bf16 *at, int ld)
+    {
+        nvcuda::wmma::load_matrix_sync(x, (const __nv_bfloat16 *)at, (unsigned)ld);
+    }
+};
+template <lies HOW> struct right_tile<bf16, HOW> {
+    core_tile<nvcuda::wmma::matrix_b, HOW> x;
+    __device__ __forceinline__ void load(const bf16 *at, int ld)
+    {
+        nvcuda::wmma::load_matrix_sync(x, (const __nv_bfloat16 *)at, (unsigned)ld);
+    }
+};
+template <> struct tile_sum<bf16> {
+    nvcuda::wmma::fragment<nvcuda::wmma::accumulator, TILE, TILE, TILE, float> x;
+    __device__ __forceinline__ void zero() { nvcuda::wmma::fill_fragment(x, 0.0f); }
+    template <lies A, lies B>
+    __device__ __forceinline__ void add(const left_tile<bf16, A> &a, const right_tile<bf16, B> &b)
+    {
+        nvcuda::wmma::mma_sync(x, a.x, b.x, x);
+    }
+    __device__ __forceinline__ void store(float *at, int ld) const
+    {
+        nvcuda::wmma::store_matrix_sync(at, x, (unsigned)ld, nvcuda::wmma::mem_row_major);
+    }
+};
+
+/* ---- float: a lane has two rows of four columns of the sum, and reads what it multiplies ---- */
+
+template <lies HOW> struct tile_place {
+    const float *at;
+    int ld;
+    __device__ __forceinline__ void load(const float *at_, int ld_) { at = at_, ld = ld_; }
+    __device__ __forceinline__ float operator()(int row, int col) const
+    {
+        return HOW == PLAIN ? at[row * ld + col] : at[col * ld + row];
+    }
+};
+template <lies HOW> struct left_tile<float, HOW> : tile_place<HOW> {
+};
+template <lies HOW> struct right_tile<float, HOW> : tile_place<HOW> {
+};
+
+template <> struct tile_sum<float> {
+    float x[2][4];
+    static __device__ __forceinline__ int row() { return lane_number() / 4 * 2; }
+    static __device__ __forceinline__ int col() { return lane_number() % 4 * 4; }
+    __device__ __forceinline__ void zero()
+    {
+        UNROLL for (int c = 0; c < 4; c++) x[0][c] = x[1][c] = 0;
+    }
+    template <lies A, lies B>
+    __device__ __forceinline__ void add(const left_tile<float, A> &a, const right_tile<float, B> &b)
+    {
+        UNROLL for (int k = 0; k < TILE; k++)
+        {
+            UNROLL for (int r = 0; r < 2; r++)
+            {
+                UNROLL for (int c = 0; c < 4; c++) x[r][c] += a(row() + r, k) * b(k, col() + c);
+            }
+        }
+    }
+    __device__ __forceinline__ void store(float *at, int ld) const
+    {
+        UNROLL for (int r = 0; r < 2; r++)
+        {
+            UNROLL for (int c = 0; c < 4; c++) at[(row() + r) * ld + col() + c] = x[r][c];
+        }
+        __syncwarp();
+    }
+};
+
+#endif
