@@ -58,6 +58,7 @@ static cz_status ask_for_noted(device *d)
     deferred_queue *q = &d->deferred;
     cz_exec exec = {nullptr, nullptr, nullptr, &d->shown};
     if (!q->work.count) return CZ_OK;
+    CZ_TRY(take_moves(&d->shown));
     CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
     CZ_TRY(cuda_status(&d->shown, "deferred work", cudaStreamWaitEvent(q->stream, q->begun, 0)));
     d->current = q->stream;
@@ -74,18 +75,18 @@ static cz_status ask_for_noted(device *d)
 cz_status join_deferred(const cz_gpu *gpu)
 {
     device *d = device_of(gpu);
+    CZ_TRY(take_moves(gpu));
     CZ_TRY(ask_for_noted(d));
     return d->deferred.count ? wait_for_batch(d, d->deferred.count - 1) : CZ_OK;
 }
 
-static span span_of(cz_tensor t)
+span span_of(cz_tensor t)
 {
     const char *begin = (const char *)t.data;
+    if (!begin || !cz_rows(t) || !cz_cols(t)) return {nullptr, nullptr};
     ptrdiff_t rows = cz_rows(t), cols = cz_cols(t);
-    if (!begin || !rows || !cols) return {nullptr, nullptr};
     return {begin, begin + ((rows - 1) * t.ld + cols) * (ptrdiff_t)cz_dtype_size(t.dtype)};
 }
-static bool overlap(span a, span b) { return a.begin < b.end && b.begin < a.end; }
 
 cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched)
 {

@@ -149,6 +149,7 @@ static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
 static cz_status replay(cz_gpu *gpu, cz_gpu_graph *graph)
 {
     if (!graph->exec) return cz_fail(CZ_ERR_BUG, "a step is replayed after its GPU was given up");
+    CZ_TRY(take_moves(gpu));
     return cuda_status(gpu, "a step", cudaGraphLaunch(graph->exec, stream_of(gpu)));
 }
 static int nodes(const cz_gpu_graph *graph) { return graph->nodes; }

@@ -10,11 +10,30 @@
 
 struct product_plans; /* products.cu */
 
-/* What is noted and what is under way of it: deferred.cu. */
-enum { MOST_TOUCHED = 6 };
+/* Where a tensor lies; NULL to NULL where it is empty. */
 struct span {
     const char *begin, *end;
 };
+span span_of(cz_tensor t);
+static inline bool overlap(span a, span b) { return a.begin < b.end && b.begin < a.end; }
+
+/* Rows of y (rows, cols) to be set: moves.cu. */
+enum { MOST_MOVES = 8 };
+struct noted_move {
+    void *y;
+    const void *x;
+    const int32_t *index;
+    int rows, cols, ldy, ldx, blocks;
+    bool wide_y, wide_x, by_sixteens; /* the last: y are uint4, to be zero */
+};
+struct move_queue {
+    noted_move move[MOST_MOVES];
+    span y[MOST_MOVES], x[MOST_MOVES];
+    int count;
+};
+
+/* What is noted and what is under way of it: deferred.cu. */
+enum { MOST_TOUCHED = 6 };
 struct deferred_note {
     span touched[MOST_TOUCHED]; /* of them the first `written` are written */
     int count, written, batch;  /* batch: of those that were asked for, which */
@@ -34,6 +53,7 @@ struct device {
     cpu_set_t cores; /* of the thread that opened it */
     cudaStream_t stream;
     cudaStream_t current; /* what work is asked for on: it, or that of deferred work */
+    move_queue moves;
     deferred_queue deferred;
     cublasLtHandle_t blas;
     product_plans *plans;

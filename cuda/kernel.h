@@ -185,6 +185,9 @@ cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
 size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
+/* Asks for the rows that moves.h has noted. */
+cz_status take_moves(const cz_gpu *gpu);
+
 /* What follows waits for the work of deferred.h that touches any of these; for all of it. */
 cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched);
 cz_status join_deferred(const cz_gpu *gpu);
@@ -204,6 +207,7 @@ cz_status launch(cz_exec *exec, const char *name, void (*kernel)(P...), dim3 gri
 {
     enum { PLAIN_SHARED = 48 << 10 };
     if (!grid.x || !grid.y || !grid.z) return CZ_OK;
+    CZ_TRY(take_moves(exec->gpu));
     if (shared > PLAIN_SHARED) /* always the same: recorded launches of it may want more */
         CZ_TRY(cuda_status(exec->gpu, name,
                            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -223,10 +227,10 @@ cz_status launch(cz_exec *exec, const char *name, void (*kernel)(P...), dim3 gri
 struct cuda_tables {
     cz_backend *f32, *bf16;
 };
-void fill_rows(cuda_tables t); /* rows.cu: zero, copy, add, add_reversed, gather_rows, positions */
-void fill_adam(cuda_tables t); /* adam.cu */
-void fill_norm(cuda_tables t); /* norm.cu: add_dropout_norm_forward, _backward */
-void fill_loss(cuda_tables t); /* loss.cu: cross_entropy */
+void fill_rows(cuda_tables t);      /* rows.cu: moves of moves.h, add, add_reversed, positions */
+void fill_adam(cuda_tables t);      /* adam.cu */
+void fill_norm(cuda_tables t);      /* norm.cu: add_dropout_norm_forward, _backward */
+void fill_loss(cuda_tables t);      /* loss.cu: cross_entropy */
 void fill_attention(cuda_tables t); /* attention.cu */
 void fill_pool(cuda_tables t);      /* pool.cu */
 void fill_linear(cuda_tables t);    /* linear.cu */

@@ -276,6 +276,7 @@ cz_status product(cz_exec *exec, target d, operand a, operand b, int M, int N, i
 {
     plan *p = nullptr;
     if (!batches || !M || !N) return CZ_OK;
+    CZ_TRY(take_moves(exec->gpu));
     if (!K) return empty_product(exec, d, M, N, batches, after);
     device *gpu = device_of(exec->gpu);
     CZ_TRY(plan_for(exec->gpu, shape_of(d, a, b, M, N, K, batches, after), after.bias, &p));

@@ -1,17 +1,12 @@
-/* Operations on rows: zero, copy, gather, add, add reversed, position codes. A thread an element,
- * neighbours on neighbouring columns. */
-#include "kernel.h"
+/* Operations on rows that add: to others, reversed, position codes. A thread an element, neighbours
+ * on neighbouring columns. */
+#include "moves.h"
 
 enum { THREADS = 256 };
 
 static unsigned grid_for(cz_tensor t)
 {
     return blocks_for((size_t)cz_rows(t) * (size_t)cz_cols(t), THREADS);
-}
-
-template <typename Y, typename X> __global__ void copy_rows(rows_of<Y> y, rows_of<const X> x)
-{
-    each_element(y.rows, y.cols, [=](int n, int c) { put(y.at(n, c), as_real(*x.at(n, c))); });
 }
 
 /* y += x, times -lambda where there is a step. */
@@ -22,12 +17,6 @@ __global__ void add_rows(rows_of<Y> y, rows_of<const X> x, const cz_step *step)
     each_element(y.rows, y.cols, [=](int n, int c) {
         put(y.at(n, c), factor * as_real(*x.at(n, c)) + as_real(*y.at(n, c)));
     });
-}
-
-template <typename Stored>
-__global__ void gather(rows_of<Stored> y, rows_of<const float> x, const int32_t *index)
-{
-    each_element(y.rows, y.cols, [=](int n, int c) { put(y.at(n, c), *x.at(index[n], c)); });
 }
 
 /* x (B T, C) += code (T, C) */
@@ -48,16 +37,6 @@ template <typename Stored> __global__ void sum_code(rows_of<float> dcode, rows_o
     });
 }
 
-static cz_status zero(cz_exec *exec, cz_tensor x)
-{
-    size_t size = cz_dtype_size(x.dtype), width = (size_t)cz_cols(x) * size;
-    if (!width || !cz_rows(x)) return CZ_OK;
-    CZ_TRY(settle(exec, {x}));
-    return cuda_status(exec->gpu, "zero",
-                       cudaMemset2DAsync(x.data, (size_t)x.ld * size, 0, width, (size_t)cz_rows(x),
-                                         stream_of(exec->gpu)));
-}
-
 /* go(y, x) of what either is, wide or stored. */
 template <typename Go> static cz_status by_types(cz_tensor y, cz_tensor x, Go go)
 {
@@ -66,14 +45,6 @@ template <typename Go> static cz_status by_types(cz_tensor y, cz_tensor x, Go go
                           : go(view<float>(y), view<const bf16>(x));
     return is_wide(x) ? go(view<bf16>(y), view<const float>(x))
                       : go(view<bf16>(y), view<const bf16>(x));
-}
-
-static cz_status copy(cz_exec *exec, cz_tensor y, cz_tensor x)
-{
-    CZ_TRY(settle(exec, {y, x}));
-    return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
-        return launch(exec, "copy", copy_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from);
-    });
 }
 
 /* y += x, times -lambda of the step, where there is one. */
@@ -95,14 +66,6 @@ static cz_status add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 }
 
 template <typename Stored>
-static cz_status gather_rows(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *index)
-{
-    CZ_TRY(settle(exec, {y}));
-    return launch(exec, "gather_rows", gather<Stored>, dim3(grid_for(y)), THREADS, 0,
-                  view<Stored>(y), view<const float>(x), index);
-}
-
-template <typename Stored>
 static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 {
     CZ_TRY(settle(exec, {x}));
@@ -120,11 +83,11 @@ static cz_status add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tenso
 
 template <typename Stored> static void fill(cz_backend *t)
 {
-    t->zero = zero;
-    t->copy = copy;
+    t->zero = zero_rows;
+    t->copy = copy_rows;
     t->add = add;
     t->add_reversed = add_reversed;
-    t->gather_rows = gather_rows<Stored>;
+    t->gather_rows = gather_rows;
     t->add_positions = add_positions<Stored>;
     t->add_positions_backward = add_positions_backward<Stored>;
 }

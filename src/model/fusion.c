@@ -9,13 +9,18 @@ static cz_tensor feature_slices(const cz_workspace *ws, int rows)
                      ws->model->spec.width / ws->model->spec.tokens);
 }
 
+cz_status tokens_gather(cz_workspace *ws, const cell_block *b)
+{
+    CZ_SPAN("tokens forward");
+    return cz_gather_rows(&ws->exec, cz_row_range(ws->features, 0, b->cells), b->batch->x,
+                          b->batch->row + b->begin);
+}
+
 cz_status tokens_forward(cz_workspace *ws, const cell_block *b)
 {
     CZ_SPAN("tokens forward");
     int N = b->cells * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->tokens, 0, N);
-    CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->features, 0, b->cells), b->batch->x,
-                          b->batch->row + b->begin));
     CZ_TRY(cz_linear_forward(&ws->exec, tokens, feature_slices(ws, N), ws->omics.w, ws->omics.b,
                              CZ_LINEAR, NULL, b->cells));
     if (!ws->omics_positions.data) return CZ_OK;

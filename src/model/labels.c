@@ -69,21 +69,34 @@ static cz_tensor label_slices(const cz_workspace *ws)
                      ws->model->spec.text_width / T);
 }
 
+cz_status labels_gather(cz_workspace *ws)
+{
+    CZ_SPAN("labels forward");
+    CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->label_vectors, 0, ws->used), ws->text_vectors,
+                          ws->slot_label));
+    return ws->training ? cz_zero(&ws->exec, ws->dlabel_kv) : CZ_OK;
+}
+
 cz_status labels_forward(cz_workspace *ws)
 {
     CZ_SPAN("labels forward");
     int M = ws->used * ws->model->spec.tokens;
     cz_tensor tokens = cz_row_range(ws->label_tokens, 0, M);
     const cz_linear_layer kv = ws->cross_rest;
-    CZ_TRY(cz_gather_rows(&ws->exec, cz_row_range(ws->label_vectors, 0, ws->used), ws->text_vectors,
-                          ws->slot_label));
     CZ_TRY(cz_linear_forward(&ws->exec, tokens, label_slices(ws), ws->text.w, ws->text.b, CZ_LINEAR,
                              NULL, ws->used));
     if (ws->text_positions.data)
         CZ_TRY(cz_add_positions(&ws->exec, tokens3(ws, tokens), ws->text_positions));
-    if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dlabel_kv));
     return cz_linear_forward(&ws->exec, cz_row_range(ws->label_kv, 0, M), tokens, kv.w, kv.b,
                              CZ_LINEAR, NULL, ws->used);
+}
+
+/* The keys' and values' forward value, which has served, takes their gradient. */
+cz_status labels_collect(cz_workspace *ws)
+{
+    CZ_SPAN("labels backward");
+    int M = ws->used * ws->model->spec.tokens;
+    return cz_copy(&ws->exec, cz_row_range(ws->label_kv, 0, M), cz_row_range(ws->dlabel_kv, 0, M));
 }
 
 cz_status labels_backward(cz_workspace *ws)
@@ -91,8 +104,7 @@ cz_status labels_backward(cz_workspace *ws)
     CZ_SPAN("labels backward");
     int M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
-    cz_tensor dkv = cz_row_range(ws->label_kv, 0, M); /* whose forward value has served */
-    CZ_TRY(cz_copy(&ws->exec, dkv, cz_row_range(ws->dlabel_kv, 0, M)));
+    cz_tensor dkv = cz_row_range(ws->label_kv, 0, M);
     CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, dkv, cz_row_range(ws->label_tokens, 0, M),
                                     once(ws->cross_rest), false, 0));
     if (ws->dtext_positions.data)
@@ -102,29 +114,34 @@ cz_status labels_backward(cz_workspace *ws)
 }
 
 /* The latents as activations are stored: what is there already, or a copy. */
-static cz_status take_latents(cz_workspace *ws)
+cz_status queries_gather(cz_workspace *ws)
 {
+    CZ_SPAN("queries forward");
     int L = cz_rows(ws->latents), D = cz_cols(ws->latents);
     bool there = ws->latents.dtype == ws->dtype;
     void *data = there ? ws->latents.data : (void *)ws->latents.packed;
     ws->latent_rows = cz_matrix(data ? data : ws->latent_copy, ws->dtype, L, D);
-    return data ? CZ_OK : cz_copy(&ws->exec, ws->latent_rows, ws->latents);
+    if (!data) CZ_TRY(cz_copy(&ws->exec, ws->latent_rows, ws->latents));
+    return ws->training ? cz_zero(&ws->exec, ws->dquery) : CZ_OK;
 }
 
 cz_status queries_forward(cz_workspace *ws)
 {
     CZ_SPAN("queries forward");
     const cz_linear_layer q = ws->pool_query;
-    if (ws->training) CZ_TRY(cz_zero(&ws->exec, ws->dquery));
-    CZ_TRY(take_latents(ws));
     return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 
-/* The queries' forward value, which has served, takes their gradient. */
+/* As with the labels. */
+cz_status queries_collect(cz_workspace *ws)
+{
+    CZ_SPAN("queries backward");
+    return cz_copy(&ws->exec, ws->query, ws->dquery);
+}
+
 cz_status queries_backward(cz_workspace *ws)
 {
     CZ_SPAN("queries backward");
-    CZ_TRY(cz_copy(&ws->exec, ws->query, ws->dquery));
     return cz_linear_layer_backward_add(&ws->exec, ws->dlatents, ws->query, ws->latent_rows,
                                         once(ws->pool_query));
 }

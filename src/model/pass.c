@@ -96,12 +96,30 @@ static cz_status zero_sums(cz_workspace *ws, char *g, bool all)
     return CZ_OK;
 }
 
+/* What all cells of a batch read; rows were gathered before, as a GPU likes to do it at once. */
+static cz_status shared_forward(cz_workspace *ws)
+{
+    if (ws->model->spec.text) CZ_TRY(labels_forward(ws));
+    return queries_forward(ws);
+}
+
+static cz_status shared_backward(cz_workspace *ws)
+{
+    bool text = ws->model->spec.text;
+    if (text) CZ_TRY(labels_collect(ws));
+    CZ_TRY(queries_collect(ws));
+    if (text) CZ_TRY(labels_backward(ws));
+    return queries_backward(ws);
+}
+
 static cz_status each_block(cz_workspace *ws, cz_weights w, void *g, const cz_batch *batch,
                             const cz_outcome *outcome)
 {
     for (int begin = 0; begin < batch->cells; begin += ws->block) {
         int left = batch->cells - begin;
         cell_block b = {begin, left < ws->block ? left : ws->block, batch};
+        CZ_TRY(tokens_gather(ws, &b));
+        if (begin == 0) CZ_TRY(shared_forward(ws));
         if (begin == ws->block) bind_weights(ws, w, g, true);
         CZ_TRY(block_forward(ws, &b, outcome));
         if (ws->training) CZ_TRY(block_backward(ws, &b));
@@ -113,19 +131,16 @@ static cz_status whole_batch(cz_workspace *ws, cz_weights w, void *g, const cz_b
                              const cz_outcome *outcome)
 {
     CZ_SPAN("compute");
-    bool text = ws->model->spec.text;
     bind_weights(ws, w, g, false);
     if (g) CZ_TRY(zero_sums(ws, g, batch->cells == 0));
     if (batch->cells == 0) return CZ_OK;
-    if (text) {
+    if (ws->model->spec.text) {
         CZ_TRY(labels_find(ws, batch));
-        CZ_TRY(labels_forward(ws));
+        CZ_TRY(labels_gather(ws));
     }
-    CZ_TRY(queries_forward(ws));
+    CZ_TRY(queries_gather(ws));
     CZ_TRY(each_block(ws, w, g, batch, outcome));
-    if (!ws->training) return CZ_OK;
-    if (text) CZ_TRY(labels_backward(ws));
-    return queries_backward(ws);
+    return ws->training ? shared_backward(ws) : CZ_OK;
 }
 
 cz_status cz_model_evaluate(cz_workspace *ws, cz_weights w, const cz_batch *batch,

@@ -91,13 +91,19 @@ void bind_masks(cz_workspace *ws, const uint32_t *cell);
 /* The rows of t (N, C) as (cells, T, C). */
 cz_tensor tokens3(const cz_workspace *ws, cz_tensor t);
 
-/* Each forward pass writes its part of the workspace; each backward pass stands beside it. */
+/* Each forward pass writes its part of the workspace; each backward pass stands beside it. First
+ * _gather brings what a pass reads from elsewhere; _collect takes what blocks have summed. */
 cz_status labels_find(cz_workspace *ws, const cz_batch *batch);
+cz_status labels_gather(cz_workspace *ws);
 cz_status labels_forward(cz_workspace *ws);
+cz_status labels_collect(cz_workspace *ws);
 cz_status labels_backward(cz_workspace *ws);
+cz_status queries_gather(cz_workspace *ws);
 cz_status queries_forward(cz_workspace *ws);
+cz_status queries_collect(cz_workspace *ws);
 cz_status queries_backward(cz_workspace *ws);
 
+cz_status tokens_gather(cz_workspace *ws, const cell_block *b);
 cz_status tokens_forward(cz_workspace *ws, const cell_block *b);
 cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy);
 cz_status fusion_forward(cz_workspace *ws, const cell_block *b);
