@@ -95,11 +95,11 @@ cz_status cz_encoder_layer_forward(cz_exec *exec, const cz_encoder_layer *layer,
                                    const cz_encoder_cache *cache, const cz_sequences *s,
                                    cz_tensor x);
 
-/* dy (cells tokens, F): the gradient of the output comes in, that of the input x goes out. For
- * packed projections, ReLU and whole outputs. */
+/* dx (cells tokens, F) set: the gradient of the input x, from dy, that of the output, which it may
+ * be. For packed projections, ReLU and whole outputs. */
 cz_status cz_encoder_layer_backward(cz_exec *exec, const cz_encoder_layer *layer,
                                     const cz_encoder_cache *cache,
                                     const cz_encoder_scratch *scratch, const cz_sequences *s,
-                                    cz_tensor x, cz_tensor dy);
+                                    cz_tensor dx, cz_tensor x, cz_tensor dy);
 
 #endif

@@ -27,10 +27,11 @@ cz_status tokens_forward(cz_workspace *ws, const cell_block *b)
     return cz_add_positions(&ws->exec, tokens3(ws, tokens), ws->omics_positions);
 }
 
-cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
+cz_status tokens_backward(cz_workspace *ws, const cell_block *b)
 {
     CZ_SPAN("tokens backward");
     int N = b->cells * ws->model->spec.tokens;
+    cz_tensor dy = part_gradient(ws, b, TOKENS_PART);
     if (ws->domics_positions.data)
         CZ_TRY(cz_add_positions_backward(&ws->exec, ws->domics_positions, tokens3(ws, dy)));
     return cz_linear_layer_backward(&ws->exec, (cz_tensor){0}, dy, feature_slices(ws, N), ws->omics,
@@ -70,7 +71,7 @@ static cz_status cross_backward(cz_workspace *ws, const cell_block *b, cz_tensor
     const cz_model_spec *s = &ws->model->spec;
     int F = s->fusion_dim, N = b->cells * s->tokens, M = ws->used * s->tokens;
     cz_attention_cache *c = &ws->cross_cache;
-    const cz_encoder_scratch *d = &ws->d.layer;
+    const cz_encoder_scratch *d = &ws->d.part[FUSION_PART].scratch;
     cz_tensor branch = cz_row_range(d->branch, 0, N), mixed = cz_row_range(d->mixed, 0, N);
     cz_tensor dquery = cz_columns(cz_row_range(d->qkv, 0, N), 0, F);
     cz_tensor query = cz_row_range(c->qkv, 0, N), weights = c->weights;
@@ -104,12 +105,13 @@ cz_status fusion_forward(cz_workspace *ws, const cell_block *b)
                              ws->ffn[1].b, CZ_LINEAR, NULL, b->cells);
 }
 
-/* dy (N, F): the gradient of `fused` comes in, that of `tokens` goes out. */
-cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
+/* From the gradient of `fused` to that of `tokens`. */
+cz_status fusion_backward(cz_workspace *ws, const cell_block *b)
 {
     int F = ws->model->spec.fusion_dim, N = b->cells * ws->model->spec.tokens;
-    cz_tensor dhidden = cz_columns(cz_row_range(ws->d.layer.hidden, 0, N), 0, F);
-    cz_tensor dcross = cz_row_range(ws->d.layer.extra, 0, N);
+    const cz_encoder_scratch *d = &ws->d.part[FUSION_PART].scratch;
+    cz_tensor dhidden = cz_columns(cz_row_range(d->hidden, 0, N), 0, F);
+    cz_tensor dcross = cz_row_range(d->extra, 0, N), dy = part_gradient(ws, b, FUSION_PART);
     {
         CZ_SPAN("feed-forward backward");
         CZ_TRY(cz_linear_layer_backward(&ws->exec, dhidden, dy, cz_row_range(ws->ffn_hidden, 0, N),
@@ -118,5 +120,5 @@ cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy)
                                         cz_row_range(ws->cross_cache.y, 0, N), ws->ffn[0], false,
                                         0));
     }
-    return cross_backward(ws, b, dy, dcross);
+    return cross_backward(ws, b, part_gradient(ws, b, TOKENS_PART), dcross);
 }

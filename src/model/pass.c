@@ -11,6 +11,11 @@ static cz_tensor last_tokens(const cz_workspace *ws, int rows)
     return cz_row_range(t, 0, rows);
 }
 
+cz_tensor part_gradient(const cz_workspace *ws, const cell_block *b, int part)
+{
+    return cz_row_range(ws->d.part[part].y, 0, b->cells * ws->model->spec.tokens);
+}
+
 static cz_tensor layer_input(const cz_workspace *ws, int layer, int rows)
 {
     return cz_row_range(layer ? ws->layer_cache[layer - 1].y : ws->fused, 0, rows);
@@ -56,15 +61,15 @@ static cz_status block_backward(cz_workspace *ws, const cell_block *b)
     const cz_model_spec *s = &ws->model->spec;
     cz_sequences rows = sequences(ws, b);
     int N = b->cells * s->tokens;
-    cz_tensor dy = cz_row_range(ws->d.y, 0, N);
-    CZ_TRY(resampler_backward(ws, b, dy, last_tokens(ws, N)));
-    if (s->text) {
-        for (int l = s->layers - 1; l >= 0; l--)
-            CZ_TRY(cz_encoder_layer_backward(&ws->exec, &ws->layer[l], &ws->layer_cache[l],
-                                             &ws->d.layer, &rows, layer_input(ws, l, N), dy));
-        CZ_TRY(fusion_backward(ws, b, dy));
-    }
-    return tokens_backward(ws, b, dy);
+    int last = s->text ? FUSION_PART + s->layers : TOKENS_PART;
+    CZ_TRY(resampler_backward(ws, b, part_gradient(ws, b, last), last_tokens(ws, N)));
+    for (int l = s->layers - 1; s->text && l >= 0; l--)
+        CZ_TRY(cz_encoder_layer_backward(
+            &ws->exec, &ws->layer[l], &ws->layer_cache[l], &ws->d.part[LAYER_PARTS + l].scratch,
+            &rows, part_gradient(ws, b, FUSION_PART + l), layer_input(ws, l, N),
+            part_gradient(ws, b, LAYER_PARTS + l)));
+    if (s->text) CZ_TRY(fusion_backward(ws, b));
+    return tokens_backward(ws, b);
 }
 
 /* Whether a linear layer sets the gradient of a parameter. */

@@ -119,18 +119,31 @@ static void carve_pool(cz_workspace *ws)
     ws->latent_copy = carve_matrix(ws, L, D).data;
 }
 
+static int part_count(const cz_model_spec *s) { return s->text ? LAYER_PARTS + s->layers : 1; }
+
+static part_gradients carve_part(cz_workspace *ws)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    int N = ws->block * s->tokens, F = s->fusion_dim;
+    part_gradients g = {.y = carve_matrix(ws, N, F)};
+    if (!s->text) return g;
+    g.scratch = (cz_encoder_scratch){
+        .branch = carve_matrix(ws, N, F),
+        .mixed = carve_matrix(ws, N, F),
+        .extra = carve_matrix(ws, N, F),
+        .qkv = carve_matrix(ws, N, 3 * F),
+        .hidden = carve_spread(ws, N, s->feedforward > F ? s->feedforward : F),
+    };
+    return g;
+}
+
 static void carve_gradients(cz_workspace *ws)
 {
     const cz_model_spec *s = &ws->model->spec;
     int B = ws->block, N = B * s->tokens, F = s->fusion_dim, D = s->latent_dim;
-    ws->d.y = carve_matrix(ws, N, F);
-    if (s->text) {
-        ws->d.layer.branch = carve_matrix(ws, N, F);
-        ws->d.layer.mixed = carve_matrix(ws, N, F);
-        ws->d.layer.extra = carve_matrix(ws, N, F);
-        ws->d.layer.qkv = carve_matrix(ws, N, 3 * F);
-        ws->d.layer.hidden = carve_spread(ws, N, s->feedforward > F ? s->feedforward : F);
-    }
+    bool apart = cz_backend_on_gpu(ws->exec.backend);
+    for (int i = 0; i < part_count(s); i++)
+        ws->d.part[i] = i == 0 || apart ? carve_part(ws) : ws->d.part[0];
     ws->d.kv = carve_matrix(ws, N, 2 * D);
     if (D != F) ws->d.input = carve_matrix(ws, N, D);
     ws->d.z = carve_matrix(ws, B, D);
@@ -185,15 +198,17 @@ static size_t scratch_bytes(const cz_model_spec *s, const cz_backend *backend, i
 
 size_t cz_workspace_bytes(const cz_model *model, const cz_backend *backend, int block, int slots)
 {
-    cz_encoder_cache *caches = calloc((size_t)model->spec.layers + 1, sizeof *caches);
-    if (!caches) return 0;
     cz_workspace counting = {.model = model,
                              .dtype = cz_backend_dtype(backend),
                              .block = block,
                              .slots = slots,
-                             .layer_cache = caches};
-    carve_all(&counting);
-    free(caches);
+                             .exec = {.backend = backend}};
+    counting.layer_cache = calloc((size_t)model->spec.layers + 1, sizeof *counting.layer_cache);
+    counting.d.part = calloc((size_t)part_count(&model->spec), sizeof *counting.d.part);
+    if (counting.layer_cache && counting.d.part) carve_all(&counting);
+    free(counting.layer_cache);
+    free(counting.d.part);
+    if (!counting.memory.used) return 0;
     return counting.memory.used + scratch_bytes(&model->spec, backend, block, slots);
 }
 
@@ -238,7 +253,9 @@ cz_status cz_workspace_open(cz_workspace **opened, const cz_model *model, const 
     ws->layer = cz_alloc((size_t)s->layers, sizeof *ws->layer, "a workspace");
     ws->layer_cache = cz_alloc((size_t)s->layers, sizeof *ws->layer_cache, "a workspace");
     ws->packed_at = cz_alloc((size_t)model->matrices, sizeof *ws->packed_at, "a workspace");
-    cz_status status = ws->layer && ws->layer_cache && ws->packed_at ? CZ_OK : CZ_ERR_MEMORY;
+    ws->d.part = cz_alloc((size_t)part_count(s), sizeof *ws->d.part, "a workspace");
+    bool there = ws->layer && ws->layer_cache && ws->packed_at && ws->d.part;
+    cz_status status = there ? CZ_OK : CZ_ERR_MEMORY;
     if (!status) packed_places(model, backend, ws->packed_at);
     if (!status && s->text && (!text.data || cz_cols(text) != s->text_width))
         status = cz_fail(CZ_ERR_BUG,
@@ -270,6 +287,7 @@ void cz_workspace_close(cz_workspace *ws)
     free(ws->found_slot);
     free(ws->layer);
     free(ws->layer_cache);
+    free(ws->d.part);
     free(ws->packed_at);
     free(ws);
 }

@@ -22,10 +22,18 @@ typedef struct head_cache {
     cz_dropout drop[2];
 } head_cache;
 
-/* Scratch of the backward pass; one of each is enough, parts run one after the other. */
+/* What the way back through a part of the model writes: the tokens, the fusion, a layer. Parts run
+ * one after the other, and on a CPU one of each buffer is enough; on a GPU, where gradients of
+ * weights are summed later, each part has its own. */
+typedef struct part_gradients {
+    cz_tensor y; /* (N, F) of the part's output */
+    cz_encoder_scratch scratch;
+} part_gradients;
+enum { TOKENS_PART, FUSION_PART, LAYER_PARTS }; /* of layer l: LAYER_PARTS + l */
+
+/* Scratch of the backward pass. */
 typedef struct gradients {
-    cz_tensor y; /* (N, F) of the tokens, handed from part to part */
-    cz_encoder_scratch layer;
+    part_gradients *part;
     cz_tensor kv, input; /* (N, 2D), (N, D) */
     cz_tensor z;         /* (block, D) */
 } gradients;
@@ -91,6 +99,9 @@ void bind_masks(cz_workspace *ws, const uint32_t *cell);
 /* The rows of t (N, C) as (cells, T, C). */
 cz_tensor tokens3(const cz_workspace *ws, cz_tensor t);
 
+/* The gradient of a part's output. */
+cz_tensor part_gradient(const cz_workspace *ws, const cell_block *b, int part);
+
 /* Each forward pass writes its part of the workspace; each backward pass stands beside it. First
  * _gather brings what a pass reads from elsewhere; _collect takes what blocks have summed. */
 cz_status labels_find(cz_workspace *ws, const cz_batch *batch);
@@ -105,9 +116,9 @@ cz_status queries_backward(cz_workspace *ws);
 
 cz_status tokens_gather(cz_workspace *ws, const cell_block *b);
 cz_status tokens_forward(cz_workspace *ws, const cell_block *b);
-cz_status tokens_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy);
+cz_status tokens_backward(cz_workspace *ws, const cell_block *b);
 cz_status fusion_forward(cz_workspace *ws, const cell_block *b);
-cz_status fusion_backward(cz_workspace *ws, const cell_block *b, cz_tensor dy);
+cz_status fusion_backward(cz_workspace *ws, const cell_block *b);
 cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x);
 cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx, cz_tensor x);
 /* Heads, losses, and when training the gradient of z into d.z. */

@@ -91,7 +91,7 @@ cz_status cz_encoder_layer_forward(cz_exec *exec, const cz_encoder_layer *layer,
 
 cz_status cz_encoder_layer_backward(cz_exec *exec, const cz_encoder_layer *layer,
                                     const cz_encoder_cache *c, const cz_encoder_scratch *d,
-                                    const cz_sequences *s, cz_tensor x, cz_tensor dy)
+                                    const cz_sequences *s, cz_tensor dx, cz_tensor x, cz_tensor dy)
 {
     CZ_SPAN("encoder backward");
     int N = s->cells * s->tokens;
@@ -106,5 +106,5 @@ cz_status cz_encoder_layer_backward(cz_exec *exec, const cz_encoder_layer *layer
     double p = cz_dropping(s->training, &c->drop_hidden) ? c->drop_hidden.p : 0;
     CZ_TRY(cz_linear_layer_backward(exec, dhidden, branch, hidden, layer->down, true, p));
     CZ_TRY(cz_linear_layer_backward_add(exec, dmiddle, dhidden, middle, layer->up));
-    return self_attention_backward(exec, &layer->attention, &c->attention, d, s, dy, x, dmiddle);
+    return self_attention_backward(exec, &layer->attention, &c->attention, d, s, dx, x, dmiddle);
 }
