@@ -4,15 +4,18 @@
 #include "deferred.h"
 #include "device.h"
 
-cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand *w, void **u)
+cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tensor kept, bool there,
+                    operand *w, void **u)
 {
     int N = cz_rows(v), D = cz_cols(v), width = pool_width(D);
     ptrdiff_t size = D / H, bytes = (ptrdiff_t)cz_dtype_size(v.dtype);
     CZ_TRY(stored_operand(exec, w_out, w));
-    *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
+    w->step = size;
+    *u = kept.data;
+    if (*u && there) return CZ_OK;
+    if (!*u) *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
     if (!*u) return CZ_ERR_MEMORY;
     CZ_TRY(settle(exec, {cz_matrix(*u, v.dtype, N, H * width)}));
-    w->step = size;
     operand head = *w;
     head.transposed = true;
     return product(exec, {*u, v.dtype, (ptrdiff_t)H * width, false, width},

@@ -101,7 +101,7 @@ __device__ __forceinline__ void add_residual(const pool<Stored> &p, int b, int f
 
 /* ---- the host's side ---- */
 
-/* Rows so long that quads and products find them aligned. */
+/* Rows so long that quads and products find them aligned: as cz_pool_row(). */
 static inline __host__ __device__ int pool_width(int n) { return (n + 7) & ~7; }
 /* Reals that a cell leaves for the gradients of weights: rows of latents, then of b_out, gain and
  * bias, the width apart. */
@@ -110,8 +110,10 @@ static inline __host__ __device__ size_t pool_partial(int L, int D)
     return ((size_t)L + 3) * (size_t)pool_width(D);
 }
 
-/* W_o as products want it, and U, which is asked for; both in scratch. */
-cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, operand *w, void **u);
+/* W_o as products want it, and U: where it is kept, else in scratch; it is asked for, if it is not
+ * there already. */
+cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tensor kept, bool there,
+                    operand *w, void **u);
 
 /* The most warps, for groups of latents, whose shared memory fits, of `block` bytes and `warp` for
  * each; CZ_ERR_CONFIG where there is none. */

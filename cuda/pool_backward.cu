@@ -336,8 +336,8 @@ static cz_status back_cells(cz_exec *exec, const pool<Stored> &p, pool_back<Stor
 template <typename Stored>
 static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const cz_pool_weights *g,
                                cz_tensor dy, cz_tensor probs, cz_tensor mean, cz_tensor rstd,
-                               cz_tensor k, cz_tensor v, const cz_pool_weights *w, int H,
-                               cz_pool_form, const cz_dropout *drop_attention,
+                               cz_tensor kept_u, cz_tensor k, cz_tensor v, const cz_pool_weights *w,
+                               int H, cz_pool_form, const cz_dropout *drop_attention,
                                const cz_dropout *drop_out)
 {
     size_t kept = exec->scratch->used;
@@ -345,7 +345,7 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     void *u = nullptr;
     operand w_out;
     CZ_TRY(settle(exec, {dk, dv}));
-    cz_status status = pool_open(exec, v, w->w_out, H, &w_out, &u);
+    cz_status status = pool_open(exec, v, w->w_out, H, kept_u, true, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     pool_back<Stored> back = {};
     back.dy = view<const Stored>(dy);

@@ -155,16 +155,16 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
 
 template <typename Stored>
 static cz_status pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
-                              cz_tensor rstd, cz_tensor k, cz_tensor v, const cz_pool_weights *w,
-                              int H, cz_pool_form, const cz_dropout *drop_attention,
-                              const cz_dropout *drop_out)
+                              cz_tensor rstd, cz_tensor kept_u, cz_tensor k, cz_tensor v,
+                              const cz_pool_weights *w, int H, cz_pool_form,
+                              const cz_dropout *drop_attention, const cz_dropout *drop_out)
 {
     size_t kept = exec->scratch->used;
     int count = 0;
     void *u = nullptr;
     operand w_out;
     CZ_TRY(settle(exec, {y, probs}));
-    cz_status status = pool_open(exec, v, w->w_out, H, &w_out, &u);
+    cz_status status = pool_open(exec, v, w->w_out, H, kept_u, false, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     size_t keys = (size_t)p.rows * (size_t)key_step(p.size) * sizeof(real);
     size_t room = warp_room(p.rows, p.width) * sizeof(real);

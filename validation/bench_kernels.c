@@ -88,8 +88,9 @@ static cz_status pool_forward(bench *b)
     cz_pool_weights w = pool_weights(b->latents, b->w, b->D);
     return cz_resampler_pool_forward(
         &b->exec, matrix(b->y, b->B, b->D), cz_tensor4(b->probs, CZ_F32, b->B, H, L, T),
-        matrix(b->mean, b->B, L), matrix(b->rstd, b->B, L), tokens(b->kv, b->B, b->D, 1),
-        tokens(b->kv, b->B, b->D, 2), &w, H, b->form, b->weights, b->out);
+        matrix(b->mean, b->B, L), matrix(b->rstd, b->B, L), (cz_tensor){0},
+        tokens(b->kv, b->B, b->D, 1), tokens(b->kv, b->B, b->D, 2), &w, H, b->form, b->weights,
+        b->out);
 }
 static cz_status pool_backward(bench *b)
 {
@@ -98,8 +99,9 @@ static cz_status pool_backward(bench *b)
     return cz_resampler_pool_backward(
         &b->exec, tokens(b->dkv, b->B, b->D, 1), tokens(b->dkv, b->B, b->D, 2), &g,
         matrix(b->y, b->B, b->D), cz_tensor4(b->probs, CZ_F32, b->B, H, L, T),
-        matrix(b->mean, b->B, L), matrix(b->rstd, b->B, L), tokens(b->kv, b->B, b->D, 1),
-        tokens(b->kv, b->B, b->D, 2), &w, H, b->form, b->weights, b->out);
+        matrix(b->mean, b->B, L), matrix(b->rstd, b->B, L), (cz_tensor){0},
+        tokens(b->kv, b->B, b->D, 1), tokens(b->kv, b->B, b->D, 2), &w, H, b->form, b->weights,
+        b->out);
 }
 
 static cz_status cross_entropy(bench *b)

@@ -26,8 +26,8 @@ static cz_status forward(cz_exec *exec, cz_tensor *t, void *context)
     spoil_mask(s->drop_attention, s->B, s->H * s->L * s->T);
     spoil_mask(s->drop_out, s->B, s->L * s->D);
     cz_pool_weights w = weights_at(t + QUERY);
-    return cz_resampler_pool_forward(exec, t[Y], t[PROBS], t[MEAN], t[RSTD], t[K], t[V], &w, s->H,
-                                     s->form, s->drop_attention, s->drop_out);
+    return cz_resampler_pool_forward(exec, t[Y], t[PROBS], t[MEAN], t[RSTD], (cz_tensor){0}, t[K],
+                                     t[V], &w, s->H, s->form, s->drop_attention, s->drop_out);
 }
 
 enum {
@@ -49,8 +49,8 @@ static cz_status backward(cz_exec *exec, cz_tensor *t, void *context)
     setting *s = context;
     cz_pool_weights g = weights_at(t + GRADIENTS), w = weights_at(t + WEIGHTS);
     return cz_resampler_pool_backward(exec, t[DK], t[DV], &g, t[DY], t[PROBS2], t[MEAN2], t[RSTD2],
-                                      t[K2], t[V2], &w, s->H, s->form, s->drop_attention,
-                                      s->drop_out);
+                                      (cz_tensor){0}, t[K2], t[V2], &w, s->H, s->form,
+                                      s->drop_attention, s->drop_out);
 }
 
 /* The queries are stored; their gradient, as all of them, is summed. */

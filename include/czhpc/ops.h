@@ -138,7 +138,9 @@ cz_status cz_add_dropout_norm_backward(cz_exec *exec, cz_tensor dx, cz_tensor dr
  * Two forms of the same function: plain, and factored, where
  *   concat_h(A_h v_h) W_o^T = sum_(h,t) A[l,(h,t)] U[(h,t)],  U[(h,t)] = W_o[:, h] v[h,t],
  * which pays iff T D + L H T < L T + L D.
- *   y (B, D) set; probs (B, H, L, T) set; mean, rstd (B, L) set: kept for backward */
+ *   y (B, D) set; probs (B, H, L, T) set; mean, rstd (B, L) set: kept for backward
+ *   u (B T H, cz_pool_row(D)) stored: U as forward leaves it for backward, which overwrites it;
+ *     absent: backward makes it again. CPUs always do, sooner than they would read it. */
 typedef struct cz_pool_weights {
     cz_tensor q;          /* (L, D) latents through the query projection; stored, not wide */
     cz_tensor latents;    /* (L, D) */
@@ -152,8 +154,11 @@ typedef enum cz_pool_form { CZ_POOL_AUTO, CZ_POOL_PLAIN, CZ_POOL_FACTORED } cz_p
 /* What CZ_POOL_AUTO chooses. */
 cz_pool_form cz_pool_cheapest(int T, int L, int D, int H);
 
+/* Elements from row to row of U. */
+static inline int cz_pool_row(int D) { return (D + 7) & ~7; }
+
 cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
-                                    cz_tensor rstd, cz_tensor k, cz_tensor v,
+                                    cz_tensor rstd, cz_tensor u, cz_tensor k, cz_tensor v,
                                     const cz_pool_weights *weights, int H, cz_pool_form form,
                                     const cz_dropout *drop_attention, /* (H, L, T) of a cell */
                                     const cz_dropout *drop_out);      /* (L, D) of a cell */
@@ -161,9 +166,9 @@ cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs,
 /* dk, dv (B, T, D) set; every member of `gradients` (shapes as the weights, all wide) added to. */
 cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_pool_weights *gradients, cz_tensor dy,
-                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,
-                                     cz_tensor v, const cz_pool_weights *weights, int H,
-                                     cz_pool_form form, const cz_dropout *drop_attention,
+                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor u,
+                                     cz_tensor k, cz_tensor v, const cz_pool_weights *weights,
+                                     int H, cz_pool_form form, const cz_dropout *drop_attention,
                                      const cz_dropout *drop_out);
 
 /* Softmax cross-entropy of one head. code (B): the class, -1 unknown (no loss, no gradient).

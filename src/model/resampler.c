@@ -15,6 +15,13 @@ static cz_pool_weights pool_gradients(const cz_workspace *ws)
                              ws->pool.out.db, ws->pool.norm.dgain, ws->pool.norm.dbias};
 }
 
+static cz_tensor kept(const cz_workspace *ws, const cell_block *b)
+{
+    const cz_model_spec *s = &ws->model->spec;
+    cz_tensor u = ws->pool_cache.u;
+    return u.data ? cz_row_range(u, 0, b->cells * s->tokens * s->heads) : u;
+}
+
 cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
 {
     CZ_SPAN("resampler forward");
@@ -35,7 +42,7 @@ cz_status resampler_forward(cz_workspace *ws, const cell_block *b, cz_tensor x)
     CZ_TRY(cz_linear_forward(&ws->exec, kv, x, in.w, in.b, CZ_LINEAR, NULL, b->cells));
     return cz_resampler_pool_forward(
         &ws->exec, cz_row_range(c->z, 0, b->cells), weights, cz_row_range(c->mean, 0, b->cells),
-        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D)),
+        cz_row_range(c->rstd, 0, b->cells), kept(ws, b), tokens3(ws, cz_columns(kv, 0, D)),
         tokens3(ws, cz_columns(kv, D, D)), &w, s->heads, ws->form,
         cz_dropping(ws->training, &c->drop_weights), cz_dropping(ws->training, &c->drop_out));
 }
@@ -56,7 +63,7 @@ cz_status resampler_backward(cz_workspace *ws, const cell_block *b, cz_tensor dx
     CZ_TRY(cz_resampler_pool_backward(
         &ws->exec, tokens3(ws, cz_columns(dkv, 0, D)), tokens3(ws, cz_columns(dkv, D, D)), &g,
         cz_row_range(ws->d.z, 0, b->cells), weights, cz_row_range(c->mean, 0, b->cells),
-        cz_row_range(c->rstd, 0, b->cells), tokens3(ws, cz_columns(kv, 0, D)),
+        cz_row_range(c->rstd, 0, b->cells), kept(ws, b), tokens3(ws, cz_columns(kv, 0, D)),
         tokens3(ws, cz_columns(kv, D, D)), &w, s->heads, ws->form,
         cz_dropping(ws->training, &c->drop_weights), cz_dropping(ws->training, &c->drop_out)));
     if (!ws->input.w.data) return cz_linear_layer_backward(&ws->exec, dx, dkv, x, in, false, 0);

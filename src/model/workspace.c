@@ -111,6 +111,7 @@ static void carve_pool(cz_workspace *ws)
     c->weights = carve_weights(ws, L);
     c->mean = carve_wide(ws, B, L);
     c->rstd = carve_wide(ws, B, L);
+    if (cz_backend_on_gpu(ws->exec.backend)) c->u = carve_matrix(ws, N * s->heads, cz_pool_row(D));
     c->z = carve_matrix(ws, B, D);
     c->drop_weights = carve_site(ws, CZ_SITE_POOL_WEIGHTS, s->heads * L * s->tokens);
     c->drop_out = carve_site(ws, CZ_SITE_POOL_OUT, L * D);

@@ -12,6 +12,7 @@ typedef struct pool_cache {
     cz_tensor kv;         /* (N, 2D) */
     cz_tensor weights;    /* (block, H, L, T) */
     cz_tensor mean, rstd; /* (block, L), wide */
+    cz_tensor u;          /* (N heads, cz_pool_row(D)), only on a GPU */
     cz_tensor z;          /* (block, D) */
     cz_dropout drop_weights, drop_out;
 } pool_cache;

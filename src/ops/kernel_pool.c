@@ -147,10 +147,11 @@ static void attend(pool *p)
 }
 
 cz_status K(resampler_pool_forward)(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
-                                    cz_tensor rstd, cz_tensor k, cz_tensor v,
+                                    cz_tensor rstd, cz_tensor u, cz_tensor k, cz_tensor v,
                                     const cz_pool_weights *weights, int H, cz_pool_form form,
                                     const cz_dropout *drop_attention, const cz_dropout *drop_out)
 {
+    (void)u;
     size_t kept = exec->scratch->used;
     int B = k.dim[0], T = k.dim[1], D = k.dim[2], L = cz_rows(weights->q);
     pool p = {.exec = exec,
@@ -227,11 +228,12 @@ static cz_status scores_backward(pool *p)
 
 cz_status K(resampler_pool_backward)(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_pool_weights *gradients, cz_tensor dy,
-                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,
-                                     cz_tensor v, const cz_pool_weights *weights, int H,
-                                     cz_pool_form form, const cz_dropout *drop_attention,
+                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor u,
+                                     cz_tensor k, cz_tensor v, const cz_pool_weights *weights,
+                                     int H, cz_pool_form form, const cz_dropout *drop_attention,
                                      const cz_dropout *drop_out)
 {
+    (void)u;
     size_t kept = exec->scratch->used;
     int B = k.dim[0], T = k.dim[1], D = k.dim[2], L = cz_rows(weights->q);
     pool p = {.exec = exec,

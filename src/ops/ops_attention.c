@@ -80,7 +80,7 @@ static cz_status weights_fit(const cz_fit *to_k, const cz_pool_weights *weights,
 }
 
 static cz_status pool_fits(const cz_fit *to_k, cz_tensor v, cz_tensor y, const char *y_name,
-                           cz_tensor probs, cz_tensor mean, cz_tensor rstd,
+                           cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor u,
                            const cz_pool_weights *weights, int H, const cz_dropout *attention,
                            const cz_dropout *out)
 {
@@ -92,6 +92,7 @@ static cz_status pool_fits(const cz_fit *to_k, cz_tensor v, cz_tensor y, const c
     CZ_TRY(cz_fit_tensor3(to_k, "v", v, B, T, D));
     CZ_TRY(cz_fit_matrix(to_k, y_name, y, B, D));
     CZ_TRY(cz_fit_tensor4(to_k, "probs", probs, B, H, L, T));
+    if (u.data) CZ_TRY(cz_fit_matrix(to_k, "u", u, B * T * H, cz_pool_row(D)));
     cz_fit wide = cz_fit_wide(*to_k);
     CZ_TRY(cz_fit_matrix(&wide, "mean", mean, B, L));
     CZ_TRY(cz_fit_matrix(&wide, "rstd", rstd, B, L));
@@ -116,27 +117,28 @@ static double pool_flops(cz_tensor k, const cz_pool_weights *weights, int H, cz_
 }
 
 cz_status cz_resampler_pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_tensor mean,
-                                    cz_tensor rstd, cz_tensor k, cz_tensor v,
+                                    cz_tensor rstd, cz_tensor u, cz_tensor k, cz_tensor v,
                                     const cz_pool_weights *weights, int H, cz_pool_form form,
                                     const cz_dropout *drop_attention, const cz_dropout *drop_out)
 {
     cz_fit to_k = {"resampler_pool_forward", "k", k, exec->backend->dtype};
-    CZ_TRY(pool_fits(&to_k, v, y, "y", probs, mean, rstd, weights, H, drop_attention, drop_out));
+    CZ_TRY(pool_fits(&to_k, v, y, "y", probs, mean, rstd, u, weights, H, drop_attention, drop_out));
     form = chosen(form, k, weights, H);
     CZ_SPAN_FLOPS("resampler_pool_forward", pool_flops(k, weights, H, form, false));
-    return exec->backend->resampler_pool_forward(exec, y, probs, mean, rstd, k, v, weights, H, form,
-                                                 drop_attention, drop_out);
+    return exec->backend->resampler_pool_forward(exec, y, probs, mean, rstd, u, k, v, weights, H,
+                                                 form, drop_attention, drop_out);
 }
 
 cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
                                      const cz_pool_weights *gradients, cz_tensor dy,
-                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor k,
-                                     cz_tensor v, const cz_pool_weights *weights, int H,
-                                     cz_pool_form form, const cz_dropout *drop_attention,
+                                     cz_tensor probs, cz_tensor mean, cz_tensor rstd, cz_tensor u,
+                                     cz_tensor k, cz_tensor v, const cz_pool_weights *weights,
+                                     int H, cz_pool_form form, const cz_dropout *drop_attention,
                                      const cz_dropout *drop_out)
 {
     cz_fit to_k = {"resampler_pool_backward", "k", k, exec->backend->dtype};
-    CZ_TRY(pool_fits(&to_k, v, dy, "dy", probs, mean, rstd, weights, H, drop_attention, drop_out));
+    CZ_TRY(
+        pool_fits(&to_k, v, dy, "dy", probs, mean, rstd, u, weights, H, drop_attention, drop_out));
     cz_fit wide = cz_fit_wide(to_k);
     CZ_TRY(cz_fit_matrix(&wide, "dq", gradients->q, cz_rows(weights->q), k.dim[2]));
     CZ_TRY(weights_fit(&to_k, gradients, cz_rows(weights->q), k.dim[2]));
@@ -144,6 +146,6 @@ cz_status cz_resampler_pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv,
     CZ_TRY(cz_fit_tensor3(&to_k, "dv", dv, k.dim[0], k.dim[1], k.dim[2]));
     form = chosen(form, k, weights, H);
     CZ_SPAN_FLOPS("resampler_pool_backward", pool_flops(k, weights, H, form, true));
-    return exec->backend->resampler_pool_backward(exec, dk, dv, gradients, dy, probs, mean, rstd, k,
-                                                  v, weights, H, form, drop_attention, drop_out);
+    return exec->backend->resampler_pool_backward(exec, dk, dv, gradients, dy, probs, mean, rstd, u,
+                                                  k, v, weights, H, form, drop_attention, drop_out);
 }
