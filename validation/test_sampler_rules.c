@@ -422,6 +422,31 @@ static void check_infinite_rungs(void)
           "infinite values at a rung compete, those that are none do not");
 }
 
+/* The last of 7 trials comes to the first rung with this value, the others with 1 to 6; its owner
+ * dies, and the next one reports that step again. Whether it is to stop. */
+static bool pruned_again(double value)
+{
+    cz_trials trials = {0};
+    cz_pruning pruning = cz_pruning_default();
+    for (int i = 0; i < 6; i++)
+        json_object_set_new(history_add(&trials)->system, "completed_rung_0", json_real(i + 1));
+    cz_trial *last = history_add(&trials);
+    json_object_set_new(last->system, "completed_rung_0", json_real(value));
+    history_report(last, 1, value);
+    bool stop = pruned(&pruning, &trials, 6, CZ_OK);
+    history_report(last, 2, value);
+    check(!pruned(&pruning, &trials, 6, CZ_OK), "a rung of an earlier step is behind a trial");
+    history_drop(&trials);
+    return stop;
+}
+
+static void check_rung_again(void)
+{
+    /* One of 7 goes on, two of 8 would. */
+    check(pruned_again(1.5) && !pruned_again(0.5),
+          "a step that is told again is judged again, with its own value counted once");
+}
+
 /* Whether the best trial still counts as good with this constraint. */
 static bool good_with(const char *name, json_t *constraint)
 {
@@ -537,6 +562,7 @@ int main(void)
     check_quantiles();
     check_prune_arguments();
     check_infinite_rungs();
+    check_rung_again();
     check_infinite_constraints();
     check_halving();
     return check_done();

@@ -101,6 +101,17 @@ search halved 1 "${asha[@]}" && broken pruned 3 "${asha[@]}"
 told "$work/halved/study.log" >"$work/c"
 [ "$(grep -c ' 2 ' "$work/c")" -ge 2 ] && told "$work/pruned/study.log" | cmp -s - "$work/c"
 verdict "killed $kills times, successive halving ends the same trials early" $?
+# Killed when a trial's rung was written, and its early end not yet told: but for leases it is last.
+mapfile -t ends < <(grep -n '"op_code": *6.*"state": *2' "$work/halved/study.log" | cut -d: -f1)
+same=0
+for end in "${ends[@]}"; do
+    head -n $((end - 1)) "$work/halved/study.log" >"$work/cut$end.log"
+    grep -v '"czhpc:lease":' "$work/cut$end.log" | tail -n 1 | grep -q '"completed_rung_' &&
+        search "cut$end" 1 --set "search.study=$work/cut$end.log" "${asha[@]}" &&
+        told "$work/cut$end.log" | cmp -s - "$work/c" && same=$((same + 1))
+done
+[ ${#ends[@]} -ge 2 ] && [ $same -eq ${#ends[@]} ]
+verdict "killed before the early end of a trial is told, a search ends it early: $same of ${#ends[@]}" $?
 
 # Stopped by a signal: the trial is given up with its state, and taken up again at once.
 search stopped 1 &

@@ -45,8 +45,9 @@ cz_pruning cz_pruning_default(void);
 /* Whether trial `number`, whose last step stands in `trials`, is to be given up; as Optuna's
  * MedianPruner and SuccessiveHalvingPruner (min_early_stopping_rate 0) decide. ASHA: *rungs is an
  * object of system attributes completed_rung_<r> to be written to the trial (the caller's to
- * free), NULL where there is nothing to write. Li et al. 2020. CZ_ERR_MEMORY; CZ_ERR_BUG: there is
- * no such trial, eta below 2 or a first rung below 1. */
+ * free), NULL where there is nothing to write; a rung that stands, but that no earlier step has
+ * reached, is judged again: who wrote it may have died before it told the trial's end. Li et al.
+ * 2020. CZ_ERR_MEMORY; CZ_ERR_BUG: there is no such trial, eta below 2 or a first rung below 1. */
 cz_status cz_prune(bool *stop, json_t **rungs, const cz_pruning *pruning, const cz_trials *trials,
                    int number);
 

@@ -77,24 +77,26 @@ static const char *rung_name(char name[40], int rung)
 /* Written rungs are numbers: the largest one stands for an infinity, in the same order. */
 static double bounded(double value) { return fmin(fmax(value, -DBL_MAX), DBL_MAX); }
 
-/* Whether a value is among the best of eta at a rung, of all trials that came there, itself one of
- * them. `other`: room for them. */
-static bool goes_on(double value, int rung, const cz_pruning *pruning, const cz_trials *trials,
-                    double *other)
+/* Whether a trial's last value is among the best of eta at a rung, of all trials that came there,
+ * itself one of them. `other`: room for them. */
+static bool goes_on(const cz_trial *trial, int rung, const cz_pruning *pruning,
+                    const cz_trials *trials, double *other)
 {
     char name[40];
     double sign = trials->maximise ? -1 : 1;
+    double value = sign * bounded(trial->step[trial->steps - 1].value);
     int n = 1;
     rung_name(name, rung);
-    other[0] = sign * value;
+    other[0] = value;
     for (int i = 0; i < trials->count; i++) {
         double told;
         json_t *there = json_object_get(trials->trial[i].system, name);
-        if (cz_attribute_number(there, &told) && !isnan(told)) other[n++] = sign * bounded(told);
+        if (i == trial->number || !cz_attribute_number(there, &told) || isnan(told)) continue;
+        other[n++] = sign * bounded(told);
     }
     qsort(other, (size_t)n, sizeof *other, ascending);
     int last = n / pruning->eta - 1;
-    return sign * value <= other[last < 0 ? 0 : last];
+    return value <= other[last < 0 ? 0 : last];
 }
 
 /* Steps at the rungs are first_rung times powers of eta. */
@@ -108,25 +110,33 @@ static bool reached(const cz_pruning *pruning, int rung, int64_t step)
     return step >= at;
 }
 
-/* Through all rungs that the last step has reached. */
+/* Whether a step before the last one has reached a rung. */
+static bool reached_before(const cz_pruning *pruning, int rung, const cz_trial *trial)
+{
+    return trial->steps > 1 && reached(pruning, rung, trial->step[trial->steps - 2].step);
+}
+
+/* Through all rungs that the last step has reached; those that stand since that step are judged
+ * again: who wrote them may have died before it told the trial's end. */
 static cz_status prune_by_rung(bool *stop, json_t *rungs, const cz_pruning *pruning,
                                const cz_trials *trials, const cz_trial *trial)
 {
     const cz_trial_step *last = &trial->step[trial->steps - 1];
-    double value = bounded(last->value), *other;
     char name[40];
     int rung = 0;
     cz_status status = CZ_OK;
-    while (json_object_get(trial->system, rung_name(name, rung))) rung++;
+    while (json_object_get(trial->system, rung_name(name, rung)) &&
+           reached_before(pruning, rung, trial))
+        rung++;
     if (!reached(pruning, rung, last->step)) return CZ_OK;
     *stop = true;
     if (isnan(last->value)) return CZ_OK;
-    other = cz_alloc((size_t)trials->count + 1, sizeof *other, "the values at a rung");
+    double *other = cz_alloc((size_t)trials->count + 1, sizeof *other, "the values at a rung");
     if (!other) return CZ_ERR_MEMORY;
     do {
-        if (json_object_set_new(rungs, rung_name(name, rung), json_real(value)))
+        if (json_object_set_new(rungs, rung_name(name, rung), json_real(bounded(last->value))))
             status = cz_fail(CZ_ERR_MEMORY, "no memory for a trial's rungs");
-        *stop = !goes_on(value, rung++, pruning, trials, other);
+        *stop = !goes_on(trial, rung++, pruning, trials, other);
     } while (!status && !*stop && reached(pruning, rung, last->step));
     free(other);
     return status;
