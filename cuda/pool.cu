@@ -22,19 +22,27 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tenso
                    {v.data, v.dtype, v.ld, false, size}, head, N, D, (int)size, H, 1, {});
 }
 
-cz_status pool_fit(const cz_exec *exec, int T, int L, size_t block, size_t warp, int *warps)
+int pool_warps(const cz_exec *exec, int L, size_t block, size_t warp)
 {
-    size_t room = device_of(exec->gpu)->shared;
-    int most = (L + QUAD - 1) / QUAD;
+    int most = whole_tiles(L) / QUAD;
     if (most > MOST_WARPS) most = MOST_WARPS;
-    while (most > 1 && block + (size_t)most * warp > room) most--;
-    *warps = most;
-    if (block + (size_t)most * warp <= room) return CZ_OK;
+    while (most > 0 && block + (size_t)most * warp > device_of(exec->gpu)->shared)
+        most -= LEAST_WARPS;
+    return most;
+}
+
+cz_status pool_fit(const cz_exec *exec, int T, int L, int rows, size_t u_row, size_t block,
+                   size_t warp, int *u_rows, int *warps)
+{
+    size_t room = device_of(exec->gpu)->shared, least = block + TILE * u_row + LEAST_WARPS * warp;
+    *u_rows = whole_tiles(rows);
+    while (!(*warps = pool_warps(exec, L, block + (size_t)*u_rows * u_row, warp)) && *u_rows > TILE)
+        *u_rows = whole_tiles(*u_rows / 2);
+    if (*warps) return CZ_OK;
     return cz_fail(CZ_ERR_CONFIG,
                    "model.latents: %d with model.tokens: %d need %zu KiB of memory within GPU %d "
                    "(%s), which has %zu: lower one of them, or set run.device: cpu",
-                   L, T, (block + (size_t)most * warp + 1023) >> 10, exec->gpu->number,
-                   exec->gpu->name, room >> 10);
+                   L, T, (least + 1023) >> 10, exec->gpu->number, exec->gpu->name, room >> 10);
 }
 
 cz_status pool_products(cz_exec *exec, cz_tensor dv, const cz_pool_weights *g, const void *du,
@@ -65,7 +73,8 @@ size_t pool_scratch(int B, int T, int L, int D, int H, cz_dtype dtype)
     return taken(rows * (size_t)pool_width(D) * size) +
            taken(dtype == CZ_BF16 ? (size_t)D * (size_t)D * size : 0) +
            taken(rows * (size_t)pool_width(L) * size) +
-           taken((size_t)B * pool_partial(L, D) * sizeof(real));
+           taken((size_t)B * pool_partial(L, D) * sizeof(real)) +
+           taken((size_t)B * (size_t)whole_tiles(L) * (size_t)(whole_tiles(D) * (int)size + 16));
 }
 
 void fill_pool(cuda_tables t)

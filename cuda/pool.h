@@ -2,17 +2,18 @@
  * of all cells by a product (pool.cu), then a block a cell from scores to the mean over latents
  * (pool_forward.cu), and all of it back (pool_backward.cu).
  *
- * A warp has four latents in work at a time, a group; what it knows of them it does not share. A
- * lane has quads of columns, SPAN apart, and is the only one to touch them, so that only sums over
- * columns are exchanged. Attention lies as a[group][t][h], a quad of the group's latents each.
- * Latents beyond the last have weights of 0. */
+ * A warp has four latents, a group, and all of a block's warps a chunk of latents at a time.
+ * Between products of tiles, which the whole block shares, a warp has the rows of its group to
+ * itself, and a lane quads of columns, SPAN apart. Latents beyond the last have weights of 0; what
+ * is shared is 0 beyond the sizes, up to whole tiles. */
 #ifndef CZ_CUDA_POOL_H
 #define CZ_CUDA_POOL_H
 
 #include "products.h"
+#include "tiles.h"
 
 /* A block has a multiprocessor to itself: a batch has about as many cells as a GPU has of them. */
-enum { QUAD = 4, SPAN = QUAD * WARP, MOST_WARPS = 16 };
+enum { QUAD = 4, SPAN = QUAD * WARP, LEAST_WARPS = TILE / QUAD, MOST_WARPS = 16 };
 
 template <typename T> using quad = piece<T, QUAD>;
 typedef quad<real> four;
@@ -21,6 +22,7 @@ typedef quad<real> four;
 template <typename Stored> struct pool {
     int T, L, D, H, size; /* size: D / H, the columns of a head */
     int rows;             /* T H, of U of a cell */
+    int u_rows;           /* of it, in shared memory at once: whole tiles */
     int width;            /* D rounded up: from one row to the next of U, and of what is shared */
     Stored *u;            /* (B, T, H, width) */
     rows_of<Stored> probs;
@@ -33,9 +35,14 @@ template <typename Stored> struct pool {
 
 /* ---- the device's side ---- */
 
-template <typename Stored> __device__ __forceinline__ int groups_of(const pool<Stored> &p)
+static __host__ __device__ __forceinline__ int whole_tiles(int n)
 {
-    return (p.L + QUAD - 1) / QUAD;
+    return (n + TILE - 1) & ~(TILE - 1);
+}
+/* From row to row of a matrix of whole tiles in shared memory: lanes meet different banks. */
+template <typename T> __host__ __device__ __forceinline__ int pitch_of(int cols)
+{
+    return whole_tiles(cols) + 16 / (int)sizeof(T);
 }
 
 /* Four columns of a row of U or of what is shared; those from D on hold nothing. */
@@ -67,19 +74,69 @@ __device__ __forceinline__ four load_queries(const pool<Stored> &p, int first, i
     return y;
 }
 
-/* z[l] = sum over (t, h) of a[l, (t, h)] U[t, h], four columns of a group from `u` on. */
+/* Rows first .. first + count - 1 of U of cell b into shared memory, by the whole block. */
 template <typename Stored>
-__device__ __forceinline__ void project(const pool<Stored> &p, const Stored *u, const four *a,
-                                        four z[QUAD])
+__device__ void stage_u(const pool<Stored> &p, int b, int first, int count, Stored *to)
 {
-    UNROLL for (int l = 0; l < QUAD; l++) z[l] = four{};
-    for (int j = 0; j < p.rows; j++) {
-        four x = load_quad(u + (ptrdiff_t)j * p.width), weight = a[j];
-        UNROLL for (int l = 0; l < QUAD; l++)
-        {
-            UNROLL for (int i = 0; i < QUAD; i++) z[l].x[i] += weight.x[l] * x.x[i];
-        }
+    constexpr int EACH = 16 / (int)sizeof(Stored);
+    typedef piece<Stored, EACH> slice;
+    const Stored *u = p.u + ((ptrdiff_t)b * p.rows + first) * p.width;
+    int pitch = pitch_of<Stored>(p.D), across = whole_tiles(p.D) / EACH;
+    UNROLL_FEW for (int i = (int)threadIdx.x; i < count * across; i += (int)blockDim.x)
+    {
+        int row = i / across, c = i % across * EACH;
+        slice x = {};
+        if (first + row < p.rows && c < p.width)
+            x = *(const slice *)(u + (ptrdiff_t)row * p.width + c);
+        UNROLL for (int j = 0; j < EACH; j++) if (c + j >= p.D) x.x[j] = Stored{};
+        *(slice *)(to + row * pitch + c) = x;
     }
+}
+
+/* act(first, count) with so many rows of U, whole tiles, in shared memory; all of them are there
+ * from the beginning where they fit. By the whole block, before and after a barrier. */
+template <typename Stored, typename Act>
+__device__ __forceinline__ void each_part_of_u(const pool<Stored> &p, int b, Stored *u, Act act)
+{
+    int all = whole_tiles(p.rows);
+    for (int first = 0; first < all; first += p.u_rows) {
+        int count = min(p.u_rows, all - first);
+        if (count < all) {
+            if (first) __syncthreads();
+            stage_u(p, b, first, count, u);
+            __syncthreads();
+        }
+        act(first, count);
+    }
+}
+
+/* Columns of a group's rows of weights beyond the last. */
+template <typename Stored>
+__device__ __forceinline__ void clear_beyond(const pool<Stored> &p, Stored *a)
+{
+    int beyond = whole_tiles(p.rows) - p.rows;
+    for (int i = lane_number(); i < QUAD * beyond; i += WARP)
+        a[i / beyond * pitch_of<Stored>(p.rows) + p.rows + i % beyond] = Stored{};
+}
+
+/* z = a U of some latents, whole tiles of them, by the whole block. */
+template <typename Stored>
+__device__ __forceinline__ void project(const pool<Stored> &p, int b, int latents, const Stored *a,
+                                        Stored *u, real *z)
+{
+    int pitch = pitch_of<real>(p.D);
+    each_part_of_u(p, b, u, [=](int first, int count) {
+        each_tile<PLAIN, PLAIN>(
+            latents, whole_tiles(p.D), count, a + first, pitch_of<Stored>(p.rows), u,
+            pitch_of<Stored>(p.D),
+            [=](tile_sum<Stored> &sum, int row, int col) {
+                if (first) sum.load(z + row * pitch + col, pitch);
+                else sum.zero();
+            },
+            [=](const tile_sum<Stored> &sum, int row, int col) {
+                sum.store(z + row * pitch + col, pitch);
+            });
+    });
 }
 
 /* z becomes s = latents + drop(z + b_out), columns c .. c + 3 of a group; 0 outside of (L, D). */
@@ -115,9 +172,12 @@ static inline __host__ __device__ size_t pool_partial(int L, int D)
 cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tensor kept, bool there,
                     operand *w, void **u);
 
-/* The most warps, for groups of latents, whose shared memory fits, of `block` bytes and `warp` for
- * each; CZ_ERR_CONFIG where there is none. */
-cz_status pool_fit(const cz_exec *exec, int T, int L, size_t block, size_t warp, int *warps);
+/* The most warps, whole tiles of latents, whose shared memory fits, of `block` bytes and `warp` for
+ * each; 0 where there are none. */
+int pool_warps(const cz_exec *exec, int L, size_t block, size_t warp);
+/* The same, beside as many of U's rows, `u_row` bytes each, as fit; CZ_ERR_CONFIG where none do. */
+cz_status pool_fit(const cz_exec *exec, int T, int L, int rows, size_t u_row, size_t block,
+                   size_t warp, int *u_rows, int *warps);
 
 /* dv_h = dU_h W_o[:, h]; deferred, dW_o[:, h] += dU_h^T v_h, dq_h += dscores_h^T k_h, and the other
  * gradients of `g` from what the cells left; du as U lies, ds (B, T, H, ldl). */

@@ -1,58 +1,81 @@
-/* The pooling back. Of a cell's block each warp first takes its groups from their projection, done
- * again, to the gradient of their scores; the block then sums over all latents: dU, in the place of
- * U, and dk. What cells share is summed by products, or from what each cell leaves. */
+/* The pooling back. Of a cell's block each warp takes its groups from their projection, done again,
+ * to the gradient of their scores, chunk by chunk; the block then sums over all latents: dU, in the
+ * place of U, and dk. What cells share is summed by products, or from what each cell leaves. */
 #include "pool.h"
 
-enum { TILE = 8, TOKENS = 4 };
+enum { TOKENS = 4 };
 
-/* What backward has beside: its dz and sums in shared memory are fp32, though rounded. */
 template <typename Stored> struct pool_back {
     rows_of<const Stored> dy;
     rows_of<Stored> dk;
     Stored *dscores; /* (B, T, H, ldl) */
     int ldl;
+    Stored *dz;    /* (B, L, D) as in shared memory; NULL: it is there */
     real *partial; /* (B, L + 3, width) */
     real scale;    /* of scores */
 };
 
-/* The block's shared memory. */
-struct pool_room {
-    real *dz;   /* (groups, 4, width): of its group, whose sums s - mean are there before */
-    four *a;    /* (groups, T, H) */
-    four *da;   /* their gradient, then that of the scores */
-    real *g;    /* (width) gain dy / L, the gradient of each (s - mean) rstd */
-    real *sums; /* (warps, 2, width): of (s - mean) rstd and of the gradient of b_out */
+/* The block's shared memory: matrices of all latents, of a chunk of them, and what warps have. */
+template <typename Stored> struct pool_room {
+    Stored *u;      /* (T H, D) */
+    Stored *a, *ds; /* (L, T H): weights, and the gradient of the scores */
+    Stored *dz;     /* (L, D) */
+    real *s;        /* chunk, (D): z, then (s - mean) rstd */
+    real *da;       /* chunk, (T H): gradient of the weights; in the end each warp's tile */
+    real *g;        /* (width) gain dy / L, the gradient of each (s - mean) rstd */
+    real *sums;     /* (warps, 2, width): of (s - mean) rstd and of the gradient of b_out */
 };
-static __host__ __device__ size_t group_reals(int rows, int width)
+static __host__ __device__ size_t da_reals(int rows)
 {
-    return (size_t)QUAD * (size_t)(width + 2 * rows);
+    int all = QUAD * pitch_of<real>(rows);
+    return (size_t)(all > TILE * TILE ? all : TILE * TILE);
 }
-static __device__ pool_room room_of(int groups, int rows, int width)
+template <typename Stored> static __host__ __device__ size_t warp_bytes(int rows, int D)
 {
-    pool_room r;
-    r.dz = (real *)shared_memory();
-    r.a = (four *)(r.dz + groups * QUAD * width);
-    r.da = r.a + groups * rows;
-    r.g = (real *)(r.da + groups * rows);
-    r.sums = r.g + width;
+    size_t s = (size_t)(QUAD * pitch_of<real>(D));
+    return (s + da_reals(rows) + 2 * (size_t)pool_width(D)) * sizeof(real);
+}
+template <typename Stored> static __host__ __device__ size_t block_bytes(int L, int rows, int D)
+{
+    size_t weights = 2 * (size_t)whole_tiles(L) * (size_t)pitch_of<Stored>(rows);
+    return weights * sizeof(Stored) + (size_t)pool_width(D) * sizeof(real);
+}
+template <typename Stored> static __host__ __device__ size_t dz_elements(int L, int D)
+{
+    return (size_t)whole_tiles(L) * (size_t)pitch_of<Stored>(D);
+}
+template <typename Stored> __device__ pool_room<Stored> room_of(const pool<Stored> &p, Stored *dz)
+{
+    int latents = whole_tiles(p.L), chunk = QUAD * warp_count();
+    pool_room<Stored> r;
+    r.u = (Stored *)shared_memory();
+    r.a = r.u + p.u_rows * pitch_of<Stored>(p.D);
+    r.ds = r.a + latents * pitch_of<Stored>(p.rows);
+    r.s = (real *)(r.ds + latents * pitch_of<Stored>(p.rows));
+    r.da = r.s + chunk * pitch_of<real>(p.D);
+    r.g = r.da + (size_t)warp_count() * da_reals(p.rows);
+    r.sums = r.g + p.width;
+    r.dz = (Stored *)(r.sums + warp_count() * 2 * p.width);
+    if (dz) r.dz = dz + blockIdx.x * dz_elements<Stored>(p.L, p.D);
     return r;
 }
 
 /* A group's weights from its probs. */
-template <typename Stored> __device__ void restore(const pool<Stored> &p, int b, int first, four *a)
+template <typename Stored>
+__device__ void restore(const pool<Stored> &p, int b, int first, Stored *a)
 {
     for (int i = lane_number(); i < QUAD * p.H; i += WARP) {
         int h = i / QUAD, l = first + i % QUAD;
-        real *x = (real *)a + i;
+        Stored *row = a + i % QUAD * pitch_of<Stored>(p.rows);
         for (int t = 0; t < p.T; t++) {
             real weight = 0;
             if (l < p.L)
                 weight = dropped(p.attention, b, (h * p.L + l) * p.T + t,
                                  as_real(*p.probs.at((b * p.H + h) * p.L + l, t)));
-            x[t * QUAD * p.H] = stored_as<Stored>(weight);
+            put(row + t * p.H + h, weight);
         }
     }
-    __syncwarp();
+    clear_beyond(p, a);
 }
 
 /* Of a group's LayerNorm. */
@@ -61,16 +84,14 @@ struct group_norm {
     real dot[QUAD]; /* mean over columns of g (s - mean) rstd */
 };
 
-/* (s - mean) rstd of a group into `rows`, and added to `total`. */
+/* z of a group becomes (s - mean) rstd, which is added to `total`. */
 template <typename Stored>
-__device__ __forceinline__ void project_again(const pool<Stored> &p, const real *g, int b,
-                                              int first, const four *a, real *rows, real *total,
-                                              group_norm &n)
+__device__ __forceinline__ void normalise_again(const pool<Stored> &p, const real *g, int b,
+                                                int first, real *rows, real *total, group_norm &n)
 {
-    const Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
         four s[QUAD], sum = load_quad(total + c), gc = load_quad(g + c);
-        project(p, u + c, a, s);
+        UNROLL for (int l = 0; l < QUAD; l++) s[l] = load_quad(rows + l * pitch_of<real>(p.D) + c);
         add_residual(p, b, first, c, s);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
@@ -81,7 +102,7 @@ __device__ __forceinline__ void project_again(const pool<Stored> &p, const real 
                 sum.x[i] += hat.x[i];
                 n.dot[l] += gc.x[i] * hat.x[i];
             }
-            store_quad(rows + l * p.width + c, hat);
+            store_quad(rows + l * pitch_of<real>(p.D) + c, hat);
         }
         store_quad(total + c, sum);
     }
@@ -95,161 +116,133 @@ static __device__ __forceinline__ real row_mean(const real *row, int D)
     return warp_sum(sum) / (real)D;
 }
 
-/* dz of a group in the place of hat = (s - mean) rstd:
+/* dz of a group from hat = (s - mean) rstd, of it:
  *   ds[l] = rstd[l] (g - mean_c(g) - hat[l] mean_c(g hat[l])) */
 template <typename Stored>
 __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real *g, int b,
-                                              int first, real *rows, real *db_out, real *dlatents,
-                                              const group_norm &n)
+                                              int first, const real *rows, Stored *to, real *db_out,
+                                              real *dlatents, const group_norm &n)
 {
     real g_mean = row_mean(g, p.D);
-    for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
-        four sum = load_quad(db_out + c), gc = load_quad(g + c);
+    for (int c = QUAD * lane_number(); c < whole_tiles(p.D); c += SPAN) {
+        bool inside = c < p.width;
+        four sum = inside ? load_quad(db_out + c) : four{}, gc = inside ? load_quad(g + c) : four{};
         UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four x = load_quad(rows + l * p.width + c), ds = {};
+            four x = load_quad(rows + l * pitch_of<real>(p.D) + c), ds = {};
+            quad<Stored> dz = {};
             UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L && c + i < p.D)
             {
                 ds.x[i] = (gc.x[i] - g_mean - x.x[i] * n.dot[l]) * n.rstd[l];
-                real dz = dropped(p.out, b, (first + l) * p.D + c + i, ds.x[i]);
-                sum.x[i] += dz;
-                x.x[i] = stored_as<Stored>(dz);
+                real kept = dropped(p.out, b, (first + l) * p.D + c + i, ds.x[i]);
+                sum.x[i] += kept;
+                put(&dz.x[i], kept);
             }
-            if (first + l < p.L) store_quad(dlatents + (first + l) * p.width + c, ds);
-            store_quad(rows + l * p.width + c, x);
+            if (first + l < p.L && inside) store_quad(dlatents + (first + l) * p.width + c, ds);
+            *(quad<Stored> *)(to + l * pitch_of<Stored>(p.D) + c) = dz;
         }
-        store_quad(db_out + c, sum);
+        if (inside) store_quad(db_out + c, sum);
     }
 }
 
-/* Sums over the warp of 32 numbers of each lane: that of x[lane]. */
-static __device__ __forceinline__ real sum_of_lane(real x[WARP])
-{
-    UNROLL for (int half = WARP / 2; half; half /= 2)
-    {
-        bool upper = lane_number() & half;
-        UNROLL for (int i = 0; i < half; i++)
-        {
-            real sent = upper ? x[i] : x[i + half], own = upper ? x[i + half] : x[i];
-            x[i] = own + __shfl_xor_sync(WHOLE_WARP, sent, half);
-        }
-    }
-    return x[0];
-}
-
-/* da[(t, h)][l] = dz[l] U[t, h] of a group, eight rows of U at a time. */
+/* dscores = scale (a da - p sum over t of a da), where a = drop(p). */
 template <typename Stored>
-__device__ void weights_backward(const pool<Stored> &p, const Stored *u, const real *dz, four *da)
-{
-    for (int first = 0; first < p.rows; first += TILE) {
-        real sum[WARP] = {}; /* (QUAD, TILE) */
-        for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
-            four d[QUAD];
-            UNROLL for (int l = 0; l < QUAD; l++) d[l] = load_quad(dz + l * p.width + c);
-            UNROLL for (int j = 0; j < TILE; j++)
-            {
-                int row = min(first + j, p.rows - 1);
-                four x = load_quad(u + (ptrdiff_t)row * p.width + c);
-                UNROLL for (int l = 0; l < QUAD; l++)
-                {
-                    UNROLL for (int i = 0; i < QUAD; i++) sum[l * TILE + j] += d[l].x[i] * x.x[i];
-                }
-            }
-        }
-        real own = sum_of_lane(sum);
-        int row = first + lane_number() % TILE;
-        if (row < p.rows) da[row].x[lane_number() / TILE] = own;
-    }
-    __syncwarp();
-}
-
-/* dscores = scale (a da - p sum over t of a da), where a = drop(p), in the place of da. */
-template <typename Stored>
-__device__ void soften_backward(const pool<Stored> &p, int b, int first, const four *a, four *da,
-                                real scale)
+__device__ void soften_backward(const pool<Stored> &p, int b, int first, const Stored *a,
+                                const real *da, Stored *ds, real scale)
 {
     for (int i = lane_number(); i < QUAD * p.H; i += WARP) {
-        int h = i / QUAD, l = first + i % QUAD, step = QUAD * p.H;
-        const real *weight = (const real *)a + i;
-        real *d = (real *)da + i, sum = 0;
-        for (int t = 0; t < p.T; t++) sum += d[t * step] = weight[t * step] * d[t * step];
+        int h = i / QUAD, l = first + i % QUAD, row = i % QUAD * pitch_of<Stored>(p.rows) + h;
+        const real *d = da + i % QUAD * pitch_of<real>(p.rows) + h;
+        real sum = 0;
+        for (int t = 0; t < p.T; t++) sum += as_real(a[row + t * p.H]) * d[t * p.H];
         for (int t = 0; t < p.T; t++) {
             real prob = l < p.L ? as_real(*p.probs.at((b * p.H + h) * p.L + l, t)) : 0;
-            d[t * step] = stored_as<Stored>((d[t * step] - prob * sum) * scale);
+            put(ds + row + t * p.H, (as_real(a[row + t * p.H]) * d[t * p.H] - prob * sum) * scale);
         }
     }
 }
 
+/* A chunk of latents, first .. first + latents - 1 of whole tiles, to the gradient of its scores.
+ */
 template <typename Stored>
-__device__ void back_group(const pool<Stored> &p, const pool_back<Stored> &back, pool_room room,
-                           int b, int group)
+__device__ void back_chunk(const pool<Stored> &p, const pool_back<Stored> &back,
+                           const pool_room<Stored> &room, int b, int first, int latents)
 {
-    int first = QUAD * group;
-    real *dz = room.dz + first * p.width, *sums = room.sums + warp_number() * 2 * p.width;
-    four *a = room.a + group * p.rows, *da = room.da + group * p.rows;
+    int own = QUAD * warp_number(), group = first + own, pitch = pitch_of<real>(p.rows);
+    bool there = own < latents;
+    Stored *a = room.a + group * pitch_of<Stored>(p.rows),
+           *dz = room.dz + group * pitch_of<Stored>(p.D);
+    real *rows = room.s + own * pitch_of<real>(p.D),
+         *sums = room.sums + warp_number() * 2 * p.width;
     group_norm n = {}; /* (s - mean) rstd is 0 beyond the last latent */
-    UNROLL for (int l = 0; l < QUAD; l++) if (first + l < p.L)
+    UNROLL for (int l = 0; l < QUAD; l++) if (group + l < p.L)
     {
-        n.mean[l] = *p.mean.at(b, first + l);
-        n.rstd[l] = *p.rstd.at(b, first + l);
+        n.mean[l] = *p.mean.at(b, group + l);
+        n.rstd[l] = *p.rstd.at(b, group + l);
     }
-    restore(p, b, first, a);
-    project_again(p, room.g, b, first, a, dz, sums, n);
-    norm_backward(p, room.g, b, first, dz, sums + p.width,
-                  back.partial + (size_t)b * pool_partial(p.L, p.D), n);
-    weights_backward(p, p.u + (ptrdiff_t)b * p.rows * p.width, dz, da);
-    soften_backward(p, b, first, a, da, back.scale);
+    if (there) restore(p, b, group, a);
+    __syncthreads();
+    project(p, b, latents, room.a + first * pitch_of<Stored>(p.rows), room.u, room.s);
+    __syncthreads();
+    if (there) {
+        normalise_again(p, room.g, b, group, rows, sums, n);
+        norm_backward(p, room.g, b, group, rows, dz, sums + p.width,
+                      back.partial + (size_t)b * pool_partial(p.L, p.D), n);
+    }
+    __syncthreads();
+    each_part_of_u(p, b, room.u, [=](int j, int count) {
+        each_tile<PLAIN, TURNED>(
+            latents, count, whole_tiles(p.D), room.dz + first * pitch_of<Stored>(p.D),
+            pitch_of<Stored>(p.D), room.u, pitch_of<Stored>(p.D),
+            [](tile_sum<Stored> &sum, int, int) { sum.zero(); },
+            [=](const tile_sum<Stored> &sum, int row, int col) {
+                sum.store(room.da + row * pitch + j + col, pitch);
+            });
+    });
+    __syncthreads();
+    if (there)
+        soften_backward(p, b, group, a, room.da + own * pitch,
+                        room.ds + group * pitch_of<Stored>(p.rows), back.scale);
+    __syncthreads();
 }
 
-/* dU[t, h] = sum over l of a[l, (t, h)] dz[l] in the place of U: a warp has eight rows and SPAN
- * columns at a time. */
+/* dU[t, h] = sum over l of a[l, (t, h)] dz[l] in the place of U: a tile goes through its warp's
+ * shared memory, a lane has half a row of it. */
 template <typename Stored>
-__device__ void values_backward(const pool<Stored> &p, pool_room room, int b)
+__device__ void values_backward(const pool<Stored> &p, const pool_room<Stored> &room, int b)
 {
-    int spans = (p.D + SPAN - 1) / SPAN, tiles = (p.rows + TILE - 1) / TILE;
-    for (int item = warp_number(); item < tiles * spans; item += warp_count()) {
-        int first = item / spans * TILE, c = item % spans * SPAN + QUAD * lane_number();
-        if (c >= p.D) continue;
-        four sum[TILE] = {};
-        for (int group = 0; group < groups_of(p); group++) {
-            const real *dz = room.dz + group * QUAD * p.width + c;
-            four d[QUAD];
-            UNROLL for (int l = 0; l < QUAD; l++) d[l] = load_quad(dz + l * p.width);
-            UNROLL for (int j = 0; j < TILE; j++)
-            {
-                four a = room.a[group * p.rows + min(first + j, p.rows - 1)];
-                UNROLL for (int l = 0; l < QUAD; l++)
-                {
-                    UNROLL for (int i = 0; i < QUAD; i++) sum[j].x[i] += a.x[l] * d[l].x[i];
-                }
-            }
-        }
-        Stored *du = p.u + ((ptrdiff_t)b * p.rows + first) * p.width + c;
-        UNROLL for (int j = 0; j < TILE; j++) if (first + j < p.rows)
-        {
-            quad<Stored> x;
-            UNROLL for (int i = 0; i < QUAD; i++) put(&x.x[i], sum[j].x[i]);
-            *(quad<Stored> *)(du + j * p.width) = x;
-        }
-    }
+    enum { HALF = TILE / 2 };
+    real *tile = room.da + (size_t)warp_number() * da_reals(p.rows);
+    Stored *du = p.u + (ptrdiff_t)b * p.rows * p.width;
+    each_tile<TURNED, PLAIN>(
+        whole_tiles(p.rows), whole_tiles(p.D), whole_tiles(p.L), room.a, pitch_of<Stored>(p.rows),
+        room.dz, pitch_of<Stored>(p.D), [](tile_sum<Stored> &sum, int, int) { sum.zero(); },
+        [=](const tile_sum<Stored> &sum, int row, int col) {
+            sum.store(tile, TILE);
+            int r = lane_number() / 2, c = lane_number() % 2 * HALF;
+            piece<Stored, HALF> x;
+            UNROLL for (int i = 0; i < HALF; i++) put(&x.x[i], tile[r * TILE + c + i]);
+            if (row + r < p.rows && col + c < p.width)
+                *(piece<Stored, HALF> *)(du + (row + r) * p.width + col + c) = x;
+            __syncwarp();
+        });
 }
 
 /* dk[t] = sum over l of dscores q[l]: a thread has a column of four tokens at a time. */
 template <typename Stored>
-__device__ void keys_backward(const pool<Stored> &p, const pool_back<Stored> &back, const four *ds,
-                              int b)
+__device__ void keys_backward(const pool<Stored> &p, const pool_back<Stored> &back,
+                              const Stored *ds, int b)
 {
     int tiles = (p.T + TOKENS - 1) / TOKENS;
     for (int item = (int)threadIdx.x; item < tiles * p.D; item += (int)blockDim.x) {
         int first = item / p.D * TOKENS, c = item % p.D, h = c / p.size;
         real sum[TOKENS] = {};
-        for (int group = 0; group < groups_of(p); group++) {
-            four q = load_queries(p, QUAD * group, c);
-            UNROLL for (int t = 0; t < TOKENS; t++)
-            {
-                four d = ds[group * p.rows + min(first + t, p.T - 1) * p.H + h];
-                UNROLL for (int l = 0; l < QUAD; l++) sum[t] += d.x[l] * q.x[l];
-            }
+        UNROLL_FEW for (int l = 0; l < p.L; l++)
+        {
+            const Stored *row = ds + l * pitch_of<Stored>(p.rows) + h;
+            real q = as_real(*p.q.at(l, c));
+            UNROLL for (int t = 0; t < TOKENS; t++) sum[t] +=
+                as_real(row[min(first + t, p.T - 1) * p.H]) * q;
         }
         UNROLL for (int t = 0; t < TOKENS; t++) if (first + t < p.T)
             put(back.dk.at(b * p.T + first + t, c), sum[t]);
@@ -258,14 +251,13 @@ __device__ void keys_backward(const pool<Stored> &p, const pool_back<Stored> &ba
 
 /* What products and the sum over cells need of cell b. */
 template <typename Stored>
-__device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back, pool_room room,
-                           int b)
+__device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
+                           const pool_room<Stored> &room, int b)
 {
     Stored *ds = back.dscores + (ptrdiff_t)b * p.rows * back.ldl;
-    for (int i = (int)threadIdx.x; i < p.rows * p.L; i += (int)blockDim.x) {
-        int j = i / p.L, l = i % p.L;
-        put(ds + (ptrdiff_t)j * back.ldl + l, room.da[l / QUAD * p.rows + j].x[l % QUAD]);
-    }
+    for (int i = (int)threadIdx.x; i < p.rows * p.L; i += (int)blockDim.x)
+        ds[(ptrdiff_t)(i / p.L) * back.ldl + i % p.L] =
+            room.ds[i % p.L * pitch_of<Stored>(p.rows) + i / p.L];
     real *partial =
         back.partial + (size_t)b * pool_partial(p.L, p.D) + (size_t)p.L * (size_t)p.width;
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
@@ -280,17 +272,14 @@ __device__ void leave_cell(const pool<Stored> &p, const pool_back<Stored> &back,
     }
 }
 
-/* What the block's warps begin with. A product left the columns of U beyond D as they were. */
+/* What the block's warps begin with. */
 template <typename Stored>
-__device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back, pool_room room,
-                          int b)
+__device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back,
+                          const pool_room<Stored> &room, int b)
 {
-    int pad = p.width - p.D;
-    Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
-    for (int i = (int)threadIdx.x; i < p.rows * pad; i += (int)blockDim.x)
-        put(u + (ptrdiff_t)(i / pad) * p.width + p.D + i % pad, 0);
-    for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x)
-        room.g[c] = p.gain[c] * as_real(*back.dy.at(b, c)) * (1 / (real)p.L);
+    if (p.u_rows == whole_tiles(p.rows)) stage_u(p, b, 0, p.u_rows, room.u);
+    for (int c = (int)threadIdx.x; c < p.width; c += (int)blockDim.x)
+        room.g[c] = c < p.D ? p.gain[c] * as_real(*back.dy.at(b, c)) * (1 / (real)p.L) : 0;
     for (int i = (int)threadIdx.x; i < warp_count() * 2 * p.width; i += (int)blockDim.x)
         room.sums[i] = 0;
 }
@@ -299,38 +288,47 @@ template <typename Stored>
 __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
 {
-    int b = (int)blockIdx.x;
-    pool_room room = room_of(groups_of(p), p.rows, p.width);
+    int b = (int)blockIdx.x, chunk = QUAD * warp_count();
+    pool_room<Stored> room = room_of(p, back.dz);
     open_cell(p, back, room, b);
     __syncthreads();
-    for (int group = warp_number(); group < groups_of(p); group += warp_count())
-        back_group(p, back, room, b, group);
-    __syncthreads();
+    for (int first = 0; first < p.L; first += chunk)
+        back_chunk(p, back, room, b, first, min(chunk, whole_tiles(p.L - first)));
     values_backward(p, room, b);
-    keys_backward(p, back, room.da, b);
+    keys_backward(p, back, room.ds, b);
     leave_cell(p, back, room, b);
 }
 
-/* The cells' kernel, with what it leaves in scratch. */
-template <typename Stored>
-static cz_status back_cells(cz_exec *exec, const pool<Stored> &p, pool_back<Stored> *back, int B)
+/* Elements of scratch, which no deferred work reads any more. */
+template <typename T> static cz_status take(cz_exec *exec, T **to, size_t count)
 {
-    int count = 0, groups = (p.L + QUAD - 1) / QUAD;
-    size_t rows = (size_t)B * (size_t)p.rows;
-    size_t block = ((size_t)groups * group_reals(p.rows, p.width) + (size_t)p.width) * sizeof(real);
-    size_t warp = 2 * (size_t)p.width * sizeof(real);
-    CZ_TRY(pool_fit(exec, p.T, p.L, block, warp, &count));
+    size_t before = exec->scratch->used;
+    *to = (T *)cz_arena_take(exec->scratch, count * sizeof(T));
+    if (!*to) return CZ_ERR_MEMORY;
+    size_t words = (exec->scratch->used - before) / sizeof(float);
+    return settle(exec, {cz_vector(*to, CZ_F32, (int)words)});
+}
+
+/* The cells' kernel, with what it leaves in scratch; dz too where shared memory is too small. */
+template <typename Stored>
+static cz_status back_cells(cz_exec *exec, pool<Stored> p, pool_back<Stored> *back, int B)
+{
+    size_t dz = dz_elements<Stored>(p.L, p.D), warp = warp_bytes<Stored>(p.rows, p.D);
+    size_t u_row = (size_t)pitch_of<Stored>(p.D) * sizeof(Stored);
+    size_t block = block_bytes<Stored>(p.L, p.rows, p.D), shared_dz = dz * sizeof(Stored);
+    int count = 0;
+    if (!pool_warps(exec, p.L, block + shared_dz + (size_t)whole_tiles(p.rows) * u_row, warp)) {
+        CZ_TRY(take(exec, &back->dz, (size_t)B * dz));
+        shared_dz = 0;
+    }
+    block += shared_dz;
+    CZ_TRY(pool_fit(exec, p.T, p.L, p.rows, u_row, block, warp, &p.u_rows, &count));
     back->ldl = pool_width(p.L);
-    back->dscores =
-        (Stored *)cz_arena_take(exec->scratch, rows * (size_t)back->ldl * sizeof(Stored));
-    back->partial =
-        (real *)cz_arena_take(exec->scratch, (size_t)B * pool_partial(p.L, p.D) * sizeof(real));
-    if (!back->dscores || !back->partial) return CZ_ERR_MEMORY;
-    CZ_TRY(settle(exec, {cz_matrix(back->dscores, sizeof(Stored) == 2 ? CZ_BF16 : CZ_F32, (int)rows,
-                                   back->ldl),
-                         cz_vector(back->partial, CZ_F32, B * (int)pool_partial(p.L, p.D))}));
+    CZ_TRY(take(exec, &back->dscores, (size_t)(B * p.rows) * (size_t)back->ldl));
+    CZ_TRY(take(exec, &back->partial, (size_t)B * pool_partial(p.L, p.D)));
     return launch(exec, "resampler_pool_backward", pool_cell_backward<Stored>, dim3((unsigned)B),
-                  (unsigned)(count * WARP), block + (size_t)count * warp, p, *back);
+                  (unsigned)(count * WARP), block + (size_t)p.u_rows * u_row + (size_t)count * warp,
+                  p, *back);
 }
 
 template <typename Stored>

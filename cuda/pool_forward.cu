@@ -46,12 +46,13 @@ __device__ void scores(const pool<Stored> &p, int first, const real *keys, four 
     __syncwarp();
 }
 
-/* Softmax over t, a latent's head a lane, kept as probs, and through the dropout. */
+/* Softmax over t, a latent's head a lane, kept as probs, and through the dropout into `to`. */
 template <typename Stored>
-__device__ void soften(const pool<Stored> &p, int b, int first, four *a, real scale)
+__device__ void soften(const pool<Stored> &p, int b, int first, four *a, Stored *to, real scale)
 {
     for (int i = lane_number(); i < QUAD * p.H; i += WARP) {
         int h = i / QUAD, l = first + i % QUAD, step = QUAD * p.H;
+        Stored *row = to + i % QUAD * pitch_of<Stored>(p.rows);
         real *x = (real *)a + i, top = -INFINITY, sum = 0;
         for (int t = 0; t < p.T; t++) top = max(top, x[t * step]);
         for (int t = 0; t < p.T; t++) sum += x[t * step] = expf((x[t * step] - top) * scale);
@@ -62,25 +63,24 @@ __device__ void soften(const pool<Stored> &p, int b, int first, four *a, real sc
                 put(p.probs.at((b * p.H + h) * p.L + l, t), prob);
                 weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, prob);
             }
-            x[t * step] = stored_as<Stored>(weight);
+            put(row + t * p.H + h, weight);
         }
     }
-    __syncwarp();
+    clear_beyond(p, to);
 }
 
-/* s of a group into `rows`; mean[l] over columns. */
+/* z of a group becomes s, row by row of `rows`; mean[l] over columns. */
 template <typename Stored>
-__device__ __forceinline__ void project_rows(const pool<Stored> &p, int b, int first, const four *a,
-                                             real *rows, real mean[QUAD])
+__device__ __forceinline__ void add_residuals(const pool<Stored> &p, int b, int first, real *rows,
+                                              real mean[QUAD])
 {
-    const Stored *u = p.u + (ptrdiff_t)b * p.rows * p.width;
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) {
         four s[QUAD];
-        project(p, u + c, a, s);
+        UNROLL for (int l = 0; l < QUAD; l++) s[l] = load_quad(rows + l * pitch_of<real>(p.D) + c);
         add_residual(p, b, first, c, s);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
-            store_quad(rows + l * p.width + c, s[l]);
+            store_quad(rows + l * pitch_of<real>(p.D) + c, s[l]);
             UNROLL for (int i = 0; i < QUAD; i++) mean[l] += s[l].x[i];
         }
     }
@@ -95,7 +95,7 @@ __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int firs
     real rstd[QUAD] = {};
     for (int c = QUAD * lane_number(); c < p.D; c += SPAN) UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four s = load_quad(rows + l * p.width + c);
+            four s = load_quad(rows + l * pitch_of<real>(p.D) + c);
             UNROLL for (int i = 0; i < QUAD; i++) if (c + i < p.D) rstd[l] +=
                 (s.x[i] - mean[l]) * (s.x[i] - mean[l]);
         }
@@ -104,7 +104,7 @@ __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int firs
         four sum = load_quad(total + c);
         UNROLL for (int l = 0; l < QUAD; l++)
         {
-            four s = load_quad(rows + l * p.width + c);
+            four s = load_quad(rows + l * pitch_of<real>(p.D) + c);
             UNROLL for (int i = 0; i < QUAD; i++) sum.x[i] += (s.x[i] - mean[l]) * rstd[l];
         }
         store_quad(total + c, sum);
@@ -116,39 +116,64 @@ __device__ __forceinline__ void normalise(const pool<Stored> &p, int b, int firs
     }
 }
 
-/* Reals of a warp: rows of a group, its attention, and sums over its groups. */
-static __host__ __device__ size_t warp_room(int rows, int width)
+/* The block's shared memory, matrices of a chunk of latents where nothing else is said. */
+template <typename Stored> struct pool_room {
+    real *s;     /* (D): z, then s; before, the queries of each group */
+    Stored *a;   /* (T H): weights */
+    four *score; /* (groups, T H): before they are weights */
+    real *total; /* (warps, width): sums of (s - mean) rstd */
+    Stored *u;   /* (T H, D) */
+    real *keys;  /* (H, T, key_step) */
+};
+template <typename Stored> static __host__ __device__ size_t warp_bytes(int rows, int D)
 {
-    return (size_t)QUAD * (size_t)(width + rows) + (size_t)width;
+    return QUAD * ((size_t)pitch_of<real>(D) + (size_t)rows) * sizeof(real) +
+           QUAD * (size_t)pitch_of<Stored>(rows) * sizeof(Stored) +
+           (size_t)pool_width(D) * sizeof(real);
+}
+template <typename Stored> __device__ pool_room<Stored> room_of(const pool<Stored> &p)
+{
+    int latents = QUAD * warp_count();
+    pool_room<Stored> r;
+    r.s = (real *)shared_memory();
+    r.a = (Stored *)(r.s + latents * pitch_of<real>(p.D));
+    r.score = (four *)(r.a + latents * pitch_of<Stored>(p.rows));
+    r.u = (Stored *)(r.score + warp_count() * p.rows);
+    r.total = (real *)(r.u + p.u_rows * pitch_of<Stored>(p.D));
+    r.keys = r.total + warp_count() * p.width;
+    return r;
 }
 
 template <typename Stored>
 __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell(pool<Stored> p, rows_of<Stored> y, const cz_step *step, real scale)
 {
-    int b = (int)blockIdx.x;
-    real *shared = (real *)shared_memory(),
-         *z = shared + warp_number() * warp_room(p.rows, p.width);
-    four *a = (four *)(z + QUAD * p.width);
-    real *total = (real *)(a + p.rows), *keys = shared + warp_count() * warp_room(p.rows, p.width);
+    int b = (int)blockIdx.x, own = QUAD * warp_number(), chunk = QUAD * warp_count();
+    pool_room<Stored> room = room_of(p);
+    real *rows = room.s + own * pitch_of<real>(p.D), *total = room.total + warp_number() * p.width;
+    four *score = room.score + warp_number() * p.rows;
     draw_cell(p.attention, step, b, p.H * p.L * p.T);
     draw_cell(p.out, step, b, p.L * p.D);
-    load_keys(p, b, keys);
+    load_keys(p, b, room.keys);
+    if (p.u_rows == whole_tiles(p.rows)) stage_u(p, b, 0, p.u_rows, room.u);
     for (int c = lane_number(); c < p.width; c += WARP) total[c] = 0;
-    __syncthreads();
-    for (int group = warp_number(); group < groups_of(p); group += warp_count()) {
-        scores(p, QUAD * group, keys, (four *)z, a);
-        soften(p, b, QUAD * group, a, scale);
+    for (int first = 0; first < p.L; first += chunk) {
+        __syncthreads();
+        scores(p, first + own, room.keys, (four *)rows, score);
+        soften(p, b, first + own, score, room.a + own * pitch_of<Stored>(p.rows), scale);
+        __syncthreads();
+        project(p, b, min(chunk, whole_tiles(p.L - first)), room.a, room.u, room.s);
+        __syncthreads();
         real mean[QUAD] = {};
-        project_rows(p, b, QUAD * group, a, z, mean);
-        normalise(p, b, QUAD * group, z, mean, total);
-        __syncwarp(); /* z becomes queries again */
+        if (first + own < p.L) {
+            add_residuals(p, b, first + own, rows, mean);
+            normalise(p, b, first + own, rows, mean, total);
+        }
     }
     __syncthreads();
     for (int c = (int)threadIdx.x; c < p.D; c += (int)blockDim.x) {
         real sum = 0;
-        for (int w = 0; w < warp_count(); w++)
-            sum += shared[(w + 1) * warp_room(p.rows, p.width) - p.width + c];
+        for (int w = 0; w < warp_count(); w++) sum += room.total[w * p.width + c];
         put(y.at(b, c), p.gain[c] * (sum * (1 / (real)p.L)) + p.bias[c]);
     }
 }
@@ -167,12 +192,14 @@ static cz_status pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_te
     cz_status status = pool_open(exec, v, w->w_out, H, kept_u, false, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     size_t keys = (size_t)p.rows * (size_t)key_step(p.size) * sizeof(real);
-    size_t room = warp_room(p.rows, p.width) * sizeof(real);
-    if (!status) status = pool_fit(exec, p.T, p.L, keys, room, &count);
+    size_t u_row = (size_t)pitch_of<Stored>(p.D) * sizeof(Stored);
+    size_t warp = warp_bytes<Stored>(p.rows, p.D);
+    if (!status) status = pool_fit(exec, p.T, p.L, p.rows, u_row, keys, warp, &p.u_rows, &count);
     if (!status)
-        status = launch(exec, "resampler_pool_forward", pool_cell<Stored>, dim3((unsigned)k.dim[0]),
-                        (unsigned)(count * WARP), keys + (size_t)count * room, p, view<Stored>(y),
-                        exec->step, (real)(1 / sqrt((double)p.size)));
+        status =
+            launch(exec, "resampler_pool_forward", pool_cell<Stored>, dim3((unsigned)k.dim[0]),
+                   (unsigned)(count * WARP), keys + (size_t)p.u_rows * u_row + (size_t)count * warp,
+                   p, view<Stored>(y), exec->step, (real)(1 / sqrt((double)p.size)));
     exec->scratch->used = kept;
     return status;
 }

@@ -51,6 +51,10 @@ template <lies HOW> struct right_tile<bf16, HOW> {
 template <> struct tile_sum<bf16> {
     nvcuda::wmma::fragment<nvcuda::wmma::accumulator, TILE, TILE, TILE, float> x;
     __device__ __forceinline__ void zero() { nvcuda::wmma::fill_fragment(x, 0.0f); }
+    __device__ __forceinline__ void load(const float *at, int ld)
+    {
+        nvcuda::wmma::load_matrix_sync(x, at, (unsigned)ld, nvcuda::wmma::mem_row_major);
+    }
     template <lies A, lies B>
     __device__ __forceinline__ void add(const left_tile<bf16, A> &a, const right_tile<bf16, B> &b)
     {
@@ -86,6 +90,13 @@ template <> struct tile_sum<float> {
     {
         UNROLL for (int c = 0; c < 4; c++) x[0][c] = x[1][c] = 0;
     }
+    __device__ __forceinline__ void load(const float *at, int ld)
+    {
+        UNROLL for (int r = 0; r < 2; r++)
+        {
+            UNROLL for (int c = 0; c < 4; c++) x[r][c] = at[(row() + r) * ld + col() + c];
+        }
+    }
     template <lies A, lies B>
     __device__ __forceinline__ void add(const left_tile<float, A> &a, const right_tile<float, B> &b)
     {
@@ -106,5 +117,31 @@ template <> struct tile_sum<float> {
         __syncwarp();
     }
 };
+
+/* ---- whole products ---- */
+
+/* begin(sum, row, col) and, after the product was added, done(sum, row, col), for each tile of
+ * a (rows, inner) times b (inner, cols), all multiples of TILE, shared among the warps of a block.
+ */
+template <lies A, lies B, typename T, typename Begin, typename Done>
+__device__ __forceinline__ void each_tile(int rows, int cols, int inner, const T *a, int lda,
+                                          const T *b, int ldb, Begin begin, Done done)
+{
+    int across = cols / TILE;
+    for (int tile = warp_number(); tile < rows / TILE * across; tile += warp_count()) {
+        int row = tile / across * TILE, col = tile % across * TILE;
+        tile_sum<T> sum;
+        begin(sum, row, col);
+        UNROLL_FEW for (int k = 0; k < inner; k += TILE)
+        {
+            left_tile<T, A> left;
+            right_tile<T, B> right;
+            left.load(a + (A == PLAIN ? row * lda + k : k * lda + row), lda);
+            right.load(b + (B == PLAIN ? k * ldb + col : col * ldb + k), ldb);
+            sum.add(left, right);
+        }
+        done(sum, row, col);
+    }
+}
 
 #endif

@@ -69,6 +69,17 @@ void mma_sync(fragment<accumulator, 16, 16, 16, float> &d,
             for (int j = 0; j < 16; j++) d.x[i][j] += a.x[i][k] * b.x[k][j];
 }
 
+inline void load_matrix_sync(fragment<accumulator, 16, 16, 16, float> &f, const float *at,
+                             unsigned ld, layout_t order)
+{
+    cz_emulated_aligned(at, ld);
+    __syncwarp();
+    if (cz_emulated_lane()) return;
+    for (unsigned i = 0; i < 16; i++)
+        for (unsigned j = 0; j < 16; j++)
+            f.x[i][j] = at[order == mem_row_major ? i * ld + j : j * ld + i];
+}
+
 inline void store_matrix_sync(float *at, const fragment<accumulator, 16, 16, 16, float> &f,
                               unsigned ld, layout_t order)
 {
