@@ -2,8 +2,9 @@
  * the second stream, and who has to wait for it. */
 #include "device.h"
 
-/* Blocks that are worth a launch: two for each multiprocessor of an H200. */
-enum { ENOUGH_BLOCKS = 2 * 132 };
+/* Blocks that are worth a launch: three for each multiprocessor of an H200, which has room for four.
+ */
+enum { ENOUGH_BLOCKS = 3 * 132 };
 
 cz_status deferred_open(device *d)
 {

@@ -57,6 +57,7 @@ typedef struct cz_encoder_cache {
 /* Scratch of a backward pass. */
 typedef struct cz_encoder_scratch {
     cz_tensor branch, mixed, extra; /* (N, F) */
+    cz_tensor attended;             /* (N, F) of attention's branch; may be `branch` */
     cz_tensor qkv;                  /* (N, 3F) */
     cz_tensor hidden;               /* (N, at least feedforward) */
 } cz_encoder_scratch;

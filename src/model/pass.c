@@ -111,8 +111,8 @@ static cz_status shared_forward(cz_workspace *ws)
 static cz_status shared_backward(cz_workspace *ws)
 {
     bool text = ws->model->spec.text;
-    if (text) CZ_TRY(labels_collect(ws));
     CZ_TRY(queries_collect(ws));
+    if (text) CZ_TRY(labels_collect(ws));
     if (text) CZ_TRY(labels_backward(ws));
     return queries_backward(ws);
 }

@@ -128,8 +128,10 @@ static part_gradients carve_part(cz_workspace *ws)
     int N = ws->block * s->tokens, F = s->fusion_dim;
     part_gradients g = {.y = carve_matrix(ws, N, F)};
     if (!s->text) return g;
+    cz_tensor branch = carve_matrix(ws, N, F);
     g.scratch = (cz_encoder_scratch){
-        .branch = carve_matrix(ws, N, F),
+        .branch = branch,
+        .attended = cz_backend_on_gpu(ws->exec.backend) ? carve_matrix(ws, N, F) : branch,
         .mixed = carve_matrix(ws, N, F),
         .extra = carve_matrix(ws, N, F),
         .qkv = carve_matrix(ws, N, 3 * F),

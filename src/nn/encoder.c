@@ -53,7 +53,7 @@ static cz_status self_attention_backward(cz_exec *exec, const cz_attention_layer
     CZ_SPAN("self-attention backward");
     int F = cz_cols(x), T = s->tokens, N = s->cells * T;
     cz_tensor qkv = cz_row_range(c->qkv, 0, N), dqkv = cz_row_range(d->qkv, 0, N);
-    cz_tensor branch = cz_row_range(d->branch, 0, N), mixed = cz_row_range(d->mixed, 0, N);
+    cz_tensor branch = cz_row_range(d->attended, 0, N), mixed = cz_row_range(d->mixed, 0, N);
     cz_tensor weights = cz_tensor4(c->weights.data, x.dtype, s->cells, a->heads, T, T);
 
     CZ_TRY(cz_add_dropout_norm_backward(exec, branch, dx, a->norm.dgain, a->norm.dbias, dy,
