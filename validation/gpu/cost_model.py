@@ -43,7 +43,10 @@ TILE = 128
 TILE_SHARE = 0.7  # of a tensor core's rate that a short loop over K reaches
 TILE_ENDS = 1.5  # us: first tiles of a and b into shared memory, result out of registers
 SPLIT_K, SPLIT_COST = 256, 1.0  # shortest part of K, and us to sum the parts
-FMA_SHARE = 0.5  # of FP32 that our kernels reach: 16 FMAs come with 9 other instructions
+FMA_SHARE = 0.5  # of FP32 that our kernels reach
+OWN_SHARE = 0.25  # of an SM's tensor cores that a block of our own tiles reaches, whose warps wait
+FULL_SHARE = 0.5  # for each other; and several blocks together
+ENOUGH = 3 * SMS  # blocks: deferred.cu
 
 
 @dataclass
@@ -56,19 +59,24 @@ class Node:
     blocks: int = 1
     phases: int = 1  # of a block, one after the other
     tensor: float = 0  # us of a product beyond its memory
+    plain: float = 0  # FLOP that no tensor core does, where `flops` are theirs
     hbm: bool = False
     beside: bool = False  # on the second stream: nobody waits for it before the end
 
     def best(self):
         """us where nothing is in the way of bandwidth or arithmetic."""
-        rate = TENSOR if self.kind == "product" else FP32
-        return max(FLOOR, 1e6 * self.bytes / HBM, 1e6 * self.flops / rate)
+        by_tiles = self.kind in ("product", "deferred") or self.plain
+        arithmetic = self.flops / (TENSOR if by_tiles else FP32) + self.plain / FP32
+        return max(FLOOR, 1e6 * self.bytes / HBM, 1e6 * arithmetic)
 
     def expected(self):
-        if self.kind == "product":
+        if self.kind in ("product", "deferred"):
             return max(FLOOR, 1e6 * self.bytes / HBM, self.tensor)
         filled = min(1, self.blocks / SMS)
-        busy = max(1e6 * self.bytes / HBM / filled, 1e6 * self.flops / (FP32 * FMA_SHARE * filled))
+        arithmetic = (self.plain or self.flops) / (FP32 * FMA_SHARE)
+        if self.plain:
+            arithmetic += self.flops / (TENSOR * OWN_SHARE)
+        busy = max(1e6 * self.bytes / HBM, 1e6 * arithmetic) / filled
         return max(FLOOR, busy + PHASE * self.phases)
 
 
@@ -89,6 +97,50 @@ def product(part, what, rows, cols, k, batches=1, wide=False, add=False):
                 tensor=product_time(tiles, k))  # fmt: skip
 
 
+class Deferred:
+    """Work for the end of a step, and the launches that it becomes: tiles of 64 x 64 a block."""
+
+    EDGE = 64
+
+    def __init__(self):
+        self.restart()
+
+    def restart(self):
+        self.blocks, self.flops, self.bytes, self.tiles, self.names = 0, 0.0, 0.0, 0.0, []
+
+    def note(self, name, blocks, size, flops=0.0, tiles=0.0):
+        """tiles: whole ones of 64 x 64 with K = N that its products are as much as."""
+        self.blocks += blocks
+        self.flops += flops
+        self.bytes += size
+        self.tiles += tiles
+        self.names.append(name)
+        return [self.launch()] if self.blocks >= ENOUGH else []
+
+    def product(self, name, rows, cols, k, batches=1, add=False):
+        blocks = batches * math.ceil(rows / self.EDGE) * math.ceil(cols / self.EDGE)
+        size = batches * (2 * k * (rows + cols) + rows * cols * (8 if add else 4))
+        return self.note(name, blocks, size, 2.0 * batches * rows * cols * k, blocks * k / N)
+
+    def norm(self, name):
+        return self.note(name, F // 32, N * F * 2 * 2)
+
+    def cells(self, name, columns):
+        return self.note(name, columns // 128, B * columns * 4)
+
+    def launch(self, beside=True):
+        each = 2.0 * self.EDGE**2 * N / (TENSOR / SMS)  # of one tile, at an SM's full rate
+        loop = 1e6 * each * max(1 / OWN_SHARE, self.tiles / SMS / FULL_SHARE)
+        what = ", ".join(self.names)
+        node = Node("deferred", "deferred", what, self.flops, self.bytes, self.blocks,
+                    tensor=TILE_ENDS + loop, beside=beside)  # fmt: skip
+        self.restart()
+        return node
+
+
+deferred = Deferred()
+
+
 def rows_kernel(part, kind, what, rows, cols, per, phases=1, hbm=False):
     """An element a thread, `per` bytes of it read and written."""
     blocks = min(SMS * 16, math.ceil(rows * cols / 256))
@@ -100,9 +152,8 @@ def forward(part, what, rows, cols, k, **more):
 
 
 def backward(part, what, rows, cols, k, gate=False, dx=True):
-    """dW with its bias, then dX, then its gate."""
-    nodes = [product(part, f"{what} dW", cols, k, rows, wide=True)]
-    nodes[0].beside = True
+    """dW with its bias, deferred, then dX, then its gate."""
+    nodes = deferred.product(f"{part}: {what}", cols, k, rows)
     if dx:
         nodes.append(product(part, f"{what} dX", rows, k, cols))
     if gate:
@@ -115,12 +166,10 @@ def norm_forward(part):
 
 
 def norm_backward(part):
-    parts = N // 8
     return [
-        Node(part, "norm_backward", f"({N}, {F})", 0, N * F * (2 * 4 + 1 / 8) + parts * 2 * F * 4,
-             parts, 4),
-        Node(part, "norm_sums", f"{parts} x {2 * F}", 0, parts * 2 * F * 4, 2 * F // 32, 3),
-    ]  # fmt: skip
+        *deferred.norm(f"{part}: gain and bias"),
+        Node(part, "norm_backward", f"({N}, {F})", 0, N * F * (2 * 4 + 1 / 8), N // 8, 4),
+    ]
 
 
 def attention(part, back, slots=0):
@@ -143,7 +192,9 @@ def attention(part, back, slots=0):
 def pool_forward(part):
     mix, scores = 2.0 * L * H * T * D, 2.0 * L * T * D
     size = B * (T * D * 2 + T * H * D * 2 + H * L * T * 2 + L * 8 + (L * D + H * L * T) / 8)
-    return Node(part, "resampler_pool_forward", "a block a cell", B * (mix + scores), size, B, 6)
+    plain = B * (scores + 40 * L * D)  # dropout, residual and LayerNorm of an element: about 40
+    return Node(part, "resampler_pool_forward", "a block a cell", B * (mix + scores), size, B, 7,
+                plain=plain)  # fmt: skip
 
 
 def pool_backward(part):
@@ -151,37 +202,40 @@ def pool_backward(part):
     # U read and set, dk, dscores, what a cell leaves for the sums over cells, probs, masks.
     size = B * (2 * T * H * D * 2 + 2 * T * D * 2 + T * H * 64 * 2 + (L + 3) * D * 4)
     size += B * (H * L * T * 2 + (L * D + H * L * T) / 8)
-    return Node(part, "resampler_pool_backward", "a block a cell", B * (3 * mix + scores), size, B, 9)
+    plain = B * (scores + 80 * L * D)
+    return Node(part, "resampler_pool_backward", "a block a cell", B * (3 * mix + scores), size, B, 9,
+                plain=plain)  # fmt: skip
 
 
 def pool_products(part):
-    """dv, dW_o and dq; what the kernel leaves is summed."""
+    """dv; deferred dW_o, dq and the sums of what the kernel leaves."""
     all_ = (L + 3) * D
     return [
         product(part, "dv", N, D // H, D, batches=H),
-        product(part, "W_o dW", D, D // H, N, batches=H, wide=True, add=True),
-        product(part, "queries dX", L, D // H, N, batches=H, wide=True, add=True),
-        Node(part, "sum_cells", f"{B} x {all_}", 0, B * all_ * 4, all_ // 32, 3),
+        *deferred.product(f"{part}: W_o", D, D // H, N, batches=H, add=True),
+        *deferred.product(f"{part}: queries", L, D // H, N, batches=H, add=True),
+        *deferred.cells(f"{part}: what cells leave", all_),
     ]
+
+
+def moves(part, what, *sizes):
+    return Node(part, "move_rows", what, 0, sum(sizes), SMS, 1)
 
 
 def before():
     """What all cells share."""
     return [
         Node("start", "feed", "a record of the step", 0, 2 * 4096, 1, 3),
-        rows_kernel("start", "memset", "all gradients", 1, PARAMETERS, 4),
-        rows_kernel("labels", "gather_rows", f"({S}, {TEXT})", S, TEXT, 6),
+        moves("start", "gradients, labels, cells", 4 * (PARAMETERS + M * 2 * F + L * D),
+              6 * (S * TEXT + B * WIDTH)),
         forward("labels", "tokens", M, F, TEXT // T),
-        rows_kernel("labels", "memset", f"({M}, {2 * F})", M, 2 * F, 4),
         forward("labels", "keys and values", M, 2 * F, F),
-        rows_kernel("queries", "memset", f"({L}, {D})", L, D, 4),
         forward("queries", "queries", L, D, D),
-    ]
+    ]  # fmt: skip
 
 
 def cells_forward():
     return [
-        rows_kernel("tokens", "gather_rows", f"({B}, {WIDTH})", B, WIDTH, 6),
         forward("tokens", "tokens", N, F, WIDTH // T),
         forward("cross-attention", "queries", N, F, F),
         attention("cross-attention", back=False, slots=S),
@@ -219,7 +273,6 @@ def heads():
 
 def cells_backward():
     return [
-        product("resampler", "U again", N, D, D // H, batches=H),
         pool_backward("resampler"),
         *pool_products("resampler"),
         *backward("resampler", "keys and values", N, 2 * D, F),
@@ -243,12 +296,12 @@ def cells_backward():
 def after():
     adam = PARAMETERS * (4 * 4 + 3 * 4 + 2)  # w, m, v, g; w, m, v and the copy in bf16
     return [
-        rows_kernel("labels", "copy", f"({M}, {2 * F})", M, 2 * F, 6),
+        moves("labels", "gradients of keys and values, of queries", 6 * (M * 2 * F + L * D)),
         *backward("labels", "keys and values", M, 2 * F, F),
         *backward("labels", "tokens", M, F, TEXT // T, dx=False),
-        rows_kernel("queries", "copy", f"({L}, {D})", L, D, 6),
         *backward("queries", "queries", L, D, D),
-        Node("end", "score", "2 heads", 0, B * 2 * 16, 2, 4),
+        *deferred.note("scores", len(CLASSES), B * 2 * 16),
+        deferred.launch(beside=False),
         rows_kernel("end", "adam", f"{PARAMETERS:,} weights", 1, PARAMETERS,
                     adam / PARAMETERS, hbm=True),
     ]  # fmt: skip
@@ -319,16 +372,14 @@ def check(names):
         problems.append("the sums of FLOPs differ")
     if steps != STEPS:
         problems.append(f"{steps} steps, not {STEPS}")
-    # Products beside the others are recorded as late as they may be, so only their number is theirs.
     here = [n.kind for n in now]
-    kept, there = [[k for k in kinds if k != "product"] for kinds in (here, listed)]
-    differ = [i for i in range(max(len(there), len(kept))) if there[i : i + 1] != kept[i : i + 1]]
-    print(f"nodes: {len(here)} here, {len(listed)} in {names}; {len(differ)} kernels differ")
+    differ = [i for i in range(max(len(listed), len(here))) if listed[i : i + 1] != here[i : i + 1]]
+    print(f"nodes: {len(here)} here, {len(listed)} in {names}; {len(differ)} differ")
     if len(here) != len(listed):
         problems.append("the numbers of nodes differ")
     if differ:
         i = differ[0]
-        problems.append(f"kernel {i + 1} is {kept[i : i + 1]} here, {there[i : i + 1]} there")
+        problems.append(f"node {i + 1} is {here[i : i + 1]} here, {listed[i : i + 1]} there")
     sys.exit("; ".join(problems) if problems else 0)
 
 
