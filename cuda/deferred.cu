@@ -2,8 +2,7 @@
  * the second stream, and who has to wait for it. */
 #include "device.h"
 
-/* Blocks that are worth a launch: three for each multiprocessor of an H200, which has room for four.
- */
+/* Blocks that are worth a launch: three of the four that a multiprocessor of an H200 holds. */
 enum { ENOUGH_BLOCKS = 3 * 132 };
 
 cz_status deferred_open(device *d)
