@@ -287,7 +287,7 @@ static cz_status launch_back(cz_exec *exec, const layout &s, size_t bytes, int o
         size_t parts = count * (size_t)blocks * sizeof(Grad);
         work.parts = (Grad *)cz_arena_take(exec->scratch, parts);
         if (!work.parts) return CZ_ERR_MEMORY;
-        CZ_TRY(settle(exec, {cz_vector(work.parts, CZ_F32, (int)(parts / sizeof(float)))}));
+        CZ_TRY(settle(exec, {span(work.parts, parts)}));
     }
     dim3 grid((unsigned)(owners * s.H), (unsigned)blocks);
     cz_status status =

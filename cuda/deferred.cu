@@ -2,8 +2,11 @@
  * the second stream, and who has to wait for it. */
 #include "device.h"
 
-/* Blocks that are worth a launch: three of the four that a multiprocessor of an H200 holds. */
-enum { ENOUGH_BLOCKS = 3 * 132 };
+#include <climits>
+
+/* Work that is worth a launch beside others: blocks for each multiprocessor. The launch then has
+ * one block on each of them, so that there is room for the others. */
+enum { ENOUGH = 3, ALL = INT_MAX };
 
 cz_status deferred_open(device *d)
 {
@@ -52,8 +55,9 @@ static cz_status wait_for_batch(device *d, int i)
     return cuda_status(&d->shown, "waiting for deferred work", error);
 }
 
-/* All that is noted becomes a batch on the second stream, which waits for what it reads. */
-static cz_status ask_for_noted(device *d)
+/* All that is noted becomes a batch on the second stream, by at most so many blocks, and waits for
+ * what it reads. */
+static cz_status ask_for_noted(device *d, int most)
 {
     deferred_queue *q = &d->deferred;
     cz_exec exec = {nullptr, nullptr, nullptr, &d->shown};
@@ -62,13 +66,17 @@ static cz_status ask_for_noted(device *d)
     CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
     CZ_TRY(cuda_status(&d->shown, "deferred work", cudaStreamWaitEvent(q->stream, q->begun, 0)));
     d->current = q->stream;
-    cz_status status = run_deferred(&exec, q->work, q->dtype);
+    cz_status status = run_deferred(&exec, q->work, q->dtype, most);
     d->current = d->stream;
-    cudaError_t error = cudaEventRecord(q->done[q->count], q->stream);
     q->work.count = q->work.blocks = 0;
+    if (!status)
+        status =
+            cuda_status(&d->shown, "deferred work", cudaEventRecord(q->done[q->count], q->stream));
+    if (status) { /* nothing of it can be waited for */
+        q->notes = q->first = q->count = 0;
+        return status;
+    }
     q->count++;
-    CZ_TRY(status);
-    CZ_TRY(cuda_status(&d->shown, "deferred work", error));
     return q->count == MOST_BATCHES ? wait_for_batch(d, q->count - 1) : CZ_OK;
 }
 
@@ -76,28 +84,27 @@ cz_status join_deferred(const cz_gpu *gpu)
 {
     device *d = device_of(gpu);
     CZ_TRY(take_moves(gpu));
-    CZ_TRY(ask_for_noted(d));
+    CZ_TRY(ask_for_noted(d, ALL));
     return d->deferred.count ? wait_for_batch(d, d->deferred.count - 1) : CZ_OK;
 }
 
-span span_of(cz_tensor t)
+span::span(cz_tensor t) : span()
 {
-    const char *begin = (const char *)t.data;
-    if (!begin || !cz_rows(t) || !cz_cols(t)) return {nullptr, nullptr};
-    ptrdiff_t rows = cz_rows(t), cols = cz_cols(t);
-    return {begin, begin + ((rows - 1) * t.ld + cols) * (ptrdiff_t)cz_dtype_size(t.dtype)};
+    if (!t.data || !cz_rows(t) || !cz_cols(t)) return;
+    ptrdiff_t last = (ptrdiff_t)(cz_rows(t) - 1) * t.ld + cz_cols(t);
+    *this = span(t.data, (size_t)last * cz_dtype_size(t.dtype));
 }
 
-cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched)
+cz_status settle(const cz_exec *exec, std::initializer_list<span> touched)
 {
     device *d = device_of(exec->gpu);
     deferred_queue *q = &d->deferred;
     int batch = -1;
     bool noted = false;
-    for (const cz_tensor &t : touched)
+    for (const span &t : touched)
         for (const deferred_note *n = q->note; n < q->note + q->notes; n++)
             for (int i = 0; i < n->count; i++)
-                if (overlap(span_of(t), n->touched[i])) {
+                if (overlap(t, n->touched[i])) {
                     noted = noted || is_noted(q, n);
                     if (batch < n->batch) batch = n->batch;
                 }
@@ -118,25 +125,25 @@ static bool writes_again(const deferred_queue *q, const deferred_note &note)
 }
 
 static cz_status defer(const cz_gpu *gpu, cz_dtype dtype, deferred_job job,
-                       std::initializer_list<cz_tensor> written,
-                       std::initializer_list<cz_tensor> read)
+                       std::initializer_list<span> written, std::initializer_list<span> read)
 {
     device *d = device_of(gpu);
     deferred_queue *q = &d->deferred;
     deferred_note note = {};
-    job.blocks = blocks_of(job);
+    job.blocks = blocks_of(job, dtype);
     if (!job.blocks) return CZ_OK;
-    for (const cz_tensor &t : written) note.touched[note.count++] = span_of(t);
+    for (const span &t : written) note.touched[note.count++] = t;
     note.written = note.count;
-    for (const cz_tensor &t : read) note.touched[note.count++] = span_of(t);
+    for (const span &t : read) note.touched[note.count++] = t;
     if (q->dtype != dtype || q->work.count == MOST_DEFERRED || writes_again(q, note))
-        CZ_TRY(ask_for_noted(d));
+        CZ_TRY(ask_for_noted(d, ALL));
     q->dtype = dtype;
     note.batch = q->count;
     q->note[q->notes++] = note;
     q->work.job[q->work.count++] = job;
     q->work.blocks += job.blocks;
-    return q->work.blocks >= ENOUGH_BLOCKS ? ask_for_noted(d) : CZ_OK;
+    return q->work.blocks >= ENOUGH * d->multiprocessors ? ask_for_noted(d, d->multiprocessors)
+                                                         : CZ_OK;
 }
 
 static bool in_sixteens(cz_tensor t, int step)
@@ -210,7 +217,11 @@ cz_status defer_scores(cz_gpu *gpu, double *sums, const int32_t *cursor,
         job.scores = {
             sums,          cursor, scored->code[h], scored->best[h], scored->loss[h], scored->cells,
             scored->heads, h};
-        CZ_TRY(defer(gpu, device_of(gpu)->deferred.dtype, job, {}, {}));
+        size_t cells = (size_t)scored->cells;
+        CZ_TRY(defer(gpu, device_of(gpu)->deferred.dtype, job, {},
+                     {span(scored->loss[h], cells * sizeof(double)),
+                      span(scored->best[h], cells * sizeof(int32_t)),
+                      span(scored->code[h], cells * sizeof(int32_t))}));
     }
     return CZ_OK;
 }

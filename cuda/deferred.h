@@ -3,8 +3,8 @@
  * products of a batch fill a part of a GPU only. Notes are taken when they are as much as fills a
  * GPU, or when somebody waits for one. A recorded step keeps all of this as its graph's edges.
  *
- * What a note reads stays as it is until then: whoever writes to it, or to or from what it writes,
- * first calls settle() with that, or join_deferred(), which waits for all. */
+ * An operation that writes what a note reads, or touches what a note writes, first calls settle()
+ * with that, or join_deferred(), which waits for all. */
 #ifndef CZ_CUDA_DEFERRED_H
 #define CZ_CUDA_DEFERRED_H
 
@@ -64,10 +64,10 @@ struct deferred_work {
     int count, blocks;
 };
 
-/* Blocks that a job takes; asks for all of the work, of activations of this type.
- * deferred_kernel.cu */
-int blocks_of(const deferred_job &job);
-cz_status run_deferred(cz_exec *exec, const deferred_work &work, cz_dtype dtype);
+/* Blocks' work of a job; asks for all of the work, of activations of this type, by at most so many
+ * blocks. deferred_kernel.cu */
+int blocks_of(const deferred_job &job, cz_dtype dtype);
+cz_status run_deferred(cz_exec *exec, const deferred_work &work, cz_dtype dtype, int most);
 
 /* ---- the host's side ---- */
 

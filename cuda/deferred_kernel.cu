@@ -5,23 +5,24 @@
 static const int THREADS = 128, WARPS = THREADS / WARP;
 static_assert(sizeof(deferred_work) <= 4096, "arguments of a kernel");
 
-/* 16 bytes, as elements are stored. */
-template <typename Stored> struct slice {
-    static constexpr int LENGTH = 16 / (int)sizeof(Stored);
-    typedef piece<Stored, LENGTH> type;
+/* Elements in 16 bytes, as they are stored. Read as a uint4, which stays in four registers: of its
+ * elements nvcc would make one each, and wait for them. */
+template <typename Stored> constexpr int LENGTH = 16 / (int)sizeof(Stored);
+template <typename Stored> union slice {
+    uint4 whole;
+    Stored x[LENGTH<Stored>];
+    __device__ __forceinline__ slice() : whole{0, 0, 0, 0} {}
 };
 
 /* Columns from `col` on of a row of `cols`, 0 beyond; `row` NULL: 0. */
 template <typename Stored>
-__device__ __forceinline__ typename slice<Stored>::type read_slice(const Stored *row, int col,
-                                                                   int cols, bool aligned)
+__device__ __forceinline__ uint4 read_slice(const Stored *row, int col, int cols, bool aligned)
 {
-    constexpr int LENGTH = slice<Stored>::LENGTH;
-    typename slice<Stored>::type x = {};
-    if (!row) return x;
-    if (aligned && col + LENGTH <= cols) return *(const typename slice<Stored>::type *)(row + col);
-    UNROLL for (int i = 0; i < LENGTH; i++) if (col + i < cols) x.x[i] = row[col + i];
-    return x;
+    if (row && aligned && col + LENGTH<Stored> <= cols) return *(const uint4 *)(row + col);
+    slice<Stored> some;
+    UNROLL for (int i = 0; i < LENGTH<Stored>; i++) if (row && col + i < cols) some.x[i] =
+        row[col + i];
+    return some.whole;
 }
 
 /* ---- products: a tile of the sum a block ---- */
@@ -30,11 +31,11 @@ __device__ __forceinline__ typename slice<Stored>::type read_slice(const Stored 
  * one comes in. */
 static const int EDGE = 64;
 template <typename Stored> struct chunk {
-    static constexpr int LENGTH = slice<Stored>::LENGTH, ACROSS = EDGE / LENGTH;
-    static constexpr int ROWS = 128 / (int)sizeof(Stored), PITCH = EDGE + LENGTH;
+    static constexpr int ACROSS = EDGE / LENGTH<Stored>;
+    static constexpr int ROWS = 128 / (int)sizeof(Stored), PITCH = EDGE + LENGTH<Stored>;
     static constexpr int ELEMENTS = ROWS * PITCH, EACH = ROWS * ACROSS / THREADS;
     static_assert(EACH * THREADS == ROWS * ACROSS, "a thread has so many slices");
-    typename slice<Stored>::type x[EACH]; /* on their way */
+    uint4 x[EACH]; /* on their way */
 };
 
 template <typename Stored>
@@ -44,7 +45,7 @@ __device__ __forceinline__ void fetch(chunk<Stored> &to, const Stored *from, int
     UNROLL for (int i = 0; i < chunk<Stored>::EACH; i++)
     {
         int at = (int)threadIdx.x + i * THREADS, row = first + at / chunk<Stored>::ACROSS;
-        int c = col + at % chunk<Stored>::ACROSS * chunk<Stored>::LENGTH;
+        int c = col + at % chunk<Stored>::ACROSS * LENGTH<Stored>;
         to.x[i] = read_slice(row < rows ? from + (ptrdiff_t)row * ld : nullptr, c, cols, aligned);
     }
 }
@@ -54,8 +55,8 @@ __device__ __forceinline__ void place(Stored *to, const chunk<Stored> &from)
     UNROLL for (int i = 0; i < chunk<Stored>::EACH; i++)
     {
         int at = (int)threadIdx.x + i * THREADS, row = at / chunk<Stored>::ACROSS;
-        int c = at % chunk<Stored>::ACROSS * chunk<Stored>::LENGTH;
-        *(typename slice<Stored>::type *)(to + row * chunk<Stored>::PITCH + c) = from.x[i];
+        int c = at % chunk<Stored>::ACROSS * LENGTH<Stored>;
+        *(uint4 *)(to + row * chunk<Stored>::PITCH + c) = from.x[i];
     }
 }
 
@@ -108,15 +109,27 @@ static __host__ __device__ __forceinline__ int edges(int n) { return (n + EDGE -
 /* Of a sum without columns there are the columns' sums still. */
 static __host__ __device__ __forceinline__ int tiles_across(int N) { return N ? edges(N) : 1; }
 
-/* The tile, out of shared memory. */
+/* The tile, out of shared memory; several elements are read before the first is written. */
 static __device__ __forceinline__ void leave_tile(const deferred_product &p, float *sum,
                                                   const float *tile, int pitch, int row, int col)
 {
-    for (int i = (int)threadIdx.x; i < EDGE * EDGE; i += THREADS) {
-        int m = i / EDGE, n = i % EDGE;
-        if (row + m >= p.M || col + n >= p.N) continue;
-        float *at = sum + (ptrdiff_t)(row + m) * p.ld + col + n, x = tile[m * pitch + n];
-        *at = p.add ? *at + x : x;
+    enum { AT_ONCE = 8 };
+    int m = row + (int)threadIdx.x / EDGE, n = (int)threadIdx.x % EDGE, step = THREADS / EDGE;
+    if (col + n >= p.N) return;
+    float *at = sum + (ptrdiff_t)m * p.ld + col + n;
+    tile += (m - row) * pitch + n;
+    for (int done = 0; done < EDGE / step; done += AT_ONCE) {
+        float before[AT_ONCE];
+        UNROLL for (int i = 0; i < AT_ONCE; i++)
+        {
+            int r = (done + i) * step;
+            before[i] = p.add && m + r < p.M ? at[(ptrdiff_t)r * p.ld] : 0;
+        }
+        UNROLL for (int i = 0; i < AT_ONCE; i++)
+        {
+            int r = (done + i) * step;
+            if (m + r < p.M) at[(ptrdiff_t)r * p.ld] = before[i] + tile[r * pitch];
+        }
     }
 }
 
@@ -170,42 +183,50 @@ __device__ __forceinline__ void multiply(const deferred_product &p, int block)
     if (sums) leave_columns(p, (float *)room, column, row);
 }
 
-/* ---- norms: some columns a block ---- */
+/* ---- norms: a slice of columns a block, every THREADS-th row a thread ---- */
 
-static const int NORM_COLUMNS = 32;
-
-template <typename Stored>
-__device__ __forceinline__ void sum_norm(const deferred_norm &n, int block)
+/* WHOLE: aligned, with nothing beyond the columns. */
+template <bool WHOLE, typename Stored>
+__device__ __forceinline__ void add_rows(const deferred_norm &n, int c, real *gain, real *bias)
 {
-    constexpr int LENGTH = slice<Stored>::LENGTH, ACROSS = NORM_COLUMNS / LENGTH,
-                  GROUPS = THREADS / ACROSS;
-    int thread = (int)threadIdx.x, group = thread / ACROSS, first = block * NORM_COLUMNS;
-    int c = first + thread % ACROSS * LENGTH;
-    real gain[LENGTH] = {}, bias[LENGTH] = {}, *room = (real *)shared_memory();
-    UNROLL_FEW for (int row = group; row < n.rows; row += GROUPS)
+    UNROLL_FEW for (int row = (int)threadIdx.x; row < n.rows; row += THREADS)
     {
-        auto dy = read_slice((const Stored *)n.dy + (ptrdiff_t)row * n.ld_dy, c, n.C, n.aligned);
-        auto s = read_slice((const Stored *)n.s + (ptrdiff_t)row * n.ld_s, c, n.C, n.aligned);
+        const Stored *dy_row = (const Stored *)n.dy + (ptrdiff_t)row * n.ld_dy;
+        const Stored *s_row = (const Stored *)n.s + (ptrdiff_t)row * n.ld_s;
+        slice<Stored> dy, s;
+        dy.whole = WHOLE ? *(const uint4 *)(dy_row + c) : read_slice(dy_row, c, n.C, false);
+        s.whole = WHOLE ? *(const uint4 *)(s_row + c) : read_slice(s_row, c, n.C, false);
         real mean = n.mean[row], rstd = n.rstd[row];
-        UNROLL for (int i = 0; i < LENGTH; i++)
+        UNROLL for (int i = 0; i < LENGTH<Stored>; i++)
         {
             gain[i] += as_real(dy.x[i]) * ((as_real(s.x[i]) - mean) * rstd);
             bias[i] += as_real(dy.x[i]);
         }
     }
-    UNROLL for (int i = 0; i < LENGTH; i++)
+}
+
+template <typename Stored>
+__device__ __forceinline__ void sum_norm(const deferred_norm &n, int block)
+{
+    constexpr int COUNT = LENGTH<Stored>;
+    int thread = (int)threadIdx.x, c = block * COUNT;
+    real gain[COUNT] = {}, bias[COUNT] = {},
+         *room = (real *)shared_memory(); /* (WARPS, 2, COUNT) */
+    if (n.aligned && c + COUNT <= n.C) add_rows<true, Stored>(n, c, gain, bias);
+    else add_rows<false, Stored>(n, c, gain, bias);
+    UNROLL for (int i = 0; i < COUNT; i++)
     {
-        int at = group * NORM_COLUMNS + thread % ACROSS * LENGTH + i;
-        room[at] = gain[i];
-        room[GROUPS * NORM_COLUMNS + at] = bias[i];
+        real gains = warp_sum(gain[i]), biases = warp_sum(bias[i]);
+        if (lane_number()) continue;
+        room[2 * COUNT * warp_number() + i] = gains;
+        room[2 * COUNT * warp_number() + COUNT + i] = biases;
     }
     __syncthreads();
-    c = first + thread % NORM_COLUMNS;
-    if (thread >= 2 * NORM_COLUMNS || c >= n.C) return;
-    const real *own = room + (thread < NORM_COLUMNS ? 0 : GROUPS * NORM_COLUMNS);
+    c += thread % COUNT;
+    if (thread >= 2 * COUNT || c >= n.C) return;
     real sum = 0;
-    for (int g = 0; g < GROUPS; g++) sum += own[g * NORM_COLUMNS + thread % NORM_COLUMNS];
-    (thread < NORM_COLUMNS ? n.dgain : n.dbias)[c] += sum;
+    for (int w = 0; w < WARPS; w++) sum += room[2 * COUNT * w + thread];
+    (thread < COUNT ? n.dgain : n.dbias)[c] += sum;
 }
 
 /* ---- what cells left: a column a thread in the end, every fourth cell a warp before ---- */
@@ -258,9 +279,9 @@ static __device__ __forceinline__ void add_scores(const deferred_scores &s)
 /* ---- all of them ---- */
 
 template <typename Stored>
-__global__ void __launch_bounds__(THREADS, 4) carry_out_deferred(deferred_work work)
+__device__ __forceinline__ void carry_out(const deferred_work &work, int block)
 {
-    int block = (int)blockIdx.x, j = 0;
+    int j = 0;
     while (block >= work.job[j].blocks) block -= work.job[j++].blocks;
     const deferred_job &job = work.job[j];
     if (job.kind == deferred_job::PRODUCT) multiply<Stored>(job.product, block);
@@ -269,15 +290,25 @@ __global__ void __launch_bounds__(THREADS, 4) carry_out_deferred(deferred_work w
     else add_scores(job.scores);
 }
 
-int blocks_of(const deferred_job &job)
+template <typename Stored>
+__global__ void __launch_bounds__(THREADS, 4) carry_out_deferred(deferred_work work)
 {
+    for (int block = (int)blockIdx.x; block < work.blocks; block += (int)gridDim.x) {
+        carry_out<Stored>(work, block);
+        __syncthreads(); /* what is shared is the next one's */
+    }
+}
+
+int blocks_of(const deferred_job &job, cz_dtype dtype)
+{
+    int columns = dtype == CZ_BF16 ? LENGTH<bf16> : LENGTH<float>;
     const deferred_product &p = job.product;
     const deferred_cells &of = job.of_cells;
     switch (job.kind) {
     case deferred_job::PRODUCT:
         return p.batches * edges(p.M) * tiles_across(p.N);
     case deferred_job::NORM:
-        return (job.norm.C + NORM_COLUMNS - 1) / NORM_COLUMNS;
+        return (job.norm.C + columns - 1) / columns;
     case deferred_job::CELLS:
         return ((of.L + 3) * of.width + CELL_COLUMNS - 1) / CELL_COLUMNS;
     default:
@@ -285,14 +316,16 @@ int blocks_of(const deferred_job &job)
     }
 }
 
-template <typename Stored> static cz_status run(cz_exec *exec, const deferred_work &work)
+template <typename Stored>
+static cz_status run(cz_exec *exec, const deferred_work &work, int blocks)
 {
     size_t room = 4 * sizeof(Stored) * chunk<Stored>::ELEMENTS;
-    return launch(exec, "deferred", carry_out_deferred<Stored>, dim3((unsigned)work.blocks),
-                  THREADS, room, work);
+    return launch(exec, "deferred", carry_out_deferred<Stored>, dim3((unsigned)blocks), THREADS,
+                  room, work);
 }
 
-cz_status run_deferred(cz_exec *exec, const deferred_work &work, cz_dtype dtype)
+cz_status run_deferred(cz_exec *exec, const deferred_work &work, cz_dtype dtype, int most)
 {
-    return dtype == CZ_BF16 ? run<bf16>(exec, work) : run<float>(exec, work);
+    int blocks = work.blocks < most ? work.blocks : most;
+    return dtype == CZ_BF16 ? run<bf16>(exec, work, blocks) : run<float>(exec, work, blocks);
 }

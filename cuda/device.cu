@@ -149,7 +149,7 @@ static cz_status recorded(cz_gpu *gpu, cz_gpu_graph **made)
 static cz_status replay(cz_gpu *gpu, cz_gpu_graph *graph)
 {
     if (!graph->exec) return cz_fail(CZ_ERR_BUG, "a step is replayed after its GPU was given up");
-    CZ_TRY(take_moves(gpu));
+    CZ_TRY(join_deferred(gpu));
     return cuda_status(gpu, "a step", cudaGraphLaunch(graph->exec, stream_of(gpu)));
 }
 static int nodes(const cz_gpu_graph *graph) { return graph->nodes; }
@@ -233,6 +233,7 @@ static cz_status open_stream(device *d)
     snprintf(d->shown.name, sizeof d->shown.name, "%.120s", prop.name);
     d->shown.memory = prop.totalGlobalMem;
     d->shared = prop.sharedMemPerBlockOptin;
+    d->multiprocessors = prop.multiProcessorCount;
     sched_getaffinity(0, sizeof d->cores, &d->cores);
     if (prop.major < 8)
         return cz_fail(

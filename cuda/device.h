@@ -10,13 +10,6 @@
 
 struct product_plans; /* products.cu */
 
-/* Where a tensor lies; NULL to NULL where it is empty. */
-struct span {
-    const char *begin, *end;
-};
-span span_of(cz_tensor t);
-static inline bool overlap(span a, span b) { return a.begin < b.end && b.begin < a.end; }
-
 /* Rows of y (rows, cols) to be set: moves.cu. */
 enum { MOST_MOVES = 8 };
 struct noted_move {
@@ -48,8 +41,9 @@ struct deferred_queue {
 };
 
 struct device {
-    cz_gpu shown;    /* first: what cz_gpu * points to */
-    size_t shared;   /* bytes that a block may have */
+    cz_gpu shown;  /* first: what cz_gpu * points to */
+    size_t shared; /* bytes that a block may have */
+    int multiprocessors;
     cpu_set_t cores; /* of the thread that opened it */
     cudaStream_t stream;
     cudaStream_t current; /* what work is asked for on: it, or that of deferred work */
@@ -77,7 +71,7 @@ cz_status group_check(const cz_gpu *gpu, double seconds);
 cz_status deferred_open(device *d);
 void deferred_close(device *d);
 
-/* steps.cu */
+/* feed.cu */
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor);
 
 /* products.cu */

@@ -75,9 +75,11 @@ template <typename T, int N> struct alignas(N * sizeof(T)) piece {
 /* Registers have no index: a loop over an array that is to stay in them is unrolled. */
 #ifdef CZ_EMULATED
 #define UNROLL
+#define UNROLL_FOUR
 #define UNROLL_FEW
 #else
 #define UNROLL _Pragma("unroll")
+#define UNROLL_FOUR _Pragma("unroll 4")
 #define UNROLL_FEW _Pragma("unroll 8")
 #endif
 
@@ -171,6 +173,16 @@ __device__ __forceinline__ bool kept(const mask_site &site, int b, int e)
 {
     return site.bits[(size_t)b * site.cell_bytes + (size_t)e / 8] >> (e % 8) & 1;
 }
+/* The same of elements e .. e + 3, a bit each, at one read; what is beyond the cell is not kept. */
+__device__ __forceinline__ unsigned kept_four(const mask_site &site, int b, int e)
+{
+    if (!site.bits) return 15;
+    const uint8_t *bits = site.bits + (size_t)b * site.cell_bytes;
+    size_t at = (size_t)e / 8;
+    unsigned two = bits[at];
+    if (e % 8 > 4 && at + 1 < site.cell_bytes) two |= (unsigned)bits[at + 1] << 8;
+    return two >> e % 8 & 15;
+}
 /* x through the dropout, or back through it. */
 __device__ __forceinline__ real dropped(const mask_site &site, int b, int e, real x)
 {
@@ -185,11 +197,23 @@ cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
 size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
+/* Where something lies; NULL to NULL where it is empty. */
+struct span {
+    const char *begin, *end;
+    span() : begin(nullptr), end(nullptr) {}
+    span(const void *data, size_t bytes) : begin((const char *)data), end(begin + bytes) {}
+    span(cz_tensor t);
+};
+static inline bool overlap(const span &a, const span &b)
+{
+    return a.begin < b.end && b.begin < a.end;
+}
+
 /* Asks for the rows that moves.h has noted. */
 cz_status take_moves(const cz_gpu *gpu);
 
 /* What follows waits for the work of deferred.h that touches any of these; for all of it. */
-cz_status settle(const cz_exec *exec, std::initializer_list<cz_tensor> touched);
+cz_status settle(const cz_exec *exec, std::initializer_list<span> touched);
 cz_status join_deferred(const cz_gpu *gpu);
 
 /* At most so many blocks of a one-dimensional grid walk over a large array. */

@@ -45,7 +45,7 @@ cz_status take_moves(const cz_gpu *gpu)
 }
 
 /* Whether what is noted must be done before. */
-static bool comes_after(const move_queue *q, span y, span x)
+static bool comes_after(const move_queue *q, const span &y, const span &x)
 {
     for (int i = 0; i < q->count; i++)
         if (overlap(y, q->y[i]) || overlap(y, q->x[i]) || overlap(x, q->y[i])) return true;
@@ -61,8 +61,7 @@ static cz_status note(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *in
     size_t elements = (size_t)m.rows * (size_t)m.cols;
     if (!elements) return CZ_OK;
     CZ_TRY(settle(exec, {y, x}));
-    if (q->count == MOST_MOVES || comes_after(q, span_of(y), span_of(x)))
-        CZ_TRY(take_moves(exec->gpu));
+    if (q->count == MOST_MOVES || comes_after(q, span(y), span(x))) CZ_TRY(take_moves(exec->gpu));
     int each = 16 / (int)cz_dtype_size(y.dtype);
     if (!x.data && (uintptr_t)y.data % 16 == 0 && m.ldy % each == 0 && m.cols % each == 0) {
         m.by_sixteens = true;
@@ -71,8 +70,8 @@ static cz_status note(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *in
         elements /= (size_t)each;
     }
     m.blocks = (int)blocks_for(elements, THREADS);
-    q->y[q->count] = span_of(y);
-    q->x[q->count] = span_of(x);
+    q->y[q->count] = span(y);
+    q->x[q->count] = span(x);
     q->move[q->count++] = m;
     return CZ_OK;
 }

@@ -140,7 +140,7 @@ static cz_status forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor r
                          const cz_dropout *drop, int cells)
 {
     int N = cz_rows(x), C = cz_cols(x);
-    CZ_TRY(settle(exec, {x, y}));
+    CZ_TRY(settle(exec, {x, y, mean, rstd}));
     return launch(exec, "norm_forward", BY_LENGTH(norm_forward, C), grid_of(N), WARPS * WARP,
                   drop ? WARPS * groups_bytes(C) : 0, view<Stored>(y), (float *)mean.data,
                   (float *)rstd.data, view<Stored>(x), view<const Stored>(residual),

@@ -82,7 +82,7 @@ __device__ void stage_u(const pool<Stored> &p, int b, int first, int count, Stor
     typedef piece<Stored, EACH> slice;
     const Stored *u = p.u + ((ptrdiff_t)b * p.rows + first) * p.width;
     int pitch = pitch_of<Stored>(p.D), across = whole_tiles(p.D) / EACH;
-    UNROLL_FEW for (int i = (int)threadIdx.x; i < count * across; i += (int)blockDim.x)
+    UNROLL_FOUR for (int i = (int)threadIdx.x; i < count * across; i += (int)blockDim.x)
     {
         int row = i / across, c = i % across * EACH;
         slice x = {};
@@ -139,20 +139,28 @@ __device__ __forceinline__ void project(const pool<Stored> &p, int b, int latent
     });
 }
 
-/* z becomes s = latents + drop(z + b_out), columns c .. c + 3 of a group; 0 outside of (L, D). */
+/* z becomes s = latents + drop(z + b_out), columns c .. c + 3 of a group; 0 outside of (L, D). All
+ * is read before any of it is used. */
 template <typename Stored>
 __device__ __forceinline__ void add_residual(const pool<Stored> &p, int b, int first, int c,
                                              four z[QUAD])
 {
-    four b_out = load_columns(p.b_out, c, p.D);
+    four b_out = load_columns(p.b_out, c, p.D), latent[QUAD];
+    unsigned keeps[QUAD];
     UNROLL for (int l = 0; l < QUAD; l++)
     {
-        int row = first + l;
-        four s = {};
-        if (row < p.L) s = load_columns(p.latents.at(row), c, p.D);
-        UNROLL for (int i = 0; i < QUAD; i++) if (row < p.L && c + i < p.D) s.x[i] +=
-            dropped(p.out, b, row * p.D + c + i, z[l].x[i] + b_out.x[i]);
-        z[l] = s;
+        int row = min(first + l, p.L - 1);
+        keeps[l] = kept_four(p.out, b, row * p.D + c);
+        latent[l] = load_columns(p.latents.at(row), c, p.D);
+    }
+    UNROLL for (int l = 0; l < QUAD; l++)
+    {
+        UNROLL for (int i = 0; i < QUAD; i++)
+        {
+            bool there = first + l < p.L && c + i < p.D;
+            real moved = keeps[l] >> i & 1 ? (z[l].x[i] + b_out.x[i]) * p.out.scale : 0;
+            z[l].x[i] = there ? latent[l].x[i] + moved : 0;
+        }
     }
 }
 

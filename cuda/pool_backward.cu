@@ -3,7 +3,7 @@
  * place of U, and dk. What cells share is summed by products, or from what each cell leaves. */
 #include "pool.h"
 
-enum { TOKENS = 4 };
+enum { TOKENS = 4, PATCH = TILE + 4 /* from row to row of a tile on its way out */ };
 
 template <typename Stored> struct pool_back {
     rows_of<const Stored> dy;
@@ -27,8 +27,8 @@ template <typename Stored> struct pool_room {
 };
 static __host__ __device__ size_t da_reals(int rows)
 {
-    int all = QUAD * pitch_of<real>(rows);
-    return (size_t)(all > TILE * TILE ? all : TILE * TILE);
+    int all = QUAD * pitch_of<real>(rows), tile = TILE * PATCH;
+    return (size_t)(all > tile ? all : tile);
 }
 template <typename Stored> static __host__ __device__ size_t warp_bytes(int rows, int D)
 {
@@ -127,6 +127,9 @@ __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real 
     for (int c = QUAD * lane_number(); c < whole_tiles(p.D); c += SPAN) {
         bool inside = c < p.width;
         four sum = inside ? load_quad(db_out + c) : four{}, gc = inside ? load_quad(g + c) : four{};
+        unsigned keeps[QUAD];
+        UNROLL for (int l = 0; l < QUAD; l++) keeps[l] =
+            kept_four(p.out, b, min(first + l, p.L - 1) * p.D + min(c, p.D - 1));
         UNROLL for (int l = 0; l < QUAD; l++)
         {
             four x = load_quad(rows + l * pitch_of<real>(p.D) + c), ds = {};
@@ -134,7 +137,7 @@ __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real 
             UNROLL for (int i = 0; i < QUAD; i++) if (first + l < p.L && c + i < p.D)
             {
                 ds.x[i] = (gc.x[i] - g_mean - x.x[i] * n.dot[l]) * n.rstd[l];
-                real kept = dropped(p.out, b, (first + l) * p.D + c + i, ds.x[i]);
+                real kept = keeps[l] >> i & 1 ? ds.x[i] * p.out.scale : 0;
                 sum.x[i] += kept;
                 put(&dz.x[i], kept);
             }
@@ -164,7 +167,7 @@ __device__ void soften_backward(const pool<Stored> &p, int b, int first, const S
 
 /* A chunk of latents, first .. first + latents - 1 of whole tiles, to the gradient of its scores.
  */
-template <typename Stored>
+template <where DZ, typename Stored>
 __device__ void back_chunk(const pool<Stored> &p, const pool_back<Stored> &back,
                            const pool_room<Stored> &room, int b, int first, int latents)
 {
@@ -191,7 +194,7 @@ __device__ void back_chunk(const pool<Stored> &p, const pool_back<Stored> &back,
     }
     __syncthreads();
     each_part_of_u(p, b, room.u, [=](int j, int count) {
-        each_tile<PLAIN, TURNED>(
+        each_tile<PLAIN, TURNED, DZ, SHARED>(
             latents, count, whole_tiles(p.D), room.dz + first * pitch_of<Stored>(p.D),
             pitch_of<Stored>(p.D), room.u, pitch_of<Stored>(p.D),
             [](tile_sum<Stored> &sum, int, int) { sum.zero(); },
@@ -208,20 +211,24 @@ __device__ void back_chunk(const pool<Stored> &p, const pool_back<Stored> &back,
 
 /* dU[t, h] = sum over l of a[l, (t, h)] dz[l] in the place of U: a tile goes through its warp's
  * shared memory, a lane has half a row of it. */
-template <typename Stored>
+template <where DZ, typename Stored>
 __device__ void values_backward(const pool<Stored> &p, const pool_room<Stored> &room, int b)
 {
     enum { HALF = TILE / 2 };
     real *tile = room.da + (size_t)warp_number() * da_reals(p.rows);
     Stored *du = p.u + (ptrdiff_t)b * p.rows * p.width;
-    each_tile<TURNED, PLAIN>(
+    each_tile<TURNED, PLAIN, SHARED, DZ>(
         whole_tiles(p.rows), whole_tiles(p.D), whole_tiles(p.L), room.a, pitch_of<Stored>(p.rows),
         room.dz, pitch_of<Stored>(p.D), [](tile_sum<Stored> &sum, int, int) { sum.zero(); },
         [=](const tile_sum<Stored> &sum, int row, int col) {
-            sum.store(tile, TILE);
+            sum.store(tile, PATCH);
             int r = lane_number() / 2, c = lane_number() % 2 * HALF;
             piece<Stored, HALF> x;
-            UNROLL for (int i = 0; i < HALF; i++) put(&x.x[i], tile[r * TILE + c + i]);
+            UNROLL for (int q = 0; q < HALF; q += QUAD)
+            {
+                four y = load_quad(tile + r * PATCH + c + q);
+                UNROLL for (int i = 0; i < QUAD; i++) put(&x.x[q + i], y.x[i]);
+            }
             if (row + r < p.rows && col + c < p.width)
                 *(piece<Stored, HALF> *)(du + (row + r) * p.width + col + c) = x;
             __syncwarp();
@@ -284,17 +291,17 @@ __device__ void open_cell(const pool<Stored> &p, const pool_back<Stored> &back,
         room.sums[i] = 0;
 }
 
-template <typename Stored>
+template <where DZ, typename Stored>
 __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     pool_cell_backward(pool<Stored> p, pool_back<Stored> back)
 {
     int b = (int)blockIdx.x, chunk = QUAD * warp_count();
-    pool_room<Stored> room = room_of(p, back.dz);
+    pool_room<Stored> room = room_of(p, DZ == SHARED ? nullptr : back.dz);
     open_cell(p, back, room, b);
     __syncthreads();
     for (int first = 0; first < p.L; first += chunk)
-        back_chunk(p, back, room, b, first, min(chunk, whole_tiles(p.L - first)));
-    values_backward(p, room, b);
+        back_chunk<DZ>(p, back, room, b, first, min(chunk, whole_tiles(p.L - first)));
+    values_backward<DZ>(p, room, b);
     keys_backward(p, back, room.ds, b);
     leave_cell(p, back, room, b);
 }
@@ -302,11 +309,8 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
 /* Elements of scratch, which no deferred work reads any more. */
 template <typename T> static cz_status take(cz_exec *exec, T **to, size_t count)
 {
-    size_t before = exec->scratch->used;
     *to = (T *)cz_arena_take(exec->scratch, count * sizeof(T));
-    if (!*to) return CZ_ERR_MEMORY;
-    size_t words = (exec->scratch->used - before) / sizeof(float);
-    return settle(exec, {cz_vector(*to, CZ_F32, (int)words)});
+    return *to ? settle(exec, {span(*to, count * sizeof(T))}) : CZ_ERR_MEMORY;
 }
 
 /* The cells' kernel, with what it leaves in scratch; dz too where shared memory is too small. */
@@ -326,7 +330,9 @@ static cz_status back_cells(cz_exec *exec, pool<Stored> p, pool_back<Stored> *ba
     back->ldl = pool_width(p.L);
     CZ_TRY(take(exec, &back->dscores, (size_t)(B * p.rows) * (size_t)back->ldl));
     CZ_TRY(take(exec, &back->partial, (size_t)B * pool_partial(p.L, p.D)));
-    return launch(exec, "resampler_pool_backward", pool_cell_backward<Stored>, dim3((unsigned)B),
+    auto kernel =
+        back->dz ? pool_cell_backward<ANYWHERE, Stored> : pool_cell_backward<SHARED, Stored>;
+    return launch(exec, "resampler_pool_backward", kernel, dim3((unsigned)B),
                   (unsigned)(count * WARP), block + (size_t)p.u_rows * u_row + (size_t)count * warp,
                   p, *back);
 }

@@ -137,7 +137,7 @@ struct cudaDeviceProp {
     char name[256];
     cudaUUID_t uuid;
     size_t totalGlobalMem, sharedMemPerBlockOptin;
-    int major, minor;
+    int major, minor, multiProcessorCount;
 };
 
 cudaError_t cudaGetDeviceCount(int *count);

@@ -84,11 +84,11 @@ inline void store_matrix_sync(float *at, const fragment<accumulator, 16, 16, 16,
                               unsigned ld, layout_t order)
 {
     cz_emulated_aligned(at, ld);
-    if (!cz_emulated_lane())
-        for (unsigned i = 0; i < 16; i++)
-            for (unsigned j = 0; j < 16; j++)
-                at[order == mem_row_major ? i * ld + j : j * ld + i] = f.x[i][j];
-    __syncwarp();
+    __syncwarp(); /* before: what is stored others see only after a barrier of theirs */
+    if (cz_emulated_lane()) return;
+    for (unsigned i = 0; i < 16; i++)
+        for (unsigned j = 0; j < 16; j++)
+            at[order == mem_row_major ? i * ld + j : j * ld + i] = f.x[i][j];
 }
 
 } // namespace nvcuda::wmma

@@ -43,6 +43,7 @@ namespace
 {
 
 /* Of an sm_90: what a block may have without asking, and at most. */
+enum { MULTIPROCESSORS = 132 };
 enum : size_t { SHARED_PLAIN = 48 << 10, SHARED_MOST = 227 << 10, GUARD = 64 };
 enum : size_t { DEVICE_MEMORY = (size_t)4 << 30 };
 
@@ -312,6 +313,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
     prop->totalGlobalMem = DEVICE_MEMORY;
     prop->sharedMemPerBlockOptin = SHARED_MOST;
     prop->major = 9;
+    prop->multiProcessorCount = MULTIPROCESSORS;
     return done("cudaGetDeviceProperties");
 }
 

@@ -1,4 +1,4 @@
-/* One GPU of one rank: its memory, its one stream of work, and recorded work that is replayed.
+/* One GPU of one rank: its memory, its work, and recorded work that is replayed.
  *
  * What CUDA is needed for lives in a plug-in, libczhpc_cuda.so, opened when a GPU is asked for: a
  * czhpc without it runs on CPUs. All work is done in the order it was asked for; functions return

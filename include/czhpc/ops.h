@@ -41,7 +41,7 @@ typedef struct cz_step {
 typedef struct cz_backend cz_backend;
 typedef struct cz_gpu cz_gpu;
 
-/* Where operations run: one CPU worker with its scratch, or one stream of a GPU. */
+/* Where operations run: one CPU worker with its scratch, or a GPU. */
 typedef struct cz_exec {
     const cz_backend *backend;
     const cz_step *step;

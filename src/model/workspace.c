@@ -122,12 +122,12 @@ static void carve_pool(cz_workspace *ws)
 
 static int part_count(const cz_model_spec *s) { return s->text ? LAYER_PARTS + s->layers : 1; }
 
-static part_gradients carve_part(cz_workspace *ws)
+static part_gradients carve_part(cz_workspace *ws, bool scratch, int hidden)
 {
     const cz_model_spec *s = &ws->model->spec;
     int N = ws->block * s->tokens, F = s->fusion_dim;
     part_gradients g = {.y = carve_matrix(ws, N, F)};
-    if (!s->text) return g;
+    if (!scratch) return g;
     cz_tensor branch = carve_matrix(ws, N, F);
     g.scratch = (cz_encoder_scratch){
         .branch = branch,
@@ -135,7 +135,7 @@ static part_gradients carve_part(cz_workspace *ws)
         .mixed = carve_matrix(ws, N, F),
         .extra = carve_matrix(ws, N, F),
         .qkv = carve_matrix(ws, N, 3 * F),
-        .hidden = carve_spread(ws, N, s->feedforward > F ? s->feedforward : F),
+        .hidden = carve_spread(ws, N, hidden),
     };
     return g;
 }
@@ -145,8 +145,11 @@ static void carve_gradients(cz_workspace *ws)
     const cz_model_spec *s = &ws->model->spec;
     int B = ws->block, N = B * s->tokens, F = s->fusion_dim, D = s->latent_dim;
     bool apart = cz_backend_on_gpu(ws->exec.backend);
+    int widest = s->feedforward > F ? s->feedforward : F;
     for (int i = 0; i < part_count(s); i++)
-        ws->d.part[i] = i == 0 || apart ? carve_part(ws) : ws->d.part[0];
+        if (apart)
+            ws->d.part[i] = carve_part(ws, i != TOKENS_PART, i == FUSION_PART ? F : s->feedforward);
+        else ws->d.part[i] = i ? ws->d.part[0] : carve_part(ws, s->text, widest);
     ws->d.kv = carve_matrix(ws, N, 2 * D);
     if (D != F) ws->d.input = carve_matrix(ws, N, D);
     ws->d.z = carve_matrix(ws, B, D);
