@@ -140,7 +140,7 @@ static cz_status attention_forward(cz_exec *exec, cz_tensor out, cz_tensor probs
 {
     layout s;
     size_t room = device_of(exec->gpu)->shared;
-    CZ_TRY(settle(exec, {out, probs}));
+    CZ_TRY(settle(exec, {out, probs}, {q, k, v}));
     int B = q.dim[0], Tq = q.dim[1];
     size_t bits = drop ? (size_t)QUERIES * (size_t)k.dim[1] / 8 + 2 : 0;
     size_t bytes = attention_lay_out(&s, room, q, k, H, (size_t)Tq, QUERIES, 1, bits);

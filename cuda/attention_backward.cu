@@ -287,7 +287,8 @@ static cz_status launch_back(cz_exec *exec, const layout &s, size_t bytes, int o
         size_t parts = count * (size_t)blocks * sizeof(Grad);
         work.parts = (Grad *)cz_arena_take(exec->scratch, parts);
         if (!work.parts) return CZ_ERR_MEMORY;
-        CZ_TRY(settle(exec, {span(work.parts, parts)}));
+        span room(work.parts, parts);
+        CZ_TRY(settle(exec, {room}, {}));
     }
     dim3 grid((unsigned)(owners * s.H), (unsigned)blocks);
     cz_status status =
@@ -303,7 +304,7 @@ static cz_status attention_backward(cz_exec *exec, cz_tensor dq, cz_tensor dk, c
 {
     layout s;
     size_t room = device_of(exec->gpu)->shared;
-    CZ_TRY(settle(exec, {dq, dk, dv}));
+    CZ_TRY(settle(exec, {dq, dk, dv}, {dout, probs, q, k, v}));
     int B = q.dim[0], Tq = q.dim[1], owners = k.dim[0];
     size_t beside = SLOT_QUERIES * sizeof(place) + MOST_THREADS / WARP * sizeof(int);
     size_t all = (size_t)Tq * (size_t)(slot ? B : 1), bytes;

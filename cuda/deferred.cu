@@ -95,32 +95,41 @@ span::span(cz_tensor t) : span()
     *this = span(t.data, (size_t)last * cz_dtype_size(t.dtype));
 }
 
-cz_status settle(const cz_exec *exec, std::initializer_list<span> touched)
+/* Whether a note stands in the way of who writes, or only reads, this. */
+static bool in_the_way(const deferred_note &n, const span &s, bool writes)
+{
+    for (int i = 0; i < (writes ? n.count : n.written); i++)
+        if (overlap(s, n.touched[i])) return true;
+    return false;
+}
+
+cz_status settle(const cz_exec *exec, std::initializer_list<span> written,
+                 std::initializer_list<span> read)
 {
     device *d = device_of(exec->gpu);
     deferred_queue *q = &d->deferred;
     int batch = -1;
     bool noted = false;
-    for (const span &t : touched)
-        for (const deferred_note *n = q->note; n < q->note + q->notes; n++)
-            for (int i = 0; i < n->count; i++)
-                if (overlap(t, n->touched[i])) {
-                    noted = noted || is_noted(q, n);
-                    if (batch < n->batch) batch = n->batch;
-                }
+    for (const deferred_note *n = q->note; n < q->note + q->notes; n++) {
+        bool waits = false;
+        for (const span &s : written) waits = waits || in_the_way(*n, s, true);
+        for (const span &s : read) waits = waits || in_the_way(*n, s, false);
+        if (!waits) continue;
+        noted = noted || is_noted(q, n);
+        if (batch < n->batch) batch = n->batch;
+    }
     if (noted) return join_deferred(exec->gpu);
     return batch >= 0 ? wait_for_batch(d, batch) : CZ_OK;
 }
 
 /* ---- notes ---- */
 
-/* Whether a job would write where one that is noted does: in one launch none comes first. */
-static bool writes_again(const deferred_queue *q, const deferred_note &note)
+/* Whether a job must come after one that is noted: in one launch none does. */
+static bool comes_after(const deferred_queue *q, const deferred_note &note)
 {
     for (const deferred_note *n = q->note; n < q->note + q->notes; n++)
-        for (int i = 0; is_noted(q, n) && i < n->written; i++)
-            for (int j = 0; j < note.written; j++)
-                if (overlap(n->touched[i], note.touched[j])) return true;
+        for (int i = 0; is_noted(q, n) && i < note.count; i++)
+            if (in_the_way(*n, note.touched[i], i < note.written)) return true;
     return false;
 }
 
@@ -135,7 +144,7 @@ static cz_status defer(const cz_gpu *gpu, cz_dtype dtype, deferred_job job,
     for (const span &t : written) note.touched[note.count++] = t;
     note.written = note.count;
     for (const span &t : read) note.touched[note.count++] = t;
-    if (q->dtype != dtype || q->work.count == MOST_DEFERRED || writes_again(q, note))
+    if (q->dtype != dtype || q->work.count == MOST_DEFERRED || comes_after(q, note))
         CZ_TRY(ask_for_noted(d, ALL));
     q->dtype = dtype;
     note.batch = q->count;

@@ -212,8 +212,10 @@ static inline bool overlap(const span &a, const span &b)
 /* Asks for the rows that moves.h has noted. */
 cz_status take_moves(const cz_gpu *gpu);
 
-/* What follows waits for the work of deferred.h that touches any of these; for all of it. */
-cz_status settle(const cz_exec *exec, std::initializer_list<span> touched);
+/* What follows waits for the work of deferred.h that reads or writes what it writes, or writes what
+ * it reads; for all of it. */
+cz_status settle(const cz_exec *exec, std::initializer_list<span> written,
+                 std::initializer_list<span> read);
 cz_status join_deferred(const cz_gpu *gpu);
 
 /* At most so many blocks of a one-dimensional grid walk over a large array. */

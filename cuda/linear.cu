@@ -63,7 +63,7 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
                                 int cells)
 {
     size_t kept = exec->scratch->used;
-    CZ_TRY(settle(exec, {y}));
+    CZ_TRY(settle(exec, {y}, {x, w, bias}));
     operand weights = {};
     epilogue after = {nullptr, act == CZ_RELU};
     cz_status status = stored_operand(exec, w, &weights);
@@ -94,7 +94,7 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
                                        cz_tensor gate, double p, bool add)
 {
     size_t kept = exec->scratch->used;
-    CZ_TRY(settle(exec, {dx}));
+    CZ_TRY(settle(exec, {dx}, {dy, w, gate}));
     operand weights = {};
     cz_status status = stored_operand(exec, w, &weights);
     if (!status)

@@ -30,8 +30,9 @@ static cz_status cross_entropy(cz_exec *exec, cz_tensor dlogits, double *loss, i
 {
     unsigned blocks = ((unsigned)cz_rows(logits) + WARPS - 1) / WARPS;
     rows_of<Stored> d = {};
-    CZ_TRY(settle(exec, {dlogits, span(loss, (size_t)cz_rows(logits) * sizeof *loss),
-                         span(best, (size_t)cz_rows(logits) * sizeof *best)}));
+    size_t cells = (size_t)cz_rows(logits);
+    span losses_are(loss, cells * sizeof *loss), best_are(best, cells * sizeof *best);
+    CZ_TRY(settle(exec, {dlogits, losses_are, best_are}, {logits}));
     if (dlogits.data) d = view<Stored>(dlogits);
     return launch(exec, "cross_entropy", losses<Stored>, dim3(blocks), WARPS * WARP, 0, d, loss,
                   best, view<const float>(logits), code, exec->step, head);

@@ -60,7 +60,7 @@ static cz_status note(cz_exec *exec, cz_tensor y, cz_tensor x, const int32_t *in
                     x.ld,   0,      is_wide(y), is_wide(x), false};
     size_t elements = (size_t)m.rows * (size_t)m.cols;
     if (!elements) return CZ_OK;
-    CZ_TRY(settle(exec, {y, x}));
+    CZ_TRY(settle(exec, {y}, {x}));
     if (q->count == MOST_MOVES || comes_after(q, span(y), span(x))) CZ_TRY(take_moves(exec->gpu));
     int each = 16 / (int)cz_dtype_size(y.dtype);
     if (!x.data && (uintptr_t)y.data % 16 == 0 && m.ldy % each == 0 && m.cols % each == 0) {

@@ -140,7 +140,7 @@ static cz_status forward(cz_exec *exec, cz_tensor y, cz_tensor mean, cz_tensor r
                          const cz_dropout *drop, int cells)
 {
     int N = cz_rows(x), C = cz_cols(x);
-    CZ_TRY(settle(exec, {x, y, mean, rstd}));
+    CZ_TRY(settle(exec, {x, y, mean, rstd}, {residual, gain, bias}));
     return launch(exec, "norm_forward", BY_LENGTH(norm_forward, C), grid_of(N), WARPS * WARP,
                   drop ? WARPS * groups_bytes(C) : 0, view<Stored>(y), (float *)mean.data,
                   (float *)rstd.data, view<Stored>(x), view<const Stored>(residual),
@@ -155,7 +155,8 @@ static cz_status backward(cz_exec *exec, cz_tensor dx, cz_tensor dresidual, cz_t
 {
     int N = cz_rows(dy), C = cz_cols(dy);
     CZ_TRY(defer_norm(exec, dgain, dbias, dy, s, mean, rstd));
-    CZ_TRY(settle(exec, {dx, dresidual})); /* that takes dy first, where it is overwritten */
+    /* Where it is dy that is overwritten, what was just noted is done first. */
+    CZ_TRY(settle(exec, {dx, dresidual}, {dy, s, mean, rstd, gain}));
     return launch(exec, "norm_backward", BY_LENGTH(norm_backward, C), grid_of(N), WARPS * WARP, 0,
                   view<Stored>(dx), view<Stored>(dresidual), view<const Stored>(dy),
                   view<const Stored>(s), (const float *)mean.data, (const float *)rstd.data,

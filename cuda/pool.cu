@@ -15,7 +15,7 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tenso
     if (*u && there) return CZ_OK;
     if (!*u) *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
     if (!*u) return CZ_ERR_MEMORY;
-    CZ_TRY(settle(exec, {cz_matrix(*u, v.dtype, N, H * width)}));
+    CZ_TRY(settle(exec, {cz_matrix(*u, v.dtype, N, H * width)}, {}));
     operand head = *w;
     head.transposed = true;
     return product(exec, {*u, v.dtype, (ptrdiff_t)H * width, false, width},

@@ -310,7 +310,8 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
 template <typename T> static cz_status take(cz_exec *exec, T **to, size_t count)
 {
     *to = (T *)cz_arena_take(exec->scratch, count * sizeof(T));
-    return *to ? settle(exec, {span(*to, count * sizeof(T))}) : CZ_ERR_MEMORY;
+    span room(*to, count * sizeof(T));
+    return *to ? settle(exec, {room}, {}) : CZ_ERR_MEMORY;
 }
 
 /* The cells' kernel, with what it leaves in scratch; dz too where shared memory is too small. */
@@ -348,7 +349,8 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     int B = k.dim[0], D = k.dim[2];
     void *u = nullptr;
     operand w_out;
-    CZ_TRY(settle(exec, {dk, dv}));
+    CZ_TRY(settle(exec, {dk, dv},
+                  {dy, probs, mean, rstd, k, v, w->q, w->latents, w->w_out, w->b_out, w->gain}));
     cz_status status = pool_open(exec, v, w->w_out, H, kept_u, true, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);
     pool_back<Stored> back = {};

@@ -51,7 +51,7 @@ template <typename Go> static cz_status by_types(cz_tensor y, cz_tensor x, Go go
 static cz_status add_scaled(cz_exec *exec, const char *name, cz_tensor y, cz_tensor x,
                             const cz_step *step)
 {
-    CZ_TRY(settle(exec, {y, x}));
+    CZ_TRY(settle(exec, {y}, {x}));
     return by_types(y, x, [=]<typename Y, typename X>(rows_of<Y> to, rows_of<const X> from) {
         return launch(exec, name, add_rows<Y, X>, dim3(grid_for(y)), THREADS, 0, to, from, step);
     });
@@ -68,7 +68,7 @@ static cz_status add_reversed(cz_exec *exec, cz_tensor dx, cz_tensor dy)
 template <typename Stored>
 static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 {
-    CZ_TRY(settle(exec, {x}));
+    CZ_TRY(settle(exec, {x}, {code}));
     return launch(exec, "add_positions", add_code<Stored>, dim3(grid_for(x)), THREADS, 0,
                   view<Stored>(x), view<const float>(code));
 }
@@ -76,7 +76,7 @@ static cz_status add_positions(cz_exec *exec, cz_tensor x, cz_tensor code)
 template <typename Stored>
 static cz_status add_positions_backward(cz_exec *exec, cz_tensor dcode, cz_tensor dx)
 {
-    CZ_TRY(settle(exec, {dcode}));
+    CZ_TRY(settle(exec, {dcode}, {dx}));
     return launch(exec, "add_positions_backward", sum_code<Stored>, dim3(grid_for(dcode)), THREADS,
                   0, view<float>(dcode), view<const Stored>(dx));
 }
