@@ -5,7 +5,7 @@
 #include "czhpc/rng.h"
 
 enum { B = 18, T = 8, N = B * T, F = 16, H = 2, L = 5, S = 2, LABELS = 7 };
-enum { MATRICES = 6, WEIGHTS = 3, VECTORS = 8, SUMS = 2, PROGRAMS = 120, OPERATIONS = 14 };
+enum { MATRICES = 5, WEIGHTS = 2, VECTORS = 8, SUMS = 2, PROGRAMS = 160, OPERATIONS = 16 };
 
 /* All that an operation may read or write; constants in the end. */
 typedef struct machine {
@@ -248,7 +248,7 @@ int main(void)
         cz_dtype dtype = backend_variants[v].dtype;
         if (!backend) continue;
         check_variant(backend, cz_backend_cpu(dtype, CZ_LEVEL_PORTABLE),
-                      dtype == CZ_F32 ? 1e-4 : 1e-1);
+                      dtype == CZ_F32 ? 1e-4 : 2e-1);
     }
     return check_done();
 }
