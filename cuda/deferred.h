@@ -1,7 +1,8 @@
 /* Work whose results nobody reads before the end of a step: gradients of what cells share, and sums
  * of what was predicted. It is noted, and done by one kernel for many notes, on a second stream:
- * products of a batch fill a part of a GPU only. Notes are taken when they are as much as fills a
- * GPU, or when somebody waits for one. A recorded step keeps all of this as its graph's edges.
+ * products of a batch fill a part of a GPU only. Notes are taken when they are work for all of a
+ * GPU, which then has a block of it on each multiprocessor, or when somebody waits for one. A
+ * recorded step keeps all of this as its graph's edges.
  *
  * An operation that writes what a note reads, or touches what a note writes, first calls settle()
  * with that, or join_deferred(), which waits for all. */

@@ -179,15 +179,9 @@ __device__ __forceinline__ unsigned kept_four(const mask_site &site, int b, int 
     if (!site.bits) return 15;
     const uint8_t *bits = site.bits + (size_t)b * site.cell_bytes;
     size_t at = (size_t)e / 8;
-    unsigned two = bits[at];
+    unsigned two = at < site.cell_bytes ? bits[at] : 0;
     if (e % 8 > 4 && at + 1 < site.cell_bytes) two |= (unsigned)bits[at + 1] << 8;
     return two >> e % 8 & 15;
-}
-/* x through the dropout, or back through it. */
-__device__ __forceinline__ real dropped(const mask_site &site, int b, int e, real x)
-{
-    if (!site.bits) return x;
-    return kept(site, b, e) ? x * site.scale : 0;
 }
 
 /* ---- the host's side ---- */

@@ -1,3 +1,4 @@
+/* Rows that are set, copied or gathered, several of them by one kernel. */
 #include "moves.h"
 
 static const int THREADS = 256;

@@ -110,6 +110,24 @@ __device__ __forceinline__ void each_part_of_u(const pool<Stored> &p, int b, Sto
     }
 }
 
+/* A latent's head: its probabilities for some tokens from t on, read together, 0 beyond the last,
+ * and which of them are kept, a bit each. */
+enum { TOGETHER = 8 };
+template <typename Stored>
+__device__ __forceinline__ unsigned kept_weights(const pool<Stored> &p, int b, int h, int l, int t)
+{
+    int e = (h * p.L + l) * p.T + t;
+    return l < p.L ? kept_four(p.attention, b, e) | kept_four(p.attention, b, e + QUAD) << QUAD : 0;
+}
+template <typename Stored>
+__device__ __forceinline__ void load_probs(const pool<Stored> &p, int b, int h, int l, int t,
+                                           real x[TOGETHER])
+{
+    const Stored *row = p.probs.at((b * p.H + h) * p.L + l);
+    UNROLL for (int i = 0; i < TOGETHER; i++) x[i] =
+        l < p.L && t + i < p.T ? as_real(row[t + i]) : 0;
+}
+
 /* Columns of a group's rows of weights beyond the last. */
 template <typename Stored>
 __device__ __forceinline__ void clear_beyond(const pool<Stored> &p, Stored *a)

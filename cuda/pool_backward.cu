@@ -67,12 +67,12 @@ __device__ void restore(const pool<Stored> &p, int b, int first, Stored *a)
     for (int i = lane_number(); i < QUAD * p.H; i += WARP) {
         int h = i / QUAD, l = first + i % QUAD;
         Stored *row = a + i % QUAD * pitch_of<Stored>(p.rows);
-        for (int t = 0; t < p.T; t++) {
-            real weight = 0;
-            if (l < p.L)
-                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t,
-                                 as_real(*p.probs.at((b * p.H + h) * p.L + l, t)));
-            put(row + t * p.H + h, weight);
+        for (int t = 0; t < p.T; t += TOGETHER) {
+            real prob[TOGETHER];
+            unsigned keeps = kept_weights(p, b, h, l, t);
+            load_probs(p, b, h, l, t, prob);
+            UNROLL for (int i = 0; i < TOGETHER; i++) if (t + i < p.T)
+                put(row + (t + i) * p.H + h, keeps >> i & 1 ? prob[i] * p.attention.scale : 0);
         }
     }
     clear_beyond(p, a);
@@ -158,9 +158,14 @@ __device__ void soften_backward(const pool<Stored> &p, int b, int first, const S
         const real *d = da + i % QUAD * pitch_of<real>(p.rows) + h;
         real sum = 0;
         for (int t = 0; t < p.T; t++) sum += as_real(a[row + t * p.H]) * d[t * p.H];
-        for (int t = 0; t < p.T; t++) {
-            real prob = l < p.L ? as_real(*p.probs.at((b * p.H + h) * p.L + l, t)) : 0;
-            put(ds + row + t * p.H, (as_real(a[row + t * p.H]) * d[t * p.H] - prob * sum) * scale);
+        for (int t = 0; t < p.T; t += TOGETHER) {
+            real prob[TOGETHER];
+            load_probs(p, b, h, l, t, prob);
+            UNROLL for (int j = 0; j < TOGETHER; j++) if (t + j < p.T)
+            {
+                int at = (t + j) * p.H;
+                put(ds + row + at, (as_real(a[row + at]) * d[at] - prob[j] * sum) * scale);
+            }
         }
     }
 }

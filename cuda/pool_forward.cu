@@ -57,13 +57,12 @@ __device__ void soften(const pool<Stored> &p, int b, int first, four *a, Stored 
         for (int t = 0; t < p.T; t++) top = max(top, x[t * step]);
         for (int t = 0; t < p.T; t++) sum += x[t * step] = expf((x[t * step] - top) * scale);
         real factor = 1 / sum;
+        unsigned keeps = 0;
         for (int t = 0; t < p.T; t++) {
-            real weight = 0, prob = stored_as<Stored>(x[t * step] * factor);
-            if (l < p.L) {
-                put(p.probs.at((b * p.H + h) * p.L + l, t), prob);
-                weight = dropped(p.attention, b, (h * p.L + l) * p.T + t, prob);
-            }
-            put(row + t * p.H + h, weight);
+            if (t % TOGETHER == 0) keeps = kept_weights(p, b, h, l, t);
+            real prob = stored_as<Stored>(x[t * step] * factor);
+            if (l < p.L) put(p.probs.at((b * p.H + h) * p.L + l, t), prob);
+            put(row + t * p.H + h, keeps >> t % TOGETHER & 1 ? prob * p.attention.scale : 0);
         }
     }
     clear_beyond(p, to);

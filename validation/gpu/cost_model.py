@@ -123,14 +123,17 @@ class Deferred:
         return self.note(name, blocks, size, 2.0 * batches * rows * cols * k, blocks * k / N)
 
     def norm(self, name):
-        return self.note(name, F // 32, N * F * 2 * 2)
+        return self.note(name, F // 8, N * F * 2 * 2)
 
     def cells(self, name, columns):
         return self.note(name, columns // 128, B * columns * 4)
 
     def launch(self, beside=True):
         each = 2.0 * self.EDGE**2 * N / (TENSOR / SMS)  # of one tile, at an SM's full rate
-        loop = 1e6 * each * max(1 / OWN_SHARE, self.tiles / SMS / FULL_SHARE)
+        if beside:  # one block an SM, tile after tile
+            loop = 1e6 * each * math.ceil(self.tiles / SMS) / OWN_SHARE
+        else:
+            loop = 1e6 * each * max(1 / OWN_SHARE, self.tiles / SMS / FULL_SHARE)
         what = ", ".join(self.names)
         node = Node("deferred", "deferred", what, self.flops, self.bytes, self.blocks,
                     tensor=TILE_ENDS + loop, beside=beside)  # fmt: skip
