@@ -283,13 +283,7 @@ static cz_status launch_back(cz_exec *exec, const layout &s, size_t bytes, int o
 {
     size_t kept = exec->scratch->used;
     size_t count = 2 * (size_t)owners * (size_t)s.H * (size_t)(s.Tk * s.size);
-    if (blocks > 1) {
-        size_t parts = count * (size_t)blocks * sizeof(Grad);
-        work.parts = (Grad *)cz_arena_take(exec->scratch, parts);
-        if (!work.parts) return CZ_ERR_MEMORY;
-        span room(work.parts, parts);
-        CZ_TRY(settle(exec, {room}, {}));
-    }
+    if (blocks > 1) { CZ_TRY(take_scratch(exec, &work.parts, count * (size_t)blocks)); }
     dim3 grid((unsigned)(owners * s.H), (unsigned)blocks);
     cz_status status =
         launch(exec, "attend_back", attend_back<Stored, Grad>, grid, s.threads, bytes, s, work);

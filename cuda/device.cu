@@ -2,7 +2,7 @@
 #include "device.h"
 
 #include <cstdio>
-#include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <new>
 

@@ -29,7 +29,7 @@ struct move_queue {
 enum { MOST_TOUCHED = 6 };
 struct deferred_note {
     span touched[MOST_TOUCHED]; /* of them the first `written` are written */
-    int count, written, batch;  /* batch: of those that were asked for, which */
+    int count, written, batch;  /* batch: the one under way, or the next */
 };
 struct deferred_queue {
     cudaStream_t stream;

@@ -538,12 +538,8 @@ template <typename Stored>
 static cz_status run_heads(cz_exec *exec, cz_tensor dz, cz_tensor z, const cz_head *head, int heads)
 {
     CZ_TRY(join_deferred(exec->gpu));
-    if (shared_bytes<Stored>(cz_cols(z), most_classes(head, heads)) >
-        device_of(exec->gpu)->shared) {
-        cz_status status = cz_heads_composed(exec, dz, z, head, heads);
-        cz_status joined = join_deferred(exec->gpu); /* which reads what lies in scratch */
-        return status ? status : joined;
-    }
+    if (shared_bytes<Stored>(cz_cols(z), most_classes(head, heads)) > device_of(exec->gpu)->shared)
+        return cz_heads_composed(exec, dz, z, head, heads);
     bool copies = true;
     for (int h = 0; h < heads; h++)
         for (int i = 0; i < 3; i++) copies = copies && head[h].w[i].packed;

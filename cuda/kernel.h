@@ -98,18 +98,10 @@ __device__ __forceinline__ unsigned char *shared_memory()
 }
 #endif
 
-/* Sum and maximum over a warp, in every lane, in one fixed order. */
+/* The sum over a warp, in every lane, in one fixed order. */
 __device__ __forceinline__ real warp_sum(real x)
 {
     for (int step = WARP / 2; step; step /= 2) x += __shfl_xor_sync(WHOLE_WARP, x, step);
-    return x;
-}
-__device__ __forceinline__ real warp_max(real x)
-{
-    for (int step = WARP / 2; step; step /= 2) {
-        real other = __shfl_xor_sync(WHOLE_WARP, x, step);
-        x = x > other ? x : other;
-    }
     return x;
 }
 
@@ -207,10 +199,18 @@ static inline bool overlap(const span &a, const span &b)
 cz_status take_moves(const cz_gpu *gpu);
 
 /* What follows waits for the work of deferred.h that reads or writes what it writes, or writes what
- * it reads; for all of it. */
+ * it reads. */
 cz_status settle(const cz_exec *exec, std::initializer_list<span> written,
                  std::initializer_list<span> read);
+/* What follows waits for all of that work. */
 cz_status join_deferred(const cz_gpu *gpu);
+/* `count` elements of scratch, which no deferred work reads any more. */
+template <typename T> cz_status take_scratch(cz_exec *exec, T **to, size_t count)
+{
+    *to = (T *)cz_arena_take(exec->scratch, count * sizeof(T));
+    span room(*to, count * sizeof(T));
+    return *to ? settle(exec, {room}, {}) : CZ_ERR_MEMORY;
+}
 
 /* At most so many blocks of a one-dimensional grid walk over a large array. */
 static const size_t MOST_BLOCKS = 132 * 16;

@@ -1,6 +1,8 @@
 /* Rows that are set, copied or gathered, several of them by one kernel. */
 #include "moves.h"
 
+#include "device.h"
+
 static const int THREADS = 256;
 
 /* Each has some of the blocks of the launch. */

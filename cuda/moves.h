@@ -4,7 +4,7 @@
 #ifndef CZ_CUDA_MOVES_H
 #define CZ_CUDA_MOVES_H
 
-#include "device.h"
+#include "kernel.h"
 
 /* The operations, of tensors wide or stored. */
 cz_status zero_rows(cz_exec *exec, cz_tensor x);

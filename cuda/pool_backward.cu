@@ -71,8 +71,8 @@ __device__ void restore(const pool<Stored> &p, int b, int first, Stored *a)
             real prob[TOGETHER];
             unsigned keeps = kept_weights(p, b, h, l, t);
             load_probs(p, b, h, l, t, prob);
-            UNROLL for (int i = 0; i < TOGETHER; i++) if (t + i < p.T)
-                put(row + (t + i) * p.H + h, keeps >> i & 1 ? prob[i] * p.attention.scale : 0);
+            UNROLL for (int j = 0; j < TOGETHER; j++) if (t + j < p.T)
+                put(row + (t + j) * p.H + h, keeps >> j & 1 ? prob[j] * p.attention.scale : 0);
         }
     }
     clear_beyond(p, a);
@@ -311,14 +311,6 @@ __global__ void __launch_bounds__(MOST_WARPS *WARP, 1)
     leave_cell(p, back, room, b);
 }
 
-/* Elements of scratch, which no deferred work reads any more. */
-template <typename T> static cz_status take(cz_exec *exec, T **to, size_t count)
-{
-    *to = (T *)cz_arena_take(exec->scratch, count * sizeof(T));
-    span room(*to, count * sizeof(T));
-    return *to ? settle(exec, {room}, {}) : CZ_ERR_MEMORY;
-}
-
 /* The cells' kernel, with what it leaves in scratch; dz too where shared memory is too small. */
 template <typename Stored>
 static cz_status back_cells(cz_exec *exec, pool<Stored> p, pool_back<Stored> *back, int B)
@@ -328,14 +320,14 @@ static cz_status back_cells(cz_exec *exec, pool<Stored> p, pool_back<Stored> *ba
     size_t block = block_bytes<Stored>(p.L, p.rows, p.D), shared_dz = dz * sizeof(Stored);
     int count = 0;
     if (!pool_warps(exec, p.L, block + shared_dz + (size_t)whole_tiles(p.rows) * u_row, warp)) {
-        CZ_TRY(take(exec, &back->dz, (size_t)B * dz));
+        CZ_TRY(take_scratch(exec, &back->dz, (size_t)B * dz));
         shared_dz = 0;
     }
     block += shared_dz;
     CZ_TRY(pool_fit(exec, p.T, p.L, p.rows, u_row, block, warp, &p.u_rows, &count));
     back->ldl = pool_width(p.L);
-    CZ_TRY(take(exec, &back->dscores, (size_t)(B * p.rows) * (size_t)back->ldl));
-    CZ_TRY(take(exec, &back->partial, (size_t)B * pool_partial(p.L, p.D)));
+    CZ_TRY(take_scratch(exec, &back->dscores, (size_t)(B * p.rows) * (size_t)back->ldl));
+    CZ_TRY(take_scratch(exec, &back->partial, (size_t)B * pool_partial(p.L, p.D)));
     auto kernel =
         back->dz ? pool_cell_backward<ANYWHERE, Stored> : pool_cell_backward<SHARED, Stored>;
     return launch(exec, "resampler_pool_backward", kernel, dim3((unsigned)B),
@@ -354,7 +346,7 @@ static cz_status pool_backward(cz_exec *exec, cz_tensor dk, cz_tensor dv, const 
     int B = k.dim[0], D = k.dim[2];
     void *u = nullptr;
     operand w_out;
-    CZ_TRY(settle(exec, {dk, dv},
+    CZ_TRY(settle(exec, {dk, dv, kept_u},
                   {dy, probs, mean, rstd, k, v, w->q, w->latents, w->w_out, w->b_out, w->gain}));
     cz_status status = pool_open(exec, v, w->w_out, H, kept_u, true, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);

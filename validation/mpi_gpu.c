@@ -1,6 +1,6 @@
 /* Training on GPUs, those of CZHPC_CUDA_PLUGIN: the trajectory, states and evaluations of a CPU, by
- * sums among GPUs and on the host; what an emulated GPU was asked for. Where there are fewer GPUs
- * than ranks, as with a real one, ranks share them. */
+ * sums among GPUs, by MPI in their memory and on the host; what an emulated GPU was asked for.
+ * Where there are fewer GPUs than ranks, as with a real one, ranks share them. */
 #include "czhpc/file.h"
 #include "population.h"
 
@@ -10,7 +10,7 @@
 enum { EPOCHS = 16, MOST_WEIGHTS = 1 << 16, MAPS = 6 * 4 + 4 * 4 };
 /* So wide that an epoch of COPIES x N cells comes in several portions on one rank. */
 enum { WIDE = 8192 };
-enum { MOST_NODES = 50 };
+enum { MOST_NODES = 50 }; /* of a step with its sum: what czhpc promises */
 
 static cz_gpu *gpu;
 static bool alone; /* every rank has a GPU of its own */
@@ -38,7 +38,8 @@ typedef struct result {
 typedef struct plan {
     const cz_config *config;
     const char *name; /* folder of the checkpoints */
-    bool on_gpu, shared;
+    bool on_gpu;
+    cz_gpu_sums sums; /* where each rank has a GPU */
     cz_dtype dtype;
     bool stop, resume; /* in the middle */
     bool no_text, look;
@@ -141,7 +142,7 @@ static void train(result *r, const plan *p)
         .backend = p->on_gpu ? cz_gpu_backend(gpu, p->dtype)
                              : cz_backend_cpu(p->dtype, cz_level_best(p->dtype)),
         .gpu = p->on_gpu ? gpu : NULL,
-        .gpu_shared = p->shared || !alone,
+        .gpu_sums = alone ? p->sums : CZ_SUMS_BY_HOST,
         .checkpoints = checkpoints,
         .metrics = metrics,
         .stop = p->stop ? &stop_now : &never,
@@ -171,9 +172,35 @@ static double weight_gap(const result *a, const result *b)
     return a->weights ? check_distance(a->weight, b->weight, (size_t)b->weights) : INFINITY;
 }
 
-static const char *form(bool shared)
+/* What an emulated GPU was asked for. */
+typedef struct emulation {
+    int (*calls)(const char *(*names)[], int most);
+    void (*forget)(void);
+    int (*graph)(const char *(*names)[], int most);
+} emulation;
+static emulation emulated; /* its calls NULL: it is none */
+
+static void find_emulation(void)
 {
-    return world.size == 1 ? "one GPU" : shared || !alone ? "shared GPUs" : "a GPU each";
+    void *plugin = dlopen(getenv("CZHPC_CUDA_PLUGIN"), RTLD_NOW | RTLD_NOLOAD);
+    if (!plugin) return;
+    *(void **)&emulated.forget = dlsym(plugin, "cz_emulated_forget_calls");
+    *(void **)&emulated.graph = dlsym(plugin, "cz_emulated_graph_work");
+    *(void **)&emulated.calls = dlsym(plugin, "cz_emulated_calls");
+}
+
+/* Whether ranks' gradients can be summed so. An emulated GPU's memory is memory that MPI knows. */
+static bool sums_here(cz_gpu_sums sums)
+{
+    if (sums != CZ_SUMS_BY_MPI || emulated.calls || cz_comm_takes_gpu_memory(&world)) return true;
+    if (world.rank == 0) check_skip("sums in GPU memory: this MPI is not CUDA-aware");
+    return false;
+}
+
+static const char *form(cz_gpu_sums sums)
+{
+    if (world.size > 1 && alone && sums == CZ_SUMS_BY_MPI) return "sums by MPI in GPU memory";
+    return world.size == 1 ? "one GPU" : sums || !alone ? "shared GPUs" : "a GPU each";
 }
 
 /* What a configuration can ask for that changes a step. */
@@ -231,17 +258,19 @@ static void check_variant(const struct variant *v)
     verdict(!want.status && !own.status && own.replicas && own.nodes > 0 &&
                 loss_gap(&own, &want) < TOL_GPU_LOSS && weight_gap(&own, &want) < TOL_GPU_WEIGHTS,
             "%s, %s, fp32: losses %.1e and weights %.1e from a CPU's, every rank the same (%s)",
-            form(false), v->what, loss_gap(&own, &want), weight_gap(&own, &want),
+            form(CZ_SUMS_BY_GPUS), v->what, loss_gap(&own, &want), weight_gap(&own, &want),
             cz_error_message());
     check_evaluation(&own, &want);
     if (world.size == 1 || !alone) return;
-    p.shared = true;
-    p.name = "shared";
-    train(&shared, &p);
-    verdict(!shared.status && shared.replicas && loss_gap(&shared, &own) < TOL_GPU_LOSS &&
-                weight_gap(&shared, &own) < TOL_GPU_WEIGHTS,
-            "%s, %s: losses %.1e and weights %.1e from those of a GPU each (%s)", form(true),
-            v->what, loss_gap(&shared, &own), weight_gap(&shared, &own), cz_error_message());
+    for (p.sums = CZ_SUMS_BY_MPI; p.sums <= CZ_SUMS_BY_HOST; p.sums++) {
+        if (!sums_here(p.sums)) continue;
+        p.name = p.sums == CZ_SUMS_BY_MPI ? "by MPI" : "shared";
+        train(&shared, &p);
+        verdict(!shared.status && shared.replicas && loss_gap(&shared, &own) < TOL_GPU_LOSS &&
+                    weight_gap(&shared, &own) < TOL_GPU_WEIGHTS,
+                "%s, %s: losses %.1e and weights %.1e from those of a GPU each (%s)", form(p.sums),
+                v->what, loss_gap(&shared, &own), weight_gap(&shared, &own), cz_error_message());
+    }
 }
 
 /* 104 steps. */
@@ -261,8 +290,8 @@ static void check_bf16(void)
     double far = loss_gap(&got, &want), usual = loss_gap(&cpu, &want);
     verdict(!want.status && !cpu.status && !got.status && got.replicas && want.epochs == 13 &&
                 far < TOL_BF16_TRAJECTORY * usual,
-            "%s, bf16: losses of 104 steps %.1e from fp32's, %.1e on a CPU (%s)", form(false), far,
-            usual, cz_error_message());
+            "%s, bf16: losses of 104 steps %.1e from fp32's, %.1e on a CPU (%s)",
+            form(CZ_SUMS_BY_GPUS), far, usual, cz_error_message());
     verdict(got.loss[12][0] < got.loss[0][0], "they fall, %.4f to %.4f", got.loss[0][0],
             got.loss[12][0]);
 }
@@ -285,30 +314,31 @@ static void check_moved(const result *whole, plan p, bool from_gpu, bool to_gpu,
     bool same = bits ? moved.hash == whole->hash && moved.metrics == whole->metrics
                      : weight_gap(&moved, whole) < TOL_GPU_WEIGHTS;
     verdict(stopped.status == CZ_STOPPED && !moved.status && moved.replicas && same,
-            "%s, stopped on a %s and resumed on a %s, %s: %s (%.1e) (%s)", form(p.shared),
+            "%s, stopped on a %s and resumed on a %s, %s: %s (%.1e) (%s)", form(p.sums),
             from_gpu ? "GPU" : "CPU", to_gpu ? "GPU" : "CPU", what,
             bits ? "the bytes of an unbroken run" : "an unbroken run's weights to rounding",
             weight_gap(&moved, whole), cz_error_message());
 }
 
-static void check_resume(bool shared)
+static void check_resume(cz_gpu_sums sums)
 {
     static result whole;
     cz_config config = small_config();
     config.train.batch = 50;
     config.checkpoint.every_steps = 3;
     plan p = {.config = &config, .name = "unbroken", .on_gpu = true, .dtype = CZ_F32};
-    p.shared = shared;
-    if (shared) p.name = "unbroken, shared";
+    const char *half = sums ? "shared, half way" : "half way";
+    p.sums = sums;
+    if (sums) p.name = sums == CZ_SUMS_BY_MPI ? "unbroken, by MPI" : "unbroken, shared";
     train(&whole, &p);
     verdict(!whole.status, "states are saved every 3 steps of 4 (%s)", cz_error_message());
     stop_step = 2;
-    check_moved(&whole, p, true, true, shared ? "shared, half way" : "half way");
+    check_moved(&whole, p, true, true, half);
     stop_step = 4;
-    check_moved(&whole, p, true, true, shared ? "shared, last step" : "last step");
+    check_moved(&whole, p, true, true, sums ? "shared, last step" : "last step");
     stop_step = 2;
-    check_moved(&whole, p, true, false, shared ? "shared, half way" : "half way");
-    check_moved(&whole, p, false, true, shared ? "shared, half way" : "half way");
+    check_moved(&whole, p, true, false, half);
+    check_moved(&whole, p, false, true, half);
 }
 
 static void check_divergence(void)
@@ -323,15 +353,7 @@ static void check_divergence(void)
     cz_error_clear();
 }
 
-/* What an emulated GPU was asked for. */
-typedef struct emulation {
-    int (*calls)(const char *(*names)[], int most);
-    void (*forget)(void);
-    int (*graph)(const char *(*names)[], int most);
-} emulation;
-
 enum { MOST_CALLS = 1 << 14 };
-static emulation emulated;
 static const char *calls[MOST_CALLS];
 static int call_count, portion_count, step_count, saving; /* calls of a state that is saved first */
 
@@ -440,26 +462,17 @@ static void check_calls(void)
     if (world.rank == 0) print_names("its nodes", names, count);
 }
 
-static bool find_emulation(void)
-{
-    void *plugin = dlopen(getenv("CZHPC_CUDA_PLUGIN"), RTLD_NOW | RTLD_NOLOAD);
-    if (!plugin) return false;
-    *(void **)&emulated.calls = dlsym(plugin, "cz_emulated_calls");
-    *(void **)&emulated.forget = dlsym(plugin, "cz_emulated_forget_calls");
-    *(void **)&emulated.graph = dlsym(plugin, "cz_emulated_graph_work");
-    return emulated.calls && emulated.forget && emulated.graph;
-}
-
 static void check_all(void)
 {
     if (!alone && world.rank == 0)
         check_skip("%d ranks with a GPU each: there are fewer GPUs", world.size);
     for (int v = 0; v < FORMS; v++) check_variant(&variants[v]);
     if (world.size <= 2) check_bf16();
-    check_resume(false);
-    if (world.size == 2 && alone) check_resume(true);
+    check_resume(CZ_SUMS_BY_GPUS);
+    for (int sums = CZ_SUMS_BY_MPI; sums <= CZ_SUMS_BY_HOST && world.size == 2 && alone; sums++)
+        if (sums_here((cz_gpu_sums)sums)) check_resume((cz_gpu_sums)sums);
     check_divergence();
-    if (find_emulation()) check_calls();
+    if (emulated.calls) check_calls();
     else if (world.rank == 0) check_skip("the calls of a step: CZHPC_CUDA_PLUGIN is no emulation");
 }
 
@@ -481,8 +494,10 @@ int main(int argc, char **argv)
 {
     enter_world(&argc, &argv, "gpu");
     cz_status status = getenv("CZHPC_CUDA_PLUGIN") ? open_gpu() : CZ_ERR_DEVICE;
-    if (!cz_comm_agree(&world, status)) check_all();
-    else if (world.rank == 0)
+    if (!cz_comm_agree(&world, status)) {
+        find_emulation();
+        check_all();
+    } else if (world.rank == 0)
         check_skip("training on GPUs: CZHPC_CUDA_PLUGIN names no GPU's plug-in: %s",
                    cz_error_message());
     cz_gpu_close(gpu);

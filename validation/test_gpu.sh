@@ -89,21 +89,26 @@ fi
 job 3 2 --name shared --set run.device=cuda --set train.epochs=1 &&
     grep -q '^Device  *GPU 0 of 2, .*; ranks share GPUs' "$work/out"
 verdict '3 ranks share 2 GPUs' $?
+CZHPC_CUDA_AWARE_MPI=1 job 2 1 --name direct --set run.device=cuda --set train.epochs=1 &&
+    grep -q '"transport": "mpi"' "$work/direct/summary.json"
+verdict '2 ranks share a GPU, whose memory MPI sums in' $?
 
 # A GPU fails: one message on all ranks, the cause's, and the last state goes on to
 # the bytes of an unbroken run.
-fails() { # name rank fault words
+fails() { # name rank fault words [gpus]
     local command=("$czhpc" validation/small.yaml "${tiny[@]}" --name "$1" --set run.device=cuda)
     local faulty=(env CZHPC_EMULATED_FAULT="$3" "${command[@]}")
     local both=("${faulty[@]}" : -np 1 "${command[@]}")
     if [ "$2" -eq 1 ]; then both=("${command[@]}" : -np 1 "${faulty[@]}"); fi
-    CZHPC_CUDA_PLUGIN=$plugin CZHPC_EMULATED_GPUS=2 CZHPC_EMULATED_PATIENCE=4 timeout 200 \
+    CZHPC_CUDA_PLUGIN=$plugin CZHPC_EMULATED_GPUS=${5:-2} CZHPC_EMULATED_PATIENCE=4 timeout 200 \
         mpirun -np 1 "${both[@]}" >"$work/out" 2>&1
     ended $? 4 "$4"
-    verdict "$1 of one of 2 GPUs: exit status 4 and one message" $?
+    verdict "$1 of one rank's GPU: exit status 4 and one message" $?
 }
 fails 'no memory' 1 memory:9 'GPU 1 (emulated GPU 1): no memory for an array'
-fails 'a failed kernel' 1 kernel:500 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
+fails 'a failed kernel' 1 kernel:300 'GPU 1 (emulated GPU 1): .* failed: unspecified launch failure'
+CZHPC_CUDA_AWARE_MPI=1 \
+    fails 'a failed kernel beside MPI' 1 kernel:300 'GPU 0 .* failed: unspecified launch failure' 1
 fails 'a lost rank' 0 remote:9 'NCCL says remote process exited'
 fails 'a lost sum' 1 nccl:9 'a rank or its GPU has stopped answering'
 job 2 2 --name 'a failed kernel' --resume --set run.device=cuda &&

@@ -7,7 +7,7 @@
 enum { B = 18, T = 8, N = B * T, F = 16, H = 2, L = 5, S = 2, LABELS = 7 };
 enum { MATRICES = 5, WEIGHTS = 2, VECTORS = 8, SUMS = 2, PROGRAMS = 160, OPERATIONS = 16 };
 
-/* All that an operation may read or write; constants in the end. */
+/* All that an operation may read or write. */
 typedef struct machine {
     const cz_backend *backend;
     cz_exec exec;
@@ -186,29 +186,37 @@ static cz_status any_operation(machine *m)
 
 /* ---- what came out ---- */
 
-static double tensor_gap(cz_tensor a, cz_tensor b)
+/* The largest number of a, and the largest distance from b's; each infinite where one is not
+ * finite. */
+typedef struct gaps {
+    double size, gap;
+} gaps;
+
+static void compare(gaps *g, cz_tensor a, cz_tensor b)
 {
-    double gap = 0, size = 0;
+    double size = 0, gap = 0;
     for (int i = 0; i < cz_rows(a) * cz_cols(a); i++) {
         size_t at = (size_t)i * cz_dtype_size(a.dtype);
         double x = read_number((char *)a.data + at, a.dtype);
-        double y = read_number((char *)b.data + at, b.dtype);
-        double apart = fabs(x - y);
-        if (!(apart <= gap)) gap = apart; /* NaN too */
-        if (fabs(y) > size) size = fabs(y);
+        double apart = fabs(x - read_number((char *)b.data + at, b.dtype));
+        size = fmax(size, isfinite(x) ? fabs(x) : INFINITY);
+        gap = fmax(gap, isfinite(apart) ? apart : INFINITY);
     }
-    return gap > 0 ? gap / fmax(size, 1) : gap;
+    g->size = fmax(g->size, size);
+    g->gap = fmax(g->gap, gap / fmax(size, 1));
 }
 
-static double machine_gap(const machine *a, const machine *b)
+static gaps compare_all(const machine *a, const machine *b)
 {
-    double most = 0;
-    for (int i = 0; i < MATRICES; i++) most = fmax(most, tensor_gap(a->matrix[i], b->matrix[i]));
-    for (int i = 0; i < WEIGHTS; i++) most = fmax(most, tensor_gap(a->weights[i], b->weights[i]));
-    for (int i = 0; i < VECTORS; i++) most = fmax(most, tensor_gap(a->vector[i], b->vector[i]));
-    for (int i = 0; i < SUMS; i++) most = fmax(most, tensor_gap(a->keys[i], b->keys[i]));
-    for (int i = 0; i < SUMS; i++) most = fmax(most, tensor_gap(a->sums[i], b->sums[i]));
-    return most;
+    gaps g = {0};
+    for (int i = 0; i < MATRICES; i++) compare(&g, a->matrix[i], b->matrix[i]);
+    for (int i = 0; i < WEIGHTS; i++) compare(&g, a->weights[i], b->weights[i]);
+    for (int i = 0; i < VECTORS; i++) compare(&g, a->vector[i], b->vector[i]);
+    for (int i = 0; i < SUMS; i++) compare(&g, a->keys[i], b->keys[i]);
+    for (int i = 0; i < SUMS; i++) compare(&g, a->sums[i], b->sums[i]);
+    compare(&g, a->mean, b->mean);
+    compare(&g, a->rstd, b->rstd);
+    return g;
 }
 
 static cz_status run_program(machine *m, uint64_t program)
@@ -220,22 +228,28 @@ static cz_status run_program(machine *m, uint64_t program)
     return variant_wait(&m->exec, status);
 }
 
+/* Numbers that have grown so large by chance may do so elsewhere to infinity. */
+static const double TOO_LARGE = 1e12;
+
 static void check_variant(const cz_backend *backend, const cz_backend *plain, double allowed)
 {
     machine here = open_machine(backend), there = open_machine(plain);
     double worst = 0;
-    int wrong = 0, first = -1;
-    for (int p = 0; p < PROGRAMS; p++) {
-        cz_status status = run_program(&there, (uint64_t)p);
+    int compared = 0, wrong = 0, first = -1;
+    cz_status status = CZ_OK;
+    for (int p = 0; p < PROGRAMS && !status; p++) {
+        status = run_program(&there, (uint64_t)p);
         if (!status) status = run_program(&here, (uint64_t)p);
-        double gap = status ? INFINITY : machine_gap(&here, &there);
+        gaps g = compare_all(&there, &here);
         if (status) fprintf(stderr, "program %d: %s\n", p, cz_error_message());
-        if (!(gap <= allowed) && !wrong++) first = p;
-        if (!(gap <= worst)) worst = gap;
+        if (status || g.size > TOO_LARGE) continue;
+        compared++;
+        if (g.gap > allowed && !wrong++) first = p;
+        worst = fmax(worst, g.gap);
     }
-    check(!wrong,
+    check(!status && !wrong && compared > PROGRAMS * 3 / 4,
           "%s: %d random sequences of %d operations, at most %.1e apart (%d wrong, first %d)",
-          cz_backend_name(backend), PROGRAMS, OPERATIONS, worst, wrong, first);
+          cz_backend_name(backend), compared, OPERATIONS, worst, wrong, first);
     close_machine(&here);
     close_machine(&there);
 }
@@ -248,7 +262,7 @@ int main(void)
         cz_dtype dtype = backend_variants[v].dtype;
         if (!backend) continue;
         check_variant(backend, cz_backend_cpu(dtype, CZ_LEVEL_PORTABLE),
-                      dtype == CZ_F32 ? 1e-4 : 2e-1);
+                      dtype == CZ_F32 ? 1e-4 : 3e-1);
     }
     return check_done();
 }

@@ -380,13 +380,6 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         return cudaSuccess;
     });
 }
-cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stream)
-{
-    return cz_emulated_enqueue(stream, "memset", [=] {
-        memset(at, value, bytes);
-        return cudaSuccess;
-    });
-}
 cudaError_t cudaMemset2DAsync(void *at, size_t pitch, int value, size_t width, size_t height,
                               cudaStream_t stream)
 {

@@ -37,6 +37,10 @@ void cz_comm_free(cz_comm *comm);
 /* Whether this MPI has been started with, and has, MPI_THREAD_MULTIPLE. Local. */
 bool cz_comm_any_thread(void);
 
+/* Whether MPI takes pointers to memory of GPUs on all ranks (it is CUDA-aware): it says so itself,
+ * or the environment's CZHPC_CUDA_AWARE_MPI, 1 or 0, does. Collective. */
+bool cz_comm_takes_gpu_memory(const cz_comm *comm);
+
 /* Brings every rank's outcome together: returns the worst to all (CZ_ERR_* over CZ_STOPPED
  * over CZ_OK). After an error the lowest rank that had it has its message, with its rank and
  * host, become cz_error_message() on rank 0; the others forget theirs. So call it wherever a

@@ -1,7 +1,7 @@
 /* One GPU of one rank: its memory, its work, and recorded work that is replayed.
  *
  * What CUDA is needed for lives in a plug-in, libczhpc_cuda.so, opened when a GPU is asked for: a
- * czhpc without it runs on CPUs. All work is done in the order it was asked for; functions return
+ * czhpc without it runs on CPUs. All work is done as if in the order it was asked for; functions return
  * before theirs is done, where nothing else is said. Every failure is a CZ_ERR_DEVICE that names
  * the call and the device, a CZ_ERR_MEMORY, or, in a group, a CZ_ERR_LOST. Local to the rank and
  * called by one thread, where nothing else is said. */
@@ -10,7 +10,7 @@
 
 #include "czhpc/ops.h"
 
-enum { CZ_GPU_ABI = 3, CZ_GPU_ID_BYTES = 128, CZ_GPU_UUID_BYTES = 16 };
+enum { CZ_GPU_ABI = 4, CZ_GPU_ID_BYTES = 128, CZ_GPU_UUID_BYTES = 16 };
 
 typedef struct cz_gpu_graph cz_gpu_graph; /* work that was recorded */
 
@@ -84,7 +84,7 @@ static inline const cz_backend *cz_gpu_backend(const cz_gpu *gpu, cz_dtype dtype
 }
 
 /* Memory of the GPU; memory that the host may use too, after cz_gpu_wait(), for tests; and of the
- * host, that moves faster. Not while recording. */
+ * host, that moves faster. Released after cz_gpu_wait(). Not while recording. */
 static inline cz_status cz_gpu_allocate(cz_gpu *gpu, void **at, size_t bytes)
 {
     return gpu->calls->allocate(gpu, at, bytes);

@@ -44,6 +44,10 @@ typedef struct cz_observer {
     cz_status (*judge)(void *context, const cz_epoch_report *report, bool *enough);
 } cz_observer;
 
+/* Who sums the gradients of several ranks' GPUs: they do, by NCCL, where each rank has its own;
+ * else MPI, in their memory, where it can; else the host, which then updates the weights too. */
+typedef enum cz_gpu_sums { CZ_SUMS_BY_GPUS, CZ_SUMS_BY_MPI, CZ_SUMS_BY_HOST } cz_gpu_sums;
+
 /* What a trainer works with; all of it stays the caller's and must outlive the trainer. */
 typedef struct cz_trainer_setup {
     const cz_config *config;
@@ -52,8 +56,8 @@ typedef struct cz_trainer_setup {
     const cz_cells *cells;
     const cz_model *model; /* head 0 is the target; then one adversary per adversary column */
     const cz_backend *backend;
-    cz_gpu *gpu;             /* that of this rank and the backend; NULL: it computes on its cores */
-    bool gpu_shared;         /* other ranks have the same one: gradients are summed on the host */
+    cz_gpu *gpu; /* that of this rank and the backend; NULL: it computes on its cores */
+    cz_gpu_sums gpu_sums;
     cz_tensor text;          /* (label classes, text width) fp32, absent without text */
     uint64_t text_identity;  /* of what gives them: a state is resumed with no other */
     const char *checkpoints; /* folder */
@@ -132,7 +136,7 @@ typedef struct cz_training_facts {
     double first_step_at;      /* MPI_Wtime() when the first step began, 0 = none did */
     double flops;              /* in matrix products of this rank's steps here */
     double evaluate_flops;     /* and for a cell that it evaluates; NaN where it evaluated none */
-    const char *transport;     /* of gradients: window, messages, nccl or none */
+    const char *transport;     /* of gradients: window, messages, nccl, mpi or none */
     int workers;
     int graph_nodes; /* of a whole batch's step on a GPU; 0: none was recorded */
 } cz_training_facts;

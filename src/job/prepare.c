@@ -235,6 +235,12 @@ cz_status check_memory(const cz_config *config, const cz_model *model, const cz_
                       config->run.memory ? " of run.memory" : " on this node for each rank"));
 }
 
+static cz_gpu_sums who_sums(const stock *common)
+{
+    if (!common->choice.shared || common->comm->size == 1) return CZ_SUMS_BY_GPUS;
+    return cz_comm_takes_gpu_memory(common->comm) ? CZ_SUMS_BY_MPI : CZ_SUMS_BY_HOST;
+}
+
 cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stock *common,
                        const cz_cells *cells, const cz_model *model, const run_folder *folder,
                        const volatile sig_atomic_t *stop, cz_observer observer)
@@ -247,7 +253,7 @@ cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stoc
         .model = model,
         .backend = common->backend,
         .gpu = common->gpu,
-        .gpu_shared = common->choice.shared && common->comm->size > 1,
+        .gpu_sums = who_sums(common),
         .text_identity = common->text.identity,
         .checkpoints = folder->checkpoints,
         .metrics = folder->metrics,

@@ -113,7 +113,7 @@ cz_status labels_backward(cz_workspace *ws)
                                     once(ws->text), false, 0);
 }
 
-/* The latents as activations are stored: what is there already, or a copy. */
+/* The latents as activations are stored: what is there already, or a copy; and room for a sum. */
 cz_status queries_gather(cz_workspace *ws)
 {
     CZ_SPAN("queries forward");

@@ -51,7 +51,7 @@ static cz_status take_state(cz_trainer *t, gpu_state *g)
     CZ_TRY(gpu_take(g, &g->w, wide));
     CZ_TRY(gpu_take(g, &g->g, wide));
     if (stored != t->dtype) CZ_TRY(gpu_take(g, &g->copy, n * cz_dtype_size(stored)));
-    if (t->setup.gpu_shared) return CZ_OK;
+    if (t->setup.gpu_sums == CZ_SUMS_BY_HOST) return CZ_OK;
     CZ_TRY(gpu_take(g, &g->m, wide));
     return gpu_take(g, &g->v, wide);
 }
@@ -179,7 +179,7 @@ static cz_status join(cz_trainer *t)
 {
     const cz_comm *comm = t->setup.comm;
     char id[CZ_GPU_ID_BYTES] = {0};
-    if (comm->size == 1 || t->setup.gpu_shared) return CZ_OK;
+    if (comm->size == 1 || t->setup.gpu_sums != CZ_SUMS_BY_GPUS) return CZ_OK;
     cz_status status = comm->rank ? CZ_OK : cz_gpu_group_id(t->gpu->gpu, id);
     CZ_TRY(cz_comm_broadcast(comm, status, id, sizeof id));
     return cz_comm_agree(comm, cz_gpu_join(t->gpu->gpu, id, comm->rank, comm->size));
@@ -251,7 +251,7 @@ cz_status gpu_state_up(cz_trainer *t)
     cz_status status = gpu_weights_up(t);
     if (!status) status = cz_gpu_wait(t->gpu->gpu);
     CZ_TRY(cz_comm_agree(t->setup.comm, status));
-    return t->setup.gpu_shared ? CZ_OK : moments_up(t);
+    return t->setup.gpu_sums == CZ_SUMS_BY_HOST ? CZ_OK : moments_up(t);
 }
 
 static cz_status slice_down(cz_trainer *t, void *to, const void *from)
@@ -265,7 +265,7 @@ static cz_status slice_down(cz_trainer *t, void *to, const void *from)
 cz_status gpu_state_down(cz_trainer *t)
 {
     gpu_state *g = t->gpu;
-    if (t->setup.gpu_shared) return CZ_OK;
+    if (t->setup.gpu_sums == CZ_SUMS_BY_HOST) return CZ_OK;
     cz_status status = slice_down(t, cz_reducer_weights(t->reducer), g->w);
     if (!status) status = slice_down(t, cz_reducer_moment1(t->reducer), g->m);
     if (!status) status = slice_down(t, cz_reducer_moment2(t->reducer), g->v);

@@ -1,7 +1,8 @@
 /* A trainer whose rank computes on a GPU. The state lives there, and comes back into the reducer's
  * arrays where it is saved; steps are recorded once for each number of cells and replayed, fed
  * from records of a portion's steps; the host waits for sums a portion later. Where ranks share a
- * GPU, gradients go through the reducer, which also updates the weights.
+ * GPU, MPI sums gradients in its memory, or they go through the reducer, which also updates the
+ * weights.
  * Private to src/train. */
 #ifndef CZ_TRAIN_GPU_H
 #define CZ_TRAIN_GPU_H

@@ -86,17 +86,23 @@ static cz_status sum_scores(const cz_trainer *t, const cz_batch *batch)
     return cz_gpu_score(g->gpu, g->sums, g->cursor, &scored);
 }
 
-static cz_status update_there(cz_trainer *t)
+static cz_status update_weights(cz_trainer *t)
 {
-    gpu_state *g = t->gpu;
+    const gpu_state *g = t->gpu;
     size_t n = cz_model_params(t->setup.model)->total;
     cz_arena none = {0};
     cz_exec exec = gpu_exec(t, &none);
     cz_tensor w = cz_vector(g->w, t->dtype, (int)n);
-    if (t->setup.comm->size > 1) CZ_TRY(cz_gpu_sum(g->gpu, g->g, n, t->dtype));
     w.packed = g->copy;
     return cz_adam(&exec, w, cz_vector(g->m, t->dtype, (int)n), cz_vector(g->v, t->dtype, (int)n),
                    cz_vector(g->g, t->dtype, (int)n), t->setup.config->train.weight_decay);
+}
+
+static cz_status update_there(cz_trainer *t)
+{
+    size_t n = cz_model_params(t->setup.model)->total;
+    if (t->setup.comm->size > 1) CZ_TRY(cz_gpu_sum(t->gpu->gpu, t->gpu->g, n, t->dtype));
+    return update_weights(t);
 }
 
 /* All work of a step that the GPU does without the host. */
@@ -113,7 +119,7 @@ static cz_status ask_for_step(cz_trainer *t, int cells)
     CZ_TRY(cz_model_train(g->workspace, (cz_weights){g->w, g->copy}, g->g, &batch,
                           (const cz_step *)g->current, &outcome));
     CZ_TRY(sum_scores(t, &batch));
-    return t->setup.gpu_shared ? CZ_OK : update_there(t);
+    return t->setup.gpu_sums == CZ_SUMS_BY_GPUS ? update_there(t) : CZ_OK;
 }
 
 static gpu_shape *shape_of(gpu_state *g, int batch)
@@ -174,6 +180,20 @@ static cz_status update_here(cz_trainer *t, int step, int64_t done, cz_status *o
     return CZ_OK;
 }
 
+/* Where MPI sums in the GPUs' memory: the update follows, on all ranks or on none. */
+static cz_status update_by_mpi(cz_trainer *t, cz_status *own)
+{
+    const cz_comm *comm = t->setup.comm;
+    int n = (int)cz_model_params(t->setup.model)->total;
+    MPI_Datatype type = t->dtype == CZ_F64 ? MPI_DOUBLE : MPI_FLOAT;
+    if (!*own) *own = cz_gpu_wait(t->gpu->gpu);
+    CZ_TRY(cz_comm_agree(comm, *own));
+    if (MPI_Allreduce(MPI_IN_PLACE, t->gpu->g, n, type, MPI_SUM, comm->mpi))
+        return cz_fail(CZ_ERR_MPI, "the ranks could not add their gradients");
+    *own = update_weights(t);
+    return CZ_OK;
+}
+
 /* A launch that finds its queue full waits in the driver, where no time limit counts: never so many
  * are under way. */
 static cz_status hold_back(const gpu_state *g, int asked)
@@ -196,8 +216,9 @@ static cz_status run_uploaded(cz_trainer *t, int first, int count, cz_status sta
         int cells = begin[1] - begin[0];
         if (!status) status = run_step(t, cells, epoch_batch_cells(t, first + i));
         if (!status) status = hold_back(g, i + 1);
-        if (t->setup.gpu_shared)
+        if (t->setup.gpu_sums == CZ_SUMS_BY_HOST)
             CZ_TRY(update_here(t, first + i, t->progress.steps_done + i, &status));
+        if (t->setup.gpu_sums == CZ_SUMS_BY_MPI) CZ_TRY(update_by_mpi(t, &status));
         t->worker[0].flops += cz_model_flops(t->setup.model, cells, g->layout.slots, true);
     }
     if (!status) status = cz_gpu_move(g->gpu, g->sums_staged[g->half], g->sums, sums);

@@ -354,9 +354,11 @@ cz_training_facts cz_trainer_facts(const cz_trainer *t)
     facts.best_value = t->progress.best_value;
     facts.steps = t->progress.steps_done;
     facts.exposed_seconds = cz_reducer_exposed_seconds(t->reducer);
-    facts.transport = !t->gpu || t->setup.gpu_shared ? cz_reducer_transport(t->reducer)
-                      : t->setup.comm->size > 1      ? "nccl"
-                                                     : "none";
+    facts.transport = !t->gpu || t->setup.gpu_sums == CZ_SUMS_BY_HOST
+                          ? cz_reducer_transport(t->reducer)
+                      : t->setup.comm->size == 1            ? "none"
+                      : t->setup.gpu_sums == CZ_SUMS_BY_MPI ? "mpi"
+                                                            : "nccl";
     facts.workers = t->workers;
     for (int i = 0; i < t->threads; i++) {
         facts.flops += t->worker[i].flops;

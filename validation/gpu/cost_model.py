@@ -44,8 +44,8 @@ TILE_SHARE = 0.7  # of a tensor core's rate that a short loop over K reaches
 TILE_ENDS = 1.5  # us: first tiles of a and b into shared memory, result out of registers
 SPLIT_K, SPLIT_COST = 256, 1.0  # shortest part of K, and us to sum the parts
 FMA_SHARE = 0.5  # of FP32 that our kernels reach
-OWN_SHARE = 0.25  # of an SM's tensor cores that a block of our own tiles reaches, whose warps wait
-FULL_SHARE = 0.5  # for each other; and several blocks together
+OWN_SHARE = 0.25  # of an SM's tensor cores that a block of our own tiles reaches
+FULL_SHARE = 0.5  # and several blocks together, where others have work while one waits
 ENOUGH = 3 * SMS  # blocks: deferred.cu
 
 
@@ -61,7 +61,7 @@ class Node:
     tensor: float = 0  # us of a product beyond its memory
     plain: float = 0  # FLOP that no tensor core does, where `flops` are theirs
     hbm: bool = False
-    beside: bool = False  # on the second stream: nobody waits for it before the end
+    beside: bool = False  # on the second stream: it is done long before somebody waits
 
     def best(self):
         """us where nothing is in the way of bandwidth or arithmetic."""
@@ -88,9 +88,8 @@ def product_time(tiles, k):
     return TILE_ENDS + waves * loop + (SPLIT_COST if split > 1 else 0)
 
 
-def product(part, what, rows, cols, k, batches=1, wide=False, add=False):
-    out = rows * cols * (4 if wide else 2) * (2 if add else 1)
-    size = batches * (2 * (rows * k + k * cols) + out)
+def product(part, what, rows, cols, k, batches=1):
+    size = batches * 2 * (rows * k + k * cols + rows * cols)
     tiles = batches * math.ceil(rows / TILE) * math.ceil(cols / TILE)
     shape = f"{what}: {f'{batches} x ' if batches > 1 else ''}({rows}, {k}) ({k}, {cols})"
     return Node(part, "product", shape, 2.0 * batches * rows * cols * k, size, tiles,
@@ -148,10 +147,6 @@ def rows_kernel(part, kind, what, rows, cols, per, phases=1, hbm=False):
     """An element a thread, `per` bytes of it read and written."""
     blocks = min(SMS * 16, math.ceil(rows * cols / 256))
     return Node(part, kind, what, 0, rows * cols * per, blocks, phases, hbm=hbm)
-
-
-def forward(part, what, rows, cols, k, **more):
-    return product(part, what, rows, cols, k, **more)
 
 
 def backward(part, what, rows, cols, k, gate=False, dx=True):
@@ -231,30 +226,30 @@ def before():
         Node("start", "feed", "a record of the step", 0, 2 * 4096, 1, 3),
         moves("start", "gradients, labels, cells", 4 * (PARAMETERS + M * 2 * F + L * D),
               6 * (S * TEXT + B * WIDTH)),
-        forward("labels", "tokens", M, F, TEXT // T),
-        forward("labels", "keys and values", M, 2 * F, F),
-        forward("queries", "queries", L, D, D),
+        product("labels", "tokens", M, F, TEXT // T),
+        product("labels", "keys and values", M, 2 * F, F),
+        product("queries", "queries", L, D, D),
     ]  # fmt: skip
 
 
 def cells_forward():
     return [
-        forward("tokens", "tokens", N, F, WIDTH // T),
-        forward("cross-attention", "queries", N, F, F),
+        product("tokens", "tokens", N, F, WIDTH // T),
+        product("cross-attention", "queries", N, F, F),
         attention("cross-attention", back=False, slots=S),
-        forward("cross-attention", "output", N, F, F),
+        product("cross-attention", "output", N, F, F),
         norm_forward("cross-attention"),
-        forward("feed-forward", "first", N, F, F),
-        forward("feed-forward", "second", N, F, F),
-        forward("encoder", "q, k, v", N, 3 * F, F),
+        product("feed-forward", "first", N, F, F),
+        product("feed-forward", "second", N, F, F),
+        product("encoder", "q, k, v", N, 3 * F, F),
         attention("encoder", back=False),
-        forward("encoder", "output", N, F, F),
+        product("encoder", "output", N, F, F),
         norm_forward("encoder"),
-        forward("encoder", "up", N, FEEDFORWARD, F),
+        product("encoder", "up", N, FEEDFORWARD, F),
         rows_kernel("encoder", "activate", f"dropout ({N}, {FEEDFORWARD})", N, FEEDFORWARD, 4 + 1 / 8),
-        forward("encoder", "down", N, F, FEEDFORWARD),
+        product("encoder", "down", N, F, FEEDFORWARD),
         norm_forward("encoder"),
-        forward("resampler", "keys and values", N, 2 * D, F),
+        product("resampler", "keys and values", N, 2 * D, F),
         product("resampler", "U", N, D, D // H, batches=H),
         pool_forward("resampler"),
     ]
