@@ -1,10 +1,10 @@
 /* One GPU of one rank: its memory, its work, and recorded work that is replayed.
  *
  * What CUDA is needed for lives in a plug-in, libczhpc_cuda.so, opened when a GPU is asked for: a
- * czhpc without it runs on CPUs. All work is done as if in the order it was asked for; functions return
- * before theirs is done, where nothing else is said. Every failure is a CZ_ERR_DEVICE that names
- * the call and the device, a CZ_ERR_MEMORY, or, in a group, a CZ_ERR_LOST. Local to the rank and
- * called by one thread, where nothing else is said. */
+ * czhpc without it runs on CPUs. All work is done as if in the order it was asked for; functions
+ * return before theirs is done, where nothing else is said. Every failure is a CZ_ERR_DEVICE that
+ * names the call and the device, a CZ_ERR_MEMORY, or, in a group, a CZ_ERR_LOST. Local to the rank
+ * and called by one thread, where nothing else is said. */
 #ifndef CZ_GPU_H
 #define CZ_GPU_H
 
