@@ -128,7 +128,7 @@ emulate: ## the same for AMX by AVX512_BF16, on processors without it; writes bu
 endif
 
 # On a GPU, real or, by CZHPC_CUDA_PLUGIN, emulated.
-GPU_TESTS := $(LEVEL_TESTS) $(patsubst %,$(BUILD)/validation/%,test_order mpi_gpu dump_cells)
+GPU_TESTS := $(LEVEL_TESTS) $(patsubst %,$(BUILD)/validation/%,test_operation_order mpi_gpu dump_cells)
 gpu-check: czhpc $(PLUGIN) $(GPU_TESTS) ## check and measure on this machine's GPU (needs nvcc): PARTS=, see tools/gpu-check.sh --help
 	@BUILD=$(BUILD) tools/gpu-check.sh $(PARTS)
 

@@ -15,7 +15,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build/release}
-TESTS=(linear rows order gemm attention norm loss pool bf16 heads model model_pytorch)
+TESTS=(linear rows operation_order gemm attention norm loss pool bf16 heads model model_pytorch)
 
 log='' keep='' parts=()
 while [ $# -gt 0 ]; do

@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
 done
 BUILD=${BUILD:-build/release}
 PROGRAMS=(test_linear test_rows test_gemm test_attention test_norm test_loss test_pool test_bf16
-    test_heads test_order test_model test_model_pytorch mpi_gpu dump_cells)
+    test_heads test_operation_order test_model test_model_pytorch mpi_gpu dump_cells)
 WHERE=$(dirname "$(ldconfig -p | awk '/libmpi\.so/ {print $NF; exit}')") # /lib/x86_64-linux-gnu
 
 fail() { echo "gpu-node: $*" >&2; exit 1; }
