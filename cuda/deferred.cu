@@ -47,9 +47,8 @@ static cz_status wait_for_batch(device *d, int i)
     for (int n = 0; n < q->notes; n++)
         if (q->note[n].batch > i) q->note[kept++] = q->note[n];
     q->notes = kept;
-    q->first = i + 1;
-    if (q->first == q->count) {
-        q->first = q->count = 0;
+    if (i + 1 == q->count) {
+        q->count = 0;
         for (int n = 0; n < q->notes; n++) q->note[n].batch = 0;
     }
     return cuda_status(&d->shown, "waiting for deferred work", error);
@@ -60,7 +59,7 @@ static cz_status wait_for_batch(device *d, int i)
 static cz_status ask_for_noted(device *d, int most)
 {
     deferred_queue *q = &d->deferred;
-    cz_exec exec = {nullptr, nullptr, nullptr, &d->shown};
+    cz_exec exec = exec_on(&d->shown);
     if (!q->work.count) return CZ_OK;
     CZ_TRY(take_moves(&d->shown));
     CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
@@ -73,7 +72,7 @@ static cz_status ask_for_noted(device *d, int most)
         status =
             cuda_status(&d->shown, "deferred work", cudaEventRecord(q->done[q->count], q->stream));
     if (status) { /* nothing of it can be waited for */
-        q->notes = q->first = q->count = 0;
+        q->notes = q->count = 0;
         return status;
     }
     q->count++;

@@ -37,7 +37,7 @@ struct deferred_queue {
     deferred_work work;                               /* noted, not yet asked for */
     cz_dtype dtype;                                   /* of its activations */
     deferred_note note[MOST_BATCHES * MOST_DEFERRED]; /* under way, and then of `work` */
-    int notes, first, count;                          /* batches [first, count) may be under way */
+    int notes, count;                                 /* batches that may be under way */
 };
 
 struct device {

@@ -12,7 +12,7 @@ static __global__ void next_record(uint4 *current, const uint4 *records, int wor
 
 cz_status feed_step(cz_gpu *gpu, void *current, const void *records, size_t bytes, int32_t *cursor)
 {
-    cz_exec exec = {nullptr, nullptr, nullptr, gpu};
+    cz_exec exec = exec_on(gpu);
     CZ_TRY(join_deferred(gpu));
     return launch(&exec, "feed", next_record, dim3(1), 1024, 0, (uint4 *)current,
                   (const uint4 *)records, (int)(bytes / sizeof(uint4)), cursor);

@@ -105,13 +105,19 @@ __device__ __forceinline__ real warp_sum(real x)
     return x;
 }
 
-/* Calls act(row, column) for every element of (rows, cols), over the whole grid. */
-template <typename Act> __device__ void each_element(int rows, int cols, Act act)
+/* Calls act(row, column) for every element of (rows, cols), over so many blocks, this one the
+ * `block`th; or over the whole grid. */
+template <typename Act>
+__device__ void each_element(int rows, int cols, unsigned block, unsigned blocks, Act act)
 {
     /* 32 bits: a division of 64 takes longer than the element does. */
-    unsigned all = (unsigned)rows * (unsigned)cols, stride = gridDim.x * blockDim.x;
-    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < all; i += stride)
+    unsigned all = (unsigned)rows * (unsigned)cols, stride = blocks * blockDim.x;
+    for (unsigned i = block * blockDim.x + threadIdx.x; i < all; i += stride)
         act((int)(i / (unsigned)cols), (int)(i % (unsigned)cols));
+}
+template <typename Act> __device__ void each_element(int rows, int cols, Act act)
+{
+    each_element(rows, cols, blockIdx.x, gridDim.x, act);
 }
 
 /* ---- dropout masks: ops.h says which element is kept ---- */
@@ -181,6 +187,8 @@ __device__ __forceinline__ unsigned kept_four(const mask_site &site, int b, int 
 /* CZ_ERR_DEVICE (CZ_ERR_MEMORY where memory is what was missing) unless `error` is none. */
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
+/* For a launch alone: without a table, a step or scratch. */
+static inline cz_exec exec_on(cz_gpu *gpu) { return {nullptr, nullptr, nullptr, gpu}; }
 size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
 /* Where something lies; NULL to NULL where it is empty. */

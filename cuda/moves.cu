@@ -21,24 +21,22 @@ static __global__ void move_rows(move_work work)
     int block = (int)blockIdx.x, j = 0;
     while (block >= work.move[j].blocks) block -= work.move[j++].blocks;
     const noted_move &m = work.move[j];
-    /* 32 bits: a division of 64 takes longer than the element does. */
-    unsigned all = (unsigned)m.rows * (unsigned)m.cols, stride = (unsigned)(m.blocks * THREADS);
-    for (unsigned i = (unsigned)(block * THREADS) + threadIdx.x; i < all; i += stride) {
-        int n = (int)(i / (unsigned)m.cols), c = (int)(i % (unsigned)m.cols);
+    each_element(m.rows, m.cols, (unsigned)block, (unsigned)m.blocks, [&](int n, int c) {
         ptrdiff_t at = (ptrdiff_t)n * m.ldy + c;
-        if (m.by_sixteens) ((uint4 *)m.y)[at] = uint4{0, 0, 0, 0};
-        else {
-            real x = m.x ? read_element(m, m.index ? m.index[n] : n, c) : 0;
-            if (m.wide_y) ((float *)m.y)[at] = x;
-            else put((bf16 *)m.y + at, x);
+        if (m.by_sixteens) {
+            ((uint4 *)m.y)[at] = uint4{0, 0, 0, 0};
+            return;
         }
-    }
+        real x = m.x ? read_element(m, m.index ? m.index[n] : n, c) : 0;
+        if (m.wide_y) ((float *)m.y)[at] = x;
+        else put((bf16 *)m.y + at, x);
+    });
 }
 
 cz_status take_moves(const cz_gpu *gpu)
 {
     device *d = device_of(gpu);
-    cz_exec exec = {nullptr, nullptr, nullptr, &d->shown};
+    cz_exec exec = exec_on(&d->shown);
     move_work work;
     int count = d->moves.count, blocks = 0;
     if (!count) return CZ_OK;

@@ -13,9 +13,8 @@ cz_status pool_open(cz_exec *exec, cz_tensor v, cz_tensor w_out, int H, cz_tenso
     w->step = size;
     *u = kept.data;
     if (*u && there) return CZ_OK;
-    if (!*u) *u = cz_arena_take(exec->scratch, (size_t)N * (size_t)H * (size_t)(width * bytes));
-    if (!*u) return CZ_ERR_MEMORY;
-    CZ_TRY(settle(exec, {cz_matrix(*u, v.dtype, N, H * width)}, {}));
+    if (!*u)
+        CZ_TRY(take_scratch(exec, (char **)u, (size_t)N * (size_t)H * (size_t)(width * bytes)));
     operand head = *w;
     head.transposed = true;
     return product(exec, {*u, v.dtype, (ptrdiff_t)H * width, false, width},

@@ -116,7 +116,7 @@ static __device__ __forceinline__ real row_mean(const real *row, int D)
     return warp_sum(sum) / (real)D;
 }
 
-/* dz of a group from hat = (s - mean) rstd, of it:
+/* dz of a group from hat = (s - mean) rstd:
  *   ds[l] = rstd[l] (g - mean_c(g) - hat[l] mean_c(g hat[l])) */
 template <typename Stored>
 __device__ __forceinline__ void norm_backward(const pool<Stored> &p, const real *g, int b,

@@ -187,7 +187,7 @@ static cz_status pool_forward(cz_exec *exec, cz_tensor y, cz_tensor probs, cz_te
     int count = 0;
     void *u = nullptr;
     operand w_out;
-    CZ_TRY(settle(exec, {y, probs, mean, rstd},
+    CZ_TRY(settle(exec, {y, probs, mean, rstd, kept_u},
                   {k, v, w->q, w->latents, w->w_out, w->b_out, w->gain, w->bias}));
     cz_status status = pool_open(exec, v, w->w_out, H, kept_u, false, &w_out, &u);
     pool<Stored> p = pool_of<Stored>(u, probs, mean, rstd, k, w, H, drop_attention, drop_out);

@@ -12,6 +12,7 @@
 
 #include <cuda_bf16.h>
 #include <mma.h>
+#include <type_traits>
 
 static const int TILE = 16;
 
@@ -50,25 +51,23 @@ using core_tile =
                  : "memory")
 #endif
 
-template <lies HOW> struct left_tile<bf16, HOW> {
-    core_tile<nvcuda::wmma::matrix_a, HOW> x;
+template <typename Use, lies HOW> struct core_factor {
+    core_tile<Use, HOW> x;
     template <where W = SHARED> __device__ __forceinline__ void load(const bf16 *data, int ld)
     {
+        constexpr bool LEFT = std::is_same<Use, nvcuda::wmma::matrix_a>::value;
         const __nv_bfloat16 *at = (const __nv_bfloat16 *)data;
-        if constexpr (W == ANYWHERE) nvcuda::wmma::load_matrix_sync(x, at, (unsigned)ld);
-        else if constexpr (HOW == PLAIN) LOAD_SHARED("a", "row", x, at, (unsigned)ld);
-        else LOAD_SHARED("a", "col", x, at, (unsigned)ld);
+        unsigned step = (unsigned)ld;
+        if constexpr (W == ANYWHERE) nvcuda::wmma::load_matrix_sync(x, at, step);
+        else if constexpr (LEFT && HOW == PLAIN) LOAD_SHARED("a", "row", x, at, step);
+        else if constexpr (LEFT) LOAD_SHARED("a", "col", x, at, step);
+        else if constexpr (HOW == PLAIN) LOAD_SHARED("b", "row", x, at, step);
+        else LOAD_SHARED("b", "col", x, at, step);
     }
 };
-template <lies HOW> struct right_tile<bf16, HOW> {
-    core_tile<nvcuda::wmma::matrix_b, HOW> x;
-    template <where W = SHARED> __device__ __forceinline__ void load(const bf16 *data, int ld)
-    {
-        const __nv_bfloat16 *at = (const __nv_bfloat16 *)data;
-        if constexpr (W == ANYWHERE) nvcuda::wmma::load_matrix_sync(x, at, (unsigned)ld);
-        else if constexpr (HOW == PLAIN) LOAD_SHARED("b", "row", x, at, (unsigned)ld);
-        else LOAD_SHARED("b", "col", x, at, (unsigned)ld);
-    }
+template <lies HOW> struct left_tile<bf16, HOW> : core_factor<nvcuda::wmma::matrix_a, HOW> {
+};
+template <lies HOW> struct right_tile<bf16, HOW> : core_factor<nvcuda::wmma::matrix_b, HOW> {
 };
 template <> struct tile_sum<bf16> {
     nvcuda::wmma::fragment<nvcuda::wmma::accumulator, TILE, TILE, TILE, float> x;

@@ -54,8 +54,7 @@ static machine open_machine(const cz_backend *backend)
 {
     machine m = {.backend = backend};
     cz_dtype stored = cz_backend_dtype(backend), wide = cz_dtype_wide(stored);
-    size_t bytes = cz_ops_scratch(backend, N, F, L, T, F, H);
-    m.scratch = (cz_arena){shared_room(bytes), bytes, 0, 0};
+    m.scratch = shared_arena(cz_ops_scratch(backend, N, F, L, T, F, H));
     for (int i = 0; i < MATRICES; i++) m.matrix[i] = room(stored, N, F);
     for (int i = 0; i < WEIGHTS; i++) m.weights[i] = room(wide, F, F);
     for (int i = 0; i < VECTORS; i++) m.vector[i] = vector(wide, F);
@@ -89,7 +88,7 @@ static void close_machine(machine *m)
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) shared_free(some[i]->data);
     shared_free(m->index);
     shared_free(m->slot);
-    shared_free(m->scratch.base);
+    shared_arena_free(&m->scratch);
 }
 
 static void fill_machine(machine *m, uint64_t program)

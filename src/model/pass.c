@@ -110,10 +110,8 @@ static cz_status shared_forward(cz_workspace *ws)
 
 static cz_status shared_backward(cz_workspace *ws)
 {
-    bool text = ws->model->spec.text;
     CZ_TRY(queries_collect(ws));
-    if (text) CZ_TRY(labels_collect(ws));
-    if (text) CZ_TRY(labels_backward(ws));
+    if (ws->model->spec.text) CZ_TRY(labels_backward(ws));
     return queries_backward(ws);
 }
 
