@@ -26,31 +26,39 @@ INLINE void store_part_stored(stored *p, vec v, int n)
     _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), narrowed(v));
 }
 #else
-INLINE stored to_bf16(real value)
+typedef uint32_t vec_bits __attribute__((vector_size(CZ_VECTOR_BYTES)));
+typedef stored vec_stored __attribute__((vector_size(CZ_VECTOR_BYTES / 2)));
+INLINE vec widened(vec_stored v) { return (vec)(__builtin_convertvector(v, vec_bits) << 16); }
+INLINE vec_stored narrowed(vec v)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (value != value) return (stored)(bits >> 16 | 64); /* stays NaN, quiet */
-    return (stored)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    vec_bits bits = (vec_bits)v, number = (vec_bits)(v == v);
+    vec_bits nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 64 << 16;
+    return __builtin_convertvector(((nearest & number) | (quiet & ~number)) >> 16, vec_stored);
 }
 /* What a store and a load would make of it. */
-INLINE vec rounded(vec v)
+INLINE vec rounded(vec v) { return widened(narrowed(v)); }
+INLINE vec load_stored(const stored *p)
 {
-    for (int i = 0; i < LANES; i++) v[i] = from_bf16(to_bf16(v[i]));
-    return v;
+    vec_stored v;
+    memcpy(&v, p, sizeof v);
+    return widened(v);
+}
+INLINE void store_stored(stored *p, vec v)
+{
+    vec_stored part = narrowed(v);
+    memcpy(p, &part, sizeof part);
 }
 INLINE vec load_part_stored(const stored *p, int n)
 {
-    vec v = {0};
-    for (int i = 0; i < n; i++) v[i] = from_bf16(p[i]);
-    return v;
+    vec_stored v = {0};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return widened(v);
 }
 INLINE void store_part_stored(stored *p, vec v, int n)
 {
-    for (int i = 0; i < n; i++) p[i] = to_bf16(v[i]);
+    vec_stored part = narrowed(v);
+    for (int i = 0; i < n; i++) p[i] = part[i];
 }
-INLINE vec load_stored(const stored *p) { return load_part_stored(p, LANES); }
-INLINE void store_stored(stored *p, vec v) { store_part_stored(p, v, LANES); }
 #endif
 
 #endif
