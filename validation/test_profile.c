@@ -163,6 +163,49 @@ static bool parts_fit(const cz_profile *p)
     return true;
 }
 
+/* Whether a span lies in one of the main thread's spans of a node. */
+static bool lies_in(const cz_profile *p, const cz_profile_event *span, int node)
+{
+    for (int i = 0; i < p->events; i++) {
+        const cz_profile_event *e = &p->event[i];
+        if (e->node == node && e->thread == 0 && e->begin <= span->begin &&
+            span->begin + span->ns <= e->begin + e->ns)
+            return true;
+    }
+    return false;
+}
+
+static cz_status nothing(void *context, int thread)
+{
+    (void)context;
+    return thread < 0 ? CZ_ERR_BUG : CZ_OK;
+}
+
+/* Of many threads some wake when the main one has long gone on. */
+static void check_late(void)
+{
+    enum { THREADS = 16, RUNS = 100 };
+    cz_profile p;
+    cz_pool *pool = NULL;
+    bool ok =
+        !cz_profile_open(cz_profile_clock(), 10 * RUNS) && !cz_pool_open(&pool, THREADS, NULL);
+    if (!check(ok, "%d threads: a profile is opened", THREADS)) return;
+    for (int i = 0; i < RUNS; i++) {
+        CZ_PHASE("phase");
+        ok = ok && !cz_pool_run(pool, nothing, NULL);
+    }
+    cz_pool_close(pool);
+    ok = ok && !cz_profile_take(&p);
+    int phase = FIND(&p, "phase"), wait = FIND(&p, "phase", "wait for threads"), late = 0;
+    ok = ok && has(&p, phase, RUNS, 0, 0) && has(&p, wait, RUNS * THREADS, 0, 0);
+    for (int i = 0; ok && i < p.events; i++)
+        late += p.event[i].node == wait && !lies_in(&p, &p.event[i], phase);
+    check(ok && late == 0, "%d of %d threads' waits end after what they were waited for in", late,
+          RUNS * THREADS);
+    cz_profile_free(&p);
+    cz_profile_close();
+}
+
 static void recurse(int depth)
 {
     CZ_SPAN("deeper");
@@ -389,6 +432,7 @@ int main(int argc, char **argv)
     check_cost();
     check_tree(1);
     check_tree(3);
+    check_late();
     check_places();
     check_bound();
     check_off();

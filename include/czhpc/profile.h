@@ -31,8 +31,12 @@ typedef struct cz_span {
 /* The record of this thread, NULL: off. */
 extern _Thread_local cz_lane *cz_profile_lane;
 
+/* Nanoseconds of a clock that only goes forward. */
+int64_t cz_profile_clock(void);
+
+/* Where a lane is. end: a cz_profile_clock(). */
 cz_span cz_span_open(const char *name, cz_span_kind kind, double flops);
-void cz_span_close(cz_span *span);
+void cz_span_close(cz_span *span, int64_t end);
 
 static inline cz_span cz_span_begin(const char *name, cz_span_kind kind, double flops)
 {
@@ -40,7 +44,7 @@ static inline cz_span cz_span_begin(const char *name, cz_span_kind kind, double 
 }
 static inline void cz_span_end(cz_span *span)
 {
-    if (span->lane) cz_span_close(span);
+    if (span->lane) cz_span_close(span, cz_profile_clock());
 }
 
 /* name: a string literal of letters, digits, blanks and _ (). flops: floating-point operations of
@@ -53,9 +57,6 @@ static inline void cz_span_end(cz_span *span)
 #define CZ_SPAN_FLOPS(name, flops) CZ_SPAN_NAMED(__LINE__, name, CZ_SPAN_PLAIN, flops)
 #define CZ_PHASE(name) CZ_SPAN_NAMED(__LINE__, name, CZ_SPAN_PHASE, 0)
 #define CZ_STEP(name) CZ_SPAN_NAMED(__LINE__, name, CZ_SPAN_STEP, 0)
-
-/* Nanoseconds of a clock that only goes forward. */
-int64_t cz_profile_clock(void);
 
 /* From now on spans are recorded: in the calling thread, the main one, and in the threads of pools
  * that are opened later. origin: the cz_profile_clock() that times count from. events: most single

@@ -1,4 +1,5 @@
 #include "barrier.h"
+#include "czhpc/profile.h"
 
 #include <stdbool.h>
 
@@ -35,6 +36,7 @@ static bool is_open(const barrier *b, unsigned round)
 static void open_it(barrier *b, unsigned round)
 {
     atomic_store_explicit(&b->here, 0, memory_order_relaxed);
+    if (cz_profile_lane) b->opened_at = cz_profile_clock();
     pthread_mutex_lock(&b->lock);
     atomic_store_explicit(&b->round, round + 1, memory_order_release);
     pthread_mutex_unlock(&b->lock);

@@ -35,10 +35,12 @@ struct cz_pool {
     bool closing;
 };
 
-static void wait_for_all(cz_pool *pool)
+/* The main thread goes on once all are there: another that wakes later has waited until then. */
+static void wait_for_all(cz_pool *pool, int thread)
 {
-    CZ_SPAN("wait for threads");
+    cz_span span = cz_span_begin("wait for threads", CZ_SPAN_PLAIN, 0);
     barrier_wait(&pool->all);
+    if (span.lane) cz_span_close(&span, thread ? pool->all.opened_at : cz_profile_clock());
 }
 
 static void *serve(void *argument)
@@ -55,7 +57,7 @@ static void *serve(void *argument)
         if (pool->closing) return NULL;
         cz_profile_follow(pool->place);
         pool->status[self->thread] = pool->work(pool->context, self->thread);
-        wait_for_all(pool);
+        wait_for_all(pool, self->thread);
     }
 }
 
@@ -148,7 +150,7 @@ cz_status cz_pool_run(cz_pool *pool, cz_work work, void *context)
     pool->place = cz_profile_place();
     if (pool->threads > 1) barrier_wait(&pool->all);
     cz_status worst = work(context, 0);
-    if (pool->threads > 1) wait_for_all(pool);
+    if (pool->threads > 1) wait_for_all(pool, 0);
     for (int t = 1; t < pool->threads; t++)
         if (pool->status[t] > worst) worst = pool->status[t];
     return worst;

@@ -82,11 +82,11 @@ static bool has_room(const cz_lane *lane, cz_span_kind kind)
     return lane->events < room;
 }
 
-void cz_span_close(cz_span *span)
+void cz_span_close(cz_span *span, int64_t end)
 {
     cz_lane *lane = span->lane;
     node *n = &lane->node[lane->at];
-    int64_t ns = cz_profile_clock() - span->begin;
+    int64_t ns = end - span->begin;
     n->calls++;
     n->ns += ns;
     if (has_room(lane, span->kind))
