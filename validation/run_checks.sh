@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs test programs, MPI test programs (on 1 to 4 ranks, those of GPUs on 1 and 2) and scripts, each
-# under a time limit:
+# Runs test programs, side by side; then, one at a time, MPI test programs (on 1 to 4 ranks, those of
+# GPUs on 1 and 2) and scripts; each under a time limit:
 #   run_checks.sh TEST... -- MPI_TEST... -- SCRIPT...
 # Operations and mpi_gpu* are tested on an emulated GPU too, or on that of CZHPC_CUDA_PLUGIN where it
 # is set; other programs see no plug-in but where they ask for one.
@@ -20,37 +20,73 @@ passed=0 failed=0 skipped=0
 plugin=${CZHPC_CUDA_PLUGIN:-$PWD/$BUILD/libczhpc_emulated.so}
 unset CZHPC_CUDA_PLUGIN
 
-run() { # name seconds command...
-    local name=$1 limit=$2 started=$SECONDS
+measure() { # name seconds command...: what it says, how it ends and how long it took, in $log
+    local name=$1 limit=$2 started=$SECONDS status
     shift 2
-    case $name in *"${ONLY:-}"*) ;; *) return ;; esac
-    timeout --kill-after=10 "$limit" "$@" >"$log/out" 2>"$log/err" </dev/null
-    local status=$? ok bad skip
-    ok=$(grep -c '^ok' "$log/out") bad=$(grep -c '^FAIL' "$log/out") skip=$(grep -c '^SKIP' "$log/out")
-    if { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; } || [ $((ok + bad + skip)) -eq 0 ]; then
+    timeout --kill-after=10 "$limit" "$@" >"$log/$name.out" 2>"$log/$name.err" </dev/null
+    status=$?
+    echo "$status $((SECONDS - started))" >"$log/$name.ended"
+    mv "$log/$name.ended" "$log/$name.end"
+}
+
+tell() { # name
+    local out=$log/$1.out status seconds ok bad skip
+    read -r status seconds <"$log/$1.end"
+    ok=$(grep -c '^ok' "$out") bad=$(grep -c '^FAIL' "$out") skip=$(grep -c '^SKIP' "$out")
+    if { [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; } || [ $((ok + bad + skip)) -eq 0 ]; then
         bad=$((bad + 1))
-        echo "FAIL $name: exit status $status$([ $status -eq 124 ] && echo ', over its time limit')" >>"$log/out"
+        echo "FAIL $1: exit status $status$([ "$status" -eq 124 ] && echo ', over its time limit')" >>"$out"
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-    printf '%-44s %4d ok %3d failed %3d skipped %4d s\n' "$name" "$ok" "$bad" "$skip" $((SECONDS - started))
-    grep '^SKIP' "$log/out"
-    if [ "$bad" -ne 0 ]; then grep '^FAIL' "$log/out"; tail -n 20 "$log/err"; fi
+    printf '%-44s %4d ok %3d failed %3d skipped %4d s\n' "$1" "$ok" "$bad" "$skip" "$seconds"
+    grep '^SKIP' "$out"
+    if [ "$bad" -ne 0 ]; then grep '^FAIL' "$out"; tail -n 20 "$log/$1.err"; fi
+}
+
+chosen() { case $1 in *"${ONLY:-}"*) ;; *) false ;; esac }
+
+alone() { # name seconds command...
+    chosen "$1" || return
+    measure "$@"
+    tell "$1"
+}
+
+# As many at once as there are cores; told in the order in which they began.
+begun=() told=0
+side_by_side() { # name seconds command...
+    chosen "$1" || return
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    measure "$@" &
+    begun+=("$1")
+    tell_ended
+}
+tell_ended() {
+    while [ "$told" -lt ${#begun[@]} ] && [ -e "$log/${begun[told]}.end" ]; do
+        tell "${begun[told]}"
+        told=$((told + 1))
+    done
 }
 
 kind=0
 for item in "$@"; do
-    if [ "$item" = -- ]; then kind=$((kind + 1)); continue; fi
+    if [ "$item" = -- ]; then
+        wait
+        tell_ended
+        kind=$((kind + 1))
+        continue
+    fi
     name=$(basename "$item")
     case $kind in
-    0) run "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" CZHPC_EMULATED_LIST="$BUILD/kernels.$name" "$item" ;;
+    0) side_by_side "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" \
+        CZHPC_EMULATED_LIST="$BUILD/kernels.$name" "$item" ;;
     1) gpu=()
         case $name in mpi_gpu*) gpu=(env CZHPC_CUDA_PLUGIN="$plugin") ;; esac
         counts="1 2 3 4"
         [ ${#gpu[@]} -eq 0 ] || counts="1 2" # emulated ones take their time
         for ranks in $counts; do
-            run "$name on $ranks" 300 mpirun -np "$ranks" "${gpu[@]}" "$item"
+            alone "$name on $ranks" 300 mpirun -np "$ranks" "${gpu[@]}" "$item"
         done ;;
-    2) run "$name" 900 "$item" ;;
+    2) alone "$name" 900 "$item" ;;
     esac
 done
 [ $skipped -eq 0 ] || echo "$skipped skipped, each named above"

@@ -10,15 +10,16 @@
 namespace
 {
 
-enum { STACK = 64 << 10 };
-enum state { READY, AT_BARRIER, AT_WARP, ENDED };
+/* Some 64 KB; a power of two apart they would all share a few lines of a cache. */
+enum { STACK = 1035 * 64 };
+enum state { UNDER_WAY, AT_BARRIER, ENDED };
 
 struct fiber {
     state is;
-    int place;          /* of the barrier it waits at */
-    unsigned lanes;     /* it exchanges with */
-    unsigned exchanges; /* so far */
-    uint64_t value[2];  /* of this exchange and of the one before, which others may still read */
+    int place;      /* of the barrier it waits at */
+    unsigned lanes; /* it exchanges with */
+    int from;       /* whose value it wants */
+    uint64_t value, result;
 #if defined(__x86_64__)
     void *stack;
 #else
@@ -29,18 +30,23 @@ struct fiber {
 fiber fibers[MOST_THREADS];
 char *stacks;
 int count, current;
+struct warp {
+    unsigned ready, exchanging; /* lanes */
+} warps[MOST_THREADS / WARP];
 const std::function<void()> *body;
 
 #if defined(__x86_64__)
 void *scheduler_stack;
 
-/* Keeps what a function may not change, and goes on where the other stack was left. */
-extern "C" void cz_emulated_switch(void **from, void *to);
+/* Keeps what a function may not change, and goes on where the other stack was left: by a jump, as a
+ * ret would be foretold to go where the last call came from. */
+extern "C" __attribute__((visibility("hidden"))) void cz_emulated_switch(void **from, void *to);
 __asm__(".text\n.globl cz_emulated_switch\n.type cz_emulated_switch, @function\n"
         "cz_emulated_switch:\n"
         "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
         "mov %rsp, (%rdi)\nmov %rsi, %rsp\n"
-        "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n"
+        "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\npop %rcx\njmp *%rcx\n"
+        ".hidden cz_emulated_switch\n"
         ".size cz_emulated_switch, .-cz_emulated_switch\n");
 
 void leave(fiber *f) { cz_emulated_switch(&f->stack, scheduler_stack); }
@@ -50,6 +56,12 @@ ucontext_t scheduler;
 void leave(fiber *f) { swapcontext(&f->context, &scheduler); }
 void enter(fiber *f) { swapcontext(&scheduler, &f->context); }
 #endif
+
+void make_ready(int i)
+{
+    fibers[i].is = UNDER_WAY;
+    warps[i / WARP].ready |= 1u << i % WARP;
+}
 
 void run_body()
 {
@@ -64,6 +76,7 @@ void prepare(int i)
 {
     char *bottom = stacks + (size_t)i * STACK;
     fibers[i] = fiber{};
+    make_ready(i);
 #if defined(__x86_64__)
     /* As if cz_emulated_switch() had been called from the first instruction of run_body(). */
     void **top = (void **)(bottom + STACK - 64);
@@ -79,16 +92,18 @@ void prepare(int i)
 #endif
 }
 
-bool warp_is_here(int i)
+/* An exchange of these lanes, once all of them are here for it. */
+bool exchange(warp *w, fiber *lane, unsigned lanes)
 {
-    int first = i / WARP * WARP;
-    const fiber *own = &fibers[i];
-    for (int lane = 0; lane < WARP && first + lane < count; lane++)
-        if (own->lanes >> lane & 1) {
-            const fiber *other = &fibers[first + lane];
-            /* One that has gone on has been here, and waits for its next exchange. */
-            if (other->exchanges < own->exchanges) return false;
-        }
+    if ((w->exchanging & lanes) != lanes) return false;
+    for (unsigned left = lanes; left; left &= left - 1)
+        if (lane[__builtin_ctz(left)].lanes != lanes) return false;
+    for (unsigned left = lanes; left; left &= left - 1) {
+        fiber *f = &lane[__builtin_ctz(left)];
+        f->result = lane[f->from].value;
+    }
+    w->exchanging &= ~lanes;
+    w->ready |= lanes;
     return true;
 }
 
@@ -104,27 +119,25 @@ bool open_barrier()
         place = fibers[i].place;
     }
     if (!waiting || waiting + ended < count || ended) return false;
-    for (int i = 0; i < count; i++) fibers[i].is = READY;
+    for (int i = 0; i < count; i++) make_ready(i);
     return true;
 }
 
 /* Until none of its lanes can go on; whether any could. */
 bool run_warp(int first, void (*place)(int), int *left)
 {
-    bool any = false;
-    for (bool moved = true; moved; any = any || moved) {
-        moved = false;
-        for (int i = first; i < first + WARP && i < count; i++) {
-            fiber *f = &fibers[i];
-            if (f->is == ENDED || f->is == AT_BARRIER) continue;
-            if (f->is == AT_WARP && !warp_is_here(i)) continue;
-            current = i;
-            place(i);
-            enter(f);
-            moved = true;
-            *left -= f->is == ENDED;
+    warp *w = &warps[first / WARP];
+    bool any = w->ready;
+    while (w->ready)
+        for (unsigned after = w->ready; after; after = w->ready & after) {
+            int lane = __builtin_ctz(after);
+            after = ~1u << lane;
+            w->ready &= ~(1u << lane);
+            current = first + lane;
+            place(current);
+            enter(&fibers[current]);
+            *left -= fibers[current].is == ENDED;
         }
-    }
     return any;
 }
 
@@ -142,18 +155,19 @@ void fiber_wait_block(int place)
 
 uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from)
 {
-    int i = current;
-    fiber *own = &fibers[i];
-    unsigned turn = ++own->exchanges;
-    own->value[turn % 2] = value;
-    own->lanes = lanes;
-    while (!warp_is_here(i)) {
-        own->is = AT_WARP;
-        leave(own);
-    }
-    own->is = READY;
-    int other = i / WARP * WARP + (from & (WARP - 1));
-    return other < count ? fibers[other].value[turn % 2] : value;
+    int first = current / WARP * WARP, lane = current - first;
+    unsigned there = count - first < WARP ? (1u << (count - first)) - 1 : ~0u;
+    fiber *own = &fibers[current];
+    warp *w = &warps[first / WARP];
+    own->lanes = lanes & there;
+    own->value = value;
+    own->from = there >> (from & (WARP - 1)) & 1 ? from & (WARP - 1) : lane;
+    w->exchanging |= 1u << lane;
+    /* A lane that leaves itself out waits for ever, and the launch fails. */
+    if (own->lanes >> lane & 1 && exchange(w, fibers + first, own->lanes))
+        w->ready &= ~(1u << lane);
+    else leave(own);
+    return own->result;
 }
 
 bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(int))
@@ -165,6 +179,7 @@ bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(
     }
     count = threads;
     body = &thread;
+    for (warp &w : warps) w = warp{};
     for (int i = 0; i < count; i++) prepare(i);
     /* A warp goes as far ahead of the others as it may, the first or the last one from block to
      * block, so that a barrier that is missing is missed. */

@@ -77,7 +77,8 @@ cudaError_t not_recorded(const char *call)
 void place(int i)
 {
     unsigned n = (unsigned)i;
-    threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
+    if (n < blockDim.x) threadIdx = {n, 0, 0}; /* divisions take their time */
+    else threadIdx = {n % blockDim.x, n / blockDim.x % blockDim.y, n / blockDim.x / blockDim.y};
 }
 
 /* Which of `all` blocks comes at turn i: they come forwards, backwards, and the odd ones before the
