@@ -7,7 +7,7 @@ export CZHPC_CUDA_PLUGIN=$PWD/$BUILD/libczhpc_emulated.so
 
 leave_out() { # test kernel
     # The test ends at its first wrong verdict, when nobody reads on.
-    if CZHPC_EMULATED_BREAK=$2 "$BUILD/validation/test_$1" 2>/dev/null | grep -qm1 '^FAIL.*cuda'; then
+    if CZHPC_VARIANT=cuda CZHPC_EMULATED_BREAK=$2 "$BUILD/validation/test_$1" 2>/dev/null | grep -qm1 '^FAIL.*cuda'; then
         echo "ok   test_$1 fails where $2 leaves out a block"
     else
         echo "FAIL test_$1 passes where $2 leaves out a block"
