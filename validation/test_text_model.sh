@@ -14,7 +14,9 @@ check() { # condition-status name
 run() { # ranks arguments...
     local ranks=$1
     shift
-    timeout 120 mpirun -np "$ranks" "$czhpc" "$@" >"$work/out" 2>"$work/err" </dev/null
+    # One alone has no others to wait for.
+    OMPI_MCA_odls_base_sigkill_timeout=$((ranks > 1)) \
+        timeout 120 mpirun -np "$ranks" "$czhpc" "$@" >"$work/out" 2>"$work/err" </dev/null
 }
 refuse() { # exit-code words arguments...
     local code=$1 words=$2
