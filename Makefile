@@ -38,7 +38,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 -include src/ops/levels.mk
 include cuda/build.mk
 
-TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/test_*.c))
+TESTS     := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/test_*.c)) $(BUILD)/validation/test_fibers
 MPI_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/mpi_*.c))
 SCRIPTS   := $(wildcard validation/test_*.sh)
 PLAYERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard validation/play_*.c))

@@ -6,7 +6,7 @@ EMULATED     := $(BUILD)/libczhpc_emulated.so
 # The emulated plug-in: an ordinary compiler, headers of cuda/emulated/ in the place of CUDA's.
 EMULATED_OBJECTS := $(CUDA_SOURCES:%.cu=$(BUILD)/emulated/%.o) \
 	$(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard cuda/emulated/*.cpp))
-EMULATED_FLAGS := -std=c++20 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror -Iinclude \
+EMULATED_FLAGS := -std=c++20 -O2 -g1 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Werror -Iinclude \
 	-Icuda/emulated -MMD -MP
 
 $(BUILD)/emulated/%.o: %.cu cuda/build.mk
@@ -22,6 +22,11 @@ $(BUILD)/emulated/%.o: %.cpp cuda/build.mk
 $(EMULATED): $(EMULATED_OBJECTS)
 	@echo "ld  $@"
 	@$(CXX) -shared -o $@ $^ -lpthread -lrt
+
+$(BUILD)/validation/test_fibers: validation/test_fibers.cpp $(BUILD)/emulated/cuda/emulated/fibers.o
+	@mkdir -p $(@D)
+	@echo "c++ $<"
+	@$(CXX) $(EMULATED_FLAGS) -Ivalidation -o $@ $^
 
 -include $(EMULATED_OBJECTS:.o=.d)
 

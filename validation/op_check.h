@@ -225,7 +225,7 @@ static inline const cz_backend *op_exact(void) { return cz_backend_cpu(CZ_F64, C
 /* What op_variants() has seen over some cases, by variant. */
 typedef struct op_gaps {
     int cases;
-    bool failed[VARIANTS];                   /* to run, or to give padded rows their bits */
+    bool failed[VARIANTS]; /* to run, to be finite, or to give padded rows their bits */
     double stored[VARIANTS], wide[VARIANTS]; /* worst distances of results from fp64 */
     spread portable[VARIANTS];               /* of what is stored from the portable level */
 } op_gaps;
@@ -269,7 +269,8 @@ static inline bool op_variant(const op_case *o, op_gaps *worst, int v)
     good = op_pads(&own, variant_backend(v), got) && good;
     op_compare(worst, v, &own, got, exact, plain);
     if (isinf(worst->stored[v]) || isinf(worst->wide[v]))
-        good = check(false, "%s: case %d is not a number", backend_variants[v].name, worst->cases);
+        good = check(false, "%s: case %d is infinitely far from fp64", backend_variants[v].name,
+                     worst->cases);
     op_free_result(&own, exact);
     op_free_result(&own, plain);
     op_free_result(&own, got);

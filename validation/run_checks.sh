@@ -15,15 +15,18 @@ cd "$(dirname "$0")/.." || exit 1
 export ASAN_OPTIONS=fast_unwind_on_malloc=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export LSAN_OPTIONS=suppressions=$PWD/validation/lsan.supp:print_suppressions=0
 log=$(mktemp -d)
-trap 'rm -rf "$log"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$log"' EXIT
 passed=0 failed=0 skipped=0
 plugin=${CZHPC_CUDA_PLUGIN:-$PWD/$BUILD/libczhpc_emulated.so}
-unset CZHPC_CUDA_PLUGIN
+unset CZHPC_CUDA_PLUGIN CZHPC_VARIANT
 
-measure() { # name seconds command...: what it says, how it ends and how long it took, in $log
+# In the background: what a program says, how it ends and how long it took, in $log.
+measure() { # name seconds command...
     local name=$1 limit=$2 started=$SECONDS status
     shift 2
-    timeout --kill-after=10 "$limit" "$@" >"$log/$name.out" 2>"$log/$name.err" </dev/null
+    timeout --kill-after=10 "$limit" "$@" >"$log/$name.out" 2>"$log/$name.err" </dev/null &
+    trap 'kill $! 2>/dev/null; exit' TERM
+    wait $!
     status=$?
     echo "$status $((SECONDS - started))" >"$log/$name.ended"
     mv "$log/$name.ended" "$log/$name.end"
@@ -31,11 +34,11 @@ measure() { # name seconds command...: what it says, how it ends and how long it
 
 tell() { # name
     local out=$log/$1.out status seconds ok bad skip
-    read -r status seconds <"$log/$1.end"
+    read -r status seconds <"$log/$1.end" || status=lost seconds=0
     ok=$(grep -c '^ok' "$out") bad=$(grep -c '^FAIL' "$out") skip=$(grep -c '^SKIP' "$out")
-    if { [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; } || [ $((ok + bad + skip)) -eq 0 ]; then
+    if { [ "$status" != 0 ] && [ "$bad" -eq 0 ]; } || [ $((ok + bad + skip)) -eq 0 ]; then
         bad=$((bad + 1))
-        echo "FAIL $1: exit status $status$([ "$status" -eq 124 ] && echo ', over its time limit')" >>"$out"
+        echo "FAIL $1: exit status $status$([ "$status" = 124 ] && echo ', over its time limit')" >>"$out"
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
     printf '%-44s %4d ok %3d failed %3d skipped %4d s\n' "$1" "$ok" "$bad" "$skip" "$seconds"
@@ -43,52 +46,47 @@ tell() { # name
     if [ "$bad" -ne 0 ]; then grep '^FAIL' "$out"; tail -n 20 "$log/$1.err"; fi
 }
 
-chosen() { case $1 in *"${ONLY:-}"*) ;; *) false ;; esac }
-
-alone() { # name seconds command...
-    chosen "$1" || return
-    measure "$@"
-    tell "$1"
-}
-
-# As many at once as there are cores; told in the order in which they began.
+# At most so many at once; told in the order in which they began.
 begun=() told=0
-side_by_side() { # name seconds command...
-    chosen "$1" || return
-    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+begin() { # how-many name seconds command...
+    local most=$1
+    shift
+    case $1 in *"${ONLY:-}"*) ;; *) return ;; esac
+    while [ "$(jobs -rp | wc -l)" -ge "$most" ]; do wait -n; done
+    while [ "$told" -lt ${#begun[@]} ] && [ -e "$log/${begun[told]}.end" ]; do tell_next; done
     measure "$@" &
     begun+=("$1")
-    tell_ended
 }
-tell_ended() {
-    while [ "$told" -lt ${#begun[@]} ] && [ -e "$log/${begun[told]}.end" ]; do
-        tell "${begun[told]}"
-        told=$((told + 1))
-    done
+tell_next() {
+    tell "${begun[told]}"
+    told=$((told + 1))
+}
+tell_all() {
+    wait
+    while [ "$told" -lt ${#begun[@]} ]; do tell_next; done
 }
 
 kind=0
 for item in "$@"; do
     if [ "$item" = -- ]; then
-        wait
-        tell_ended
+        tell_all
         kind=$((kind + 1))
         continue
     fi
     name=$(basename "$item")
     case $kind in
-    0) side_by_side "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" \
-        CZHPC_EMULATED_LIST="$BUILD/kernels.$name" "$item" ;;
+    0) begin "$(nproc)" "$name" 600 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
     1) gpu=()
         case $name in mpi_gpu*) gpu=(env CZHPC_CUDA_PLUGIN="$plugin") ;; esac
         counts="1 2 3 4"
         [ ${#gpu[@]} -eq 0 ] || counts="1 2" # emulated ones take their time
         for ranks in $counts; do
-            alone "$name on $ranks" 300 mpirun -np "$ranks" "${gpu[@]}" "$item"
+            begin 1 "$name on $ranks" 300 mpirun -np "$ranks" "${gpu[@]}" "$item"
         done ;;
-    2) alone "$name" 900 "$item" ;;
+    2) begin 1 "$name" 900 "$item" ;;
     esac
 done
+tell_all
 [ $skipped -eq 0 ] || echo "$skipped skipped, each named above"
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -14,7 +14,7 @@ check() { # condition-status name
 run() { # ranks arguments...
     local ranks=$1
     shift
-    # One alone has no others to wait for.
+    # mpirun waits for what is left of the ranks before it kills them; of one nothing is.
     OMPI_MCA_odls_base_sigkill_timeout=$((ranks > 1)) \
         timeout 120 mpirun -np "$ranks" "$czhpc" "$@" >"$work/out" 2>"$work/err" </dev/null
 }

@@ -46,11 +46,17 @@ static inline cz_gpu *variant_gpu(void)
     return gpu;
 }
 
-/* NULL where this machine lacks it, or CZHPC_VARIANT is no part of its name. */
+/* Whether CZHPC_VARIANT is a part of its name, where it is set: a test then runs those alone. */
+static inline bool variant_chosen(int v)
+{
+    const char *part = getenv("CZHPC_VARIANT");
+    return !part || strstr(backend_variants[v].name, part);
+}
+
+/* NULL where this machine lacks it, or where it is not chosen. */
 static inline const cz_backend *variant_backend(int v)
 {
-    const char *only = getenv("CZHPC_VARIANT");
-    if (only && !strstr(backend_variants[v].name, only)) return NULL;
+    if (!variant_chosen(v)) return NULL;
     if (!backend_variants[v].gpu)
         return cz_backend_cpu(backend_variants[v].dtype, backend_variants[v].level);
     return variant_gpu() ? cz_gpu_backend(variant_gpu(), backend_variants[v].dtype) : NULL;
@@ -59,7 +65,7 @@ static inline const cz_backend *variant_backend(int v)
 /* Why it lacks it. */
 static inline const char *variant_lacks(int v)
 {
-    if (getenv("CZHPC_VARIANT")) return "CZHPC_VARIANT leaves it out";
+    if (!variant_chosen(v)) return "CZHPC_VARIANT leaves it out";
     return backend_variants[v].gpu ? "CZHPC_CUDA_PLUGIN names no GPU's plug-in"
                                    : "this processor lacks it";
 }

@@ -70,7 +70,10 @@ template <typename T> T __shfl_xor_sync(unsigned lanes, T value, int mask, int w
     (void)width;
     return cz_emulated_shuffle(lanes, value, (int)cz_emulated_lane() ^ mask);
 }
-inline void __syncwarp(unsigned lanes = 0xffffffffu) { cz_emulated_shuffle(lanes, 0, 0); }
+inline void __syncwarp(unsigned lanes = 0xffffffffu)
+{
+    cz_emulated_exchange(lanes, 0, (int)cz_emulated_lane());
+}
 
 /* Threads run in turn, so these need no lock. */
 template <typename T> T atomicAdd(T *at, T value)

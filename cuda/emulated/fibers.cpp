@@ -10,7 +10,7 @@
 namespace
 {
 
-/* Some 64 KB; a power of two apart they would all share a few lines of a cache. */
+/* Some 64 KB; a power of two apart they would all share a few sets of a cache. */
 enum { STACK = 1035 * 64 };
 enum state { UNDER_WAY, AT_BARRIER, ENDED };
 
@@ -19,7 +19,7 @@ struct fiber {
     int place;      /* of the barrier it waits at */
     unsigned lanes; /* it exchanges with */
     int from;       /* whose value it wants */
-    uint64_t value, result;
+    uint64_t given, got;
 #if defined(__x86_64__)
     void *stack;
 #else
@@ -30,6 +30,7 @@ struct fiber {
 fiber fibers[MOST_THREADS];
 char *stacks;
 int count, current;
+/* A lane is at work, ready, at an exchange, at a barrier or has ended. */
 struct warp {
     unsigned ready, exchanging; /* lanes */
 } warps[MOST_THREADS / WARP];
@@ -39,14 +40,13 @@ const std::function<void()> *body;
 void *scheduler_stack;
 
 /* Keeps what a function may not change, and goes on where the other stack was left: by a jump, as a
- * ret would be foretold to go where the last call came from. */
-extern "C" __attribute__((visibility("hidden"))) void cz_emulated_switch(void **from, void *to);
-__asm__(".text\n.globl cz_emulated_switch\n.type cz_emulated_switch, @function\n"
+ * ret would be predicted to go where the last call came from. */
+extern "C" void cz_emulated_switch(void **from, void *to);
+__asm__(".text\n.type cz_emulated_switch, @function\n"
         "cz_emulated_switch:\n"
         "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
         "mov %rsp, (%rdi)\nmov %rsi, %rsp\n"
         "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\npop %rcx\njmp *%rcx\n"
-        ".hidden cz_emulated_switch\n"
         ".size cz_emulated_switch, .-cz_emulated_switch\n");
 
 void leave(fiber *f) { cz_emulated_switch(&f->stack, scheduler_stack); }
@@ -100,7 +100,7 @@ bool exchange(warp *w, fiber *lane, unsigned lanes)
         if (lane[__builtin_ctz(left)].lanes != lanes) return false;
     for (unsigned left = lanes; left; left &= left - 1) {
         fiber *f = &lane[__builtin_ctz(left)];
-        f->result = lane[f->from].value;
+        f->got = lane[f->from].given;
     }
     w->exchanging &= ~lanes;
     w->ready |= lanes;
@@ -160,14 +160,14 @@ uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from)
     fiber *own = &fibers[current];
     warp *w = &warps[first / WARP];
     own->lanes = lanes & there;
-    own->value = value;
-    own->from = there >> (from & (WARP - 1)) & 1 ? from & (WARP - 1) : lane;
+    own->given = value;
+    own->from = from & (WARP - 1);
     w->exchanging |= 1u << lane;
-    /* A lane that leaves itself out waits for ever, and the launch fails. */
-    if (own->lanes >> lane & 1 && exchange(w, fibers + first, own->lanes))
-        w->ready &= ~(1u << lane);
+    /* Who leaves out itself, or the one that it asks, waits for ever, and the launch fails. */
+    bool sound = own->lanes >> lane & own->lanes >> own->from & 1;
+    if (sound && exchange(w, fibers + first, own->lanes)) w->ready &= ~(1u << lane);
     else leave(own);
-    return own->result;
+    return own->got;
 }
 
 bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(int))
@@ -184,12 +184,12 @@ bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(
     /* A warp goes as far ahead of the others as it may, the first or the last one from block to
      * block, so that a barrier that is missing is missed. */
     static bool turned;
-    int warps = (count + WARP - 1) / WARP;
+    int last = (count - 1) / WARP;
     turned = !turned;
     for (int left = count; left;) {
         bool moved = false;
-        for (int w = 0; w < warps; w++)
-            moved = run_warp((turned ? warps - 1 - w : w) * WARP, place, &left) || moved;
+        for (int w = 0; w <= last; w++)
+            moved = run_warp((turned ? last - w : w) * WARP, place, &left) || moved;
         if (!moved && left && !open_barrier()) return false;
     }
     return true;

@@ -34,7 +34,7 @@ extern _Thread_local cz_lane *cz_profile_lane;
 /* Nanoseconds of a clock that only goes forward. */
 int64_t cz_profile_clock(void);
 
-/* Where a lane is. end: a cz_profile_clock(). */
+/* Of a thread that has a record; end: a cz_profile_clock(), not before the begin. */
 cz_span cz_span_open(const char *name, cz_span_kind kind, double flops);
 void cz_span_close(cz_span *span, int64_t end);
 
@@ -45,6 +45,11 @@ static inline cz_span cz_span_begin(const char *name, cz_span_kind kind, double 
 static inline void cz_span_end(cz_span *span)
 {
     if (span->lane) cz_span_close(span, cz_profile_clock());
+}
+/* That ended before now. */
+static inline void cz_span_end_at(cz_span *span, int64_t end)
+{
+    if (span->lane) cz_span_close(span, end);
 }
 
 /* name: a string literal of letters, digits, blanks and _ (). flops: floating-point operations of

@@ -40,7 +40,8 @@ static void wait_for_all(cz_pool *pool, int thread)
 {
     cz_span span = cz_span_begin("wait for threads", CZ_SPAN_PLAIN, 0);
     barrier_wait(&pool->all);
-    if (span.lane) cz_span_close(&span, thread ? pool->all.opened_at : cz_profile_clock());
+    if (thread == 0) cz_span_end(&span);
+    else cz_span_end_at(&span, pool->all.opened_at);
 }
 
 static void *serve(void *argument)

@@ -26,16 +26,15 @@ INLINE void store_part_stored(stored *p, vec v, int n)
     _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), narrowed(v));
 }
 #else
-typedef uint32_t vec_bits __attribute__((vector_size(CZ_VECTOR_BYTES)));
 typedef stored vec_stored __attribute__((vector_size(CZ_VECTOR_BYTES / 2)));
 INLINE vec widened(vec_stored v) { return (vec)(__builtin_convertvector(v, vec_bits) << 16); }
+/* A NaN stays one, quiet. */
 INLINE vec_stored narrowed(vec v)
 {
     vec_bits bits = (vec_bits)v, number = (vec_bits)(v == v);
     vec_bits nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 64 << 16;
     return __builtin_convertvector(((nearest & number) | (quiet & ~number)) >> 16, vec_stored);
 }
-/* What a store and a load would make of it. */
 INLINE vec rounded(vec v) { return widened(narrowed(v)); }
 INLINE vec load_stored(const stored *p)
 {

@@ -77,6 +77,9 @@ enum { LANES = CZ_VECTOR_BYTES * 8 / CZ_REAL_BITS };
  * that have FMA. Comparisons give a vec_int of 0 and -1. */
 typedef real vec __attribute__((vector_size(CZ_VECTOR_BYTES)));
 typedef real_int vec_int __attribute__((vector_size(CZ_VECTOR_BYTES)));
+#if CZ_REAL_BITS == 32
+typedef uint32_t vec_bits __attribute__((vector_size(CZ_VECTOR_BYTES)));
+#endif
 typedef real vec_any __attribute__((vector_size(CZ_VECTOR_BYTES), aligned(4), may_alias));
 
 INLINE vec load_real(const real *p) { return *(const vec_any *)p; }

@@ -32,8 +32,6 @@ INLINE vec vec_exp(vec x)
     return x;
 }
 #else
-typedef uint32_t vec_bits __attribute__((vector_size(CZ_VECTOR_BYTES)));
-
 INLINE vec vec_exp(vec x)
 {
     const vec shift = broadcast(0x1.8p23f); /* x + shift is rounded to an integer */
