@@ -253,6 +253,63 @@ static void check_variant(const cz_backend *backend, const cz_backend *plain, do
     close_machine(&there);
 }
 
+/* ---- more gradients than a GPU can put off ---- */
+
+enum { TARGETS = 40, ROUNDS = 10 };
+
+typedef struct gradients {
+    cz_tensor dw[TARGETS], db[TARGETS], dy, x; /* (F, F), (F), (N, F) twice */
+} gradients;
+
+static cz_status run_gradients(gradients *g, const cz_backend *backend)
+{
+    cz_dtype stored = cz_backend_dtype(backend), wide = cz_dtype_wide(stored);
+    cz_arena scratch = shared_arena(cz_ops_scratch(backend, N, F, L, T, F, H));
+    cz_exec exec = variant_exec(backend, NULL, &scratch);
+    cz_status status = CZ_OK;
+    seed = PROGRAMS;
+    draws = 0;
+    fill(g->dy = room(stored, N, F), -1, 1);
+    fill(g->x = room(stored, N, F), -1, 1);
+    for (int t = 0; t < TARGETS; t++) {
+        fill(g->dw[t] = room(wide, F, F), -1, 1);
+        fill(g->db[t] = vector(wide, F), -1, 1);
+    }
+    for (int i = 0; i < TARGETS * ROUNDS && !status; i++) {
+        int t = i % TARGETS, rows = 1 + pick(N);
+        status = cz_linear_backward_weight(&exec, g->dw[t], g->db[t], cz_row_range(g->dy, 0, rows),
+                                           cz_row_range(g->x, 0, rows), pick(4) > 0);
+    }
+    status = variant_wait(&exec, status);
+    shared_arena_free(&scratch);
+    return status;
+}
+
+static void free_gradients(gradients *g)
+{
+    for (int t = 0; t < TARGETS; t++) {
+        shared_free(g->dw[t].data);
+        shared_free(g->db[t].data);
+    }
+    shared_free(g->dy.data);
+    shared_free(g->x.data);
+}
+
+static void check_many(const cz_backend *backend, const cz_backend *plain)
+{
+    gradients here, there;
+    gaps g = {0};
+    bool good = !run_gradients(&there, plain) && !run_gradients(&here, backend);
+    for (int t = 0; t < TARGETS; t++) {
+        compare(&g, there.dw[t], here.dw[t]);
+        compare(&g, there.db[t], here.db[t]);
+    }
+    check(good && g.gap < 1e-4, "%s: %d sums of gradients without a wait: %.1e apart",
+          cz_backend_name(backend), TARGETS * ROUNDS, g.gap);
+    free_gradients(&here);
+    free_gradients(&there);
+}
+
 int main(void)
 {
     for (int v = 0; v < VARIANTS; v++) {
@@ -262,6 +319,7 @@ int main(void)
         if (!backend) continue;
         check_variant(backend, cz_backend_cpu(dtype, CZ_LEVEL_PORTABLE),
                       dtype == CZ_F32 ? 1e-4 : 3e-1);
+        check_many(backend, cz_backend_cpu(dtype, CZ_LEVEL_PORTABLE));
     }
     return check_done();
 }
