@@ -75,7 +75,7 @@ for item in "$@"; do
     fi
     name=$(basename "$item")
     case $kind in
-    0) begin "$(nproc)" "$name" 600 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
+    0) begin "$(nproc)" "$name" 300 env CZHPC_CUDA_PLUGIN="$plugin" "$item" ;;
     1) gpu=()
         case $name in mpi_gpu*) gpu=(env CZHPC_CUDA_PLUGIN="$plugin") ;; esac
         counts="1 2 3 4"

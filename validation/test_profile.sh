@@ -48,14 +48,14 @@ job on 2 $small --profile --resume && grep -q '^Profile  *nothing was done' "$wo
     [ -s "$work/on/profile.json" ]
 verdict 'a finished job has nothing to profile, and keeps what it had' $?
 
-stop_early() { # name option...: exit status of a job that is told to stop after two epochs
+stop_early() { # name option...: exit status of a job that is told to stop after 20 epochs
     local name=$1 mpirun
     shift
     mpirun -np 2 "$czhpc" $small --results "$work" --name "$name" --profile --set train.epochs=60 \
         "$@" >"$work/$name.out" 2>&1 &
     mpirun=$!
     for _ in $(seq 300); do
-        [ "0$(grep -sc '' "$work/$name/metrics.jsonl")" -ge 2 ] && break
+        [ "0$(grep -sc '' "$work/$name/metrics.jsonl")" -ge 20 ] && break
         sleep 0.1
     done
     kill -USR1 $mpirun
