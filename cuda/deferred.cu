@@ -1,5 +1,5 @@
 /* The queue of work for the end of a step, on the host: what is noted, what of it is under way on
- * the second stream, and who has to wait for it. */
+ * the second stream, and who has to wait for it; and operations that are done there at once. */
 #include "device.h"
 
 #include <climits>
@@ -54,29 +54,43 @@ static cz_status wait_for_batch(device *d, int i)
     return cuda_status(&d->shown, "waiting for deferred work", error);
 }
 
-/* All that is noted becomes a batch on the second stream, by at most so many blocks, and waits for
- * what it reads. */
+/* Work is asked for on the second stream, behind all that the first was asked for. */
+static cz_status begin_batch(device *d)
+{
+    deferred_queue *q = &d->deferred;
+    CZ_TRY(take_moves(&d->shown));
+    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
+    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaStreamWaitEvent(q->stream, q->begun, 0)));
+    d->current = q->stream;
+    return CZ_OK;
+}
+
+/* What was asked for since is a batch, with this status. */
+static cz_status end_batch(device *d, cz_status status)
+{
+    deferred_queue *q = &d->deferred;
+    d->current = d->stream;
+    if (!status)
+        status =
+            cuda_status(&d->shown, "deferred work", cudaEventRecord(q->done[q->count], q->stream));
+    if (status) { /* nothing of it can be waited for */
+        q->work.count = q->work.blocks = q->notes = q->count = 0;
+        return status;
+    }
+    q->count++;
+    return q->count == MOST_BATCHES ? wait_for_batch(d, q->count - 1) : CZ_OK;
+}
+
+/* All that is noted becomes a batch, by at most so many blocks. */
 static cz_status ask_for_noted(device *d, int most)
 {
     deferred_queue *q = &d->deferred;
     cz_exec exec = exec_on(&d->shown);
     if (!q->work.count) return CZ_OK;
-    CZ_TRY(take_moves(&d->shown));
-    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaEventRecord(q->begun, d->stream)));
-    CZ_TRY(cuda_status(&d->shown, "deferred work", cudaStreamWaitEvent(q->stream, q->begun, 0)));
-    d->current = q->stream;
+    CZ_TRY(begin_batch(d));
     cz_status status = run_deferred(&exec, q->work, q->dtype, most);
-    d->current = d->stream;
     q->work.count = q->work.blocks = 0;
-    if (!status)
-        status =
-            cuda_status(&d->shown, "deferred work", cudaEventRecord(q->done[q->count], q->stream));
-    if (status) { /* nothing of it can be waited for */
-        q->notes = q->count = 0;
-        return status;
-    }
-    q->count++;
-    return q->count == MOST_BATCHES ? wait_for_batch(d, q->count - 1) : CZ_OK;
+    return end_batch(d, status);
 }
 
 cz_status join_deferred(const cz_gpu *gpu)
@@ -132,17 +146,23 @@ static bool comes_after(const deferred_queue *q, const deferred_note &note)
     return false;
 }
 
+static deferred_note note_of(std::initializer_list<span> written, std::initializer_list<span> read)
+{
+    deferred_note note = {};
+    for (const span &t : written) note.touched[note.count++] = t;
+    note.written = note.count;
+    for (const span &t : read) note.touched[note.count++] = t;
+    return note;
+}
+
 static cz_status defer(const cz_gpu *gpu, cz_dtype dtype, deferred_job job,
                        std::initializer_list<span> written, std::initializer_list<span> read)
 {
     device *d = device_of(gpu);
     deferred_queue *q = &d->deferred;
-    deferred_note note = {};
+    deferred_note note = note_of(written, read);
     job.blocks = blocks_of(job, dtype);
     if (!job.blocks) return CZ_OK;
-    for (const span &t : written) note.touched[note.count++] = t;
-    note.written = note.count;
-    for (const span &t : read) note.touched[note.count++] = t;
     if (q->dtype != dtype || q->work.count == MOST_DEFERRED || comes_after(q, note))
         CZ_TRY(ask_for_noted(d, ALL));
     q->dtype = dtype;
@@ -153,6 +173,34 @@ static cz_status defer(const cz_gpu *gpu, cz_dtype dtype, deferred_job job,
     return q->work.blocks >= ENOUGH * d->multiprocessors ? ask_for_noted(d, d->multiprocessors)
                                                          : CZ_OK;
 }
+
+/* ---- operations beside others ---- */
+
+cz_status begin_beside(const cz_exec *exec, std::initializer_list<span> written,
+                       std::initializer_list<span> read)
+{
+    device *d = device_of(exec->gpu);
+    deferred_queue *q = &d->deferred;
+    deferred_note note = note_of(written, read);
+    if (comes_after(q, note)) CZ_TRY(ask_for_noted(d, ALL));
+    CZ_TRY(begin_batch(d));
+    /* Before those that are noted only, which come with the next batch. */
+    deferred_note *at = q->note + q->notes - q->work.count;
+    for (deferred_note *n = q->note + q->notes++; n > at; n--) {
+        *n = n[-1];
+        n->batch++;
+    }
+    note.batch = q->count;
+    *at = note;
+    return CZ_OK;
+}
+
+cz_status end_beside(const cz_exec *exec, cz_status status)
+{
+    return end_batch(device_of(exec->gpu), status);
+}
+
+/* ---- jobs ---- */
 
 static bool in_sixteens(cz_tensor t, int step)
 {

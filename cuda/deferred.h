@@ -73,6 +73,13 @@ cz_status run_deferred(cz_exec *exec, const deferred_work &work, cz_dtype dtype,
 
 /* ---- the host's side ---- */
 
+/* An operation asked for between these two is done on the second stream, as a batch of its own:
+ * cz_exec's `aside`. It reads and writes what is said here, and takes no scratch. */
+cz_status begin_beside(const cz_exec *exec, std::initializer_list<span> written,
+                       std::initializer_list<span> read);
+/* Returns `status`, or how that ended. */
+cz_status end_beside(const cz_exec *exec, cz_status status);
+
 /* A matrix, or several of `cols` columns side by side, the next `step` columns on. */
 struct side_by_side {
     cz_tensor all;

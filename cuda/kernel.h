@@ -188,7 +188,7 @@ __device__ __forceinline__ unsigned kept_four(const mask_site &site, int b, int 
 cz_status cuda_status(const cz_gpu *gpu, const char *what, cudaError_t error);
 cudaStream_t stream_of(const cz_gpu *gpu);
 /* For a launch alone: without a table, a step or scratch. */
-static inline cz_exec exec_on(cz_gpu *gpu) { return {nullptr, nullptr, nullptr, gpu}; }
+static inline cz_exec exec_on(cz_gpu *gpu) { return {nullptr, nullptr, nullptr, gpu, false}; }
 size_t shared_of(const cz_gpu *gpu); /* bytes of shared memory that a block may have */
 
 /* Where something lies; NULL to NULL where it is empty. */

@@ -1,5 +1,6 @@
 /* Linear layers: products with their bias and ReLU in the epilogue; dropout and GELU after it, and
- * the gate of a backward product, by kernels; gradients of weights are deferred. */
+ * the gate of a backward product, by kernels; gradients of weights are deferred. What is asked for
+ * aside is done beside others. */
 #include "deferred.h"
 #include "products.h"
 
@@ -14,6 +15,23 @@ static cz_status bias_for(cz_exec *exec, cz_tensor y, cz_tensor bias, const void
     CZ_TRY(stored_operand(exec, bias, &copy));
     *made = copy.data;
     return CZ_OK;
+}
+
+/* Whether products read it where it lies. */
+static bool needs_no_copy(const cz_exec *exec, cz_tensor t)
+{
+    return !t.data || t.dtype == exec->backend->dtype || t.packed;
+}
+
+/* Where a layer is done: on the second stream if that may be, where scratch is not for it. */
+static cz_status begin(const cz_exec *exec, bool beside, std::initializer_list<span> written,
+                       std::initializer_list<span> read)
+{
+    return beside ? begin_beside(exec, written, read) : settle(exec, written, read);
+}
+static cz_status end(const cz_exec *exec, bool beside, cz_status status)
+{
+    return beside ? end_beside(exec, status) : status;
 }
 
 /* ---- after the product ---- */
@@ -63,7 +81,9 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
                                 int cells)
 {
     size_t kept = exec->scratch->used;
-    CZ_TRY(settle(exec, {y}, {x, w, bias}));
+    bool beside =
+        exec->aside && !drop && needs_no_copy(exec, w) && (is_wide(y) || needs_no_copy(exec, bias));
+    CZ_TRY(begin(exec, beside, {y}, {x, w, bias}));
     operand weights = {};
     epilogue after = {nullptr, act == CZ_RELU};
     cz_status status = stored_operand(exec, w, &weights);
@@ -77,7 +97,7 @@ static cz_status linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tens
         status = is_wide(y) ? activate<float>(exec, y, rest, drop, cells)
                             : activate<bf16>(exec, y, rest, drop, cells);
     exec->scratch->used = kept;
-    return status;
+    return end(exec, beside, status);
 }
 
 /* ---- back ---- */
@@ -94,7 +114,8 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
                                        cz_tensor gate, double p, bool add)
 {
     size_t kept = exec->scratch->used;
-    CZ_TRY(settle(exec, {dx}, {dy, w, gate}));
+    bool beside = exec->aside && needs_no_copy(exec, w);
+    CZ_TRY(begin(exec, beside, {dx}, {dy, w, gate}));
     operand weights = {};
     cz_status status = stored_operand(exec, w, &weights);
     if (!status)
@@ -106,7 +127,7 @@ static cz_status linear_backward_input(cz_exec *exec, cz_tensor dx, cz_tensor dy
         status = launch(exec, "gate", gate_rows<Stored>, dim3(blocks_for(elements, THREADS)),
                         THREADS, 0, view<Stored>(dx), view<const Stored>(gate));
     exec->scratch->used = kept;
-    return status;
+    return end(exec, beside, status);
 }
 
 static cz_status linear_backward_weight(cz_exec *exec, cz_tensor dw, cz_tensor dbias, cz_tensor dy,

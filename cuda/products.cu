@@ -37,7 +37,7 @@ struct plan {
 
 struct product_plans {
     std::vector<plan> known;
-    void *workspace;
+    void *workspace[2]; /* of the first stream, and of the second */
 };
 
 static cz_status blas_status(const cz_gpu *gpu, const char *what, cublasStatus_t error)
@@ -256,9 +256,9 @@ static cublasStatus_t run(const device *gpu, const plan *p, const target &d, con
                           const operand &b, real scale)
 {
     real beta = d.add ? 1 : 0;
+    void *workspace = gpu->plans->workspace[gpu->current != gpu->stream];
     return cublasLtMatmul(gpu->blas, p->desc, &scale, b.data, p->b, a.data, p->a, &beta, d.data,
-                          p->d, d.data, p->d, &p->algo, gpu->plans->workspace, WORKSPACE,
-                          gpu->current);
+                          p->d, d.data, p->d, &p->algo, workspace, WORKSPACE, gpu->current);
 }
 
 /* A plan whose epilogue was promised, and refused: the same without. */
@@ -312,15 +312,17 @@ cz_status products_open(device *d)
     d->plans = new (std::nothrow) product_plans{};
     if (!d->plans) return cz_fail(CZ_ERR_MEMORY, "no memory for the plans of products");
     CZ_TRY(blas_status(&d->shown, "opening cublasLt", cublasLtCreate(&d->blas)));
-    return cuda_status(&d->shown, "the workspace of products",
-                       cudaMalloc(&d->plans->workspace, WORKSPACE));
+    for (void *&workspace : d->plans->workspace)
+        CZ_TRY(
+            cuda_status(&d->shown, "the workspace of products", cudaMalloc(&workspace, WORKSPACE)));
+    return CZ_OK;
 }
 
 void products_close(device *d)
 {
     if (d->plans) {
         for (plan &known : d->plans->known) drop(&known);
-        cudaFree(d->plans->workspace);
+        for (void *workspace : d->plans->workspace) cudaFree(workspace);
     }
     delete d->plans;
     if (d->blas) cublasLtDestroy(d->blas);

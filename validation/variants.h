@@ -82,7 +82,8 @@ static inline const cz_backend *variant_or_skip(int v)
 static inline cz_exec variant_exec(const cz_backend *backend, const cz_step *step,
                                    cz_arena *scratch)
 {
-    return (cz_exec){backend, step, scratch, cz_backend_on_gpu(backend) ? variant_gpu() : NULL};
+    cz_gpu *gpu = cz_backend_on_gpu(backend) ? variant_gpu() : NULL;
+    return (cz_exec){.backend = backend, .step = step, .scratch = scratch, .gpu = gpu};
 }
 
 /* What an operation returned, once its work is done. */

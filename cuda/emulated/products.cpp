@@ -5,10 +5,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <vector>
 
 struct cz_emulated_blas {
-    int unused;
+    std::map<void *, cudaStream_t> workspaces; /* and who uses them */
 };
 struct cz_emulated_product {
     int32_t trans_a, trans_b;
@@ -318,7 +319,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void *alpha,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t blas, cublasLtMatmulDesc_t desc, const void *alpha,
                               const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
                               cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
                               cublasLtMatrixLayout_t c_layout, void *d,
@@ -337,6 +338,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const
             (uintptr_t)data[i] % size_of(all[i]->type))
             return CUBLAS_STATUS_INVALID_VALUE;
     if (d == a || d == b || (c == d && c_layout != d_layout)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (blas->workspaces.emplace(workspace, stream).first->second != stream)
+        return CUBLAS_STATUS_INVALID_VALUE; /* work of two streams may be under way at once */
     work w = {*desc,
               *a_layout,
               *b_layout,

@@ -48,6 +48,8 @@ typedef struct cz_exec {
     cz_arena *scratch;
     cz_gpu *gpu; /* NULL: a CPU; else all that operations read and write is its memory, the step
                   * and the scratch too, and they return before their work is done */
+    bool aside;  /* a hint: what is asked for now is not wanted soon, so that a GPU may do it beside
+                  * what is asked for next; as if in order all the same */
 } cz_exec;
 
 /* A dropout site of a batch. NULL where an operation takes one: no dropout.

@@ -91,13 +91,20 @@ cz_status labels_forward(cz_workspace *ws)
                              CZ_LINEAR, NULL, ws->used);
 }
 
+/* The forward value, which has served, takes the gradient. */
+cz_status labels_collect(cz_workspace *ws)
+{
+    CZ_SPAN("labels backward");
+    int M = ws->used * ws->model->spec.tokens;
+    return cz_copy(&ws->exec, cz_row_range(ws->label_kv, 0, M), cz_row_range(ws->dlabel_kv, 0, M));
+}
+
 cz_status labels_backward(cz_workspace *ws)
 {
     CZ_SPAN("labels backward");
     int M = ws->used * ws->model->spec.tokens;
     cz_tensor dtokens = cz_row_range(ws->dlabel_tokens, 0, M);
-    cz_tensor dkv = cz_row_range(ws->label_kv, 0, M); /* whose forward value has served */
-    CZ_TRY(cz_copy(&ws->exec, dkv, cz_row_range(ws->dlabel_kv, 0, M)));
+    cz_tensor dkv = cz_row_range(ws->label_kv, 0, M);
     CZ_TRY(cz_linear_layer_backward(&ws->exec, dtokens, dkv, cz_row_range(ws->label_tokens, 0, M),
                                     once(ws->cross_rest), false, 0));
     if (ws->dtext_positions.data)
@@ -125,7 +132,7 @@ cz_status queries_forward(cz_workspace *ws)
     return cz_linear_forward(&ws->exec, ws->query, ws->latent_rows, q.w, q.b, CZ_LINEAR, NULL, 1);
 }
 
-/* The forward value, which has served, takes the gradient. */
+/* As labels_collect(). */
 cz_status queries_collect(cz_workspace *ws)
 {
     CZ_SPAN("queries backward");

@@ -101,18 +101,27 @@ static cz_status zero_sums(cz_workspace *ws, char *g, bool all)
     return CZ_OK;
 }
 
-/* What all cells of a batch read; rows were gathered before, as a GPU likes to do it at once. */
+/* What all cells of a batch read, aside: the cells' own tokens come next. Rows were gathered
+ * before, as a GPU likes to do it at once. */
 static cz_status shared_forward(cz_workspace *ws)
 {
-    if (ws->model->spec.text) CZ_TRY(labels_forward(ws));
-    return queries_forward(ws);
+    ws->exec.aside = true;
+    cz_status status = ws->model->spec.text ? labels_forward(ws) : CZ_OK;
+    if (!status) status = queries_forward(ws);
+    ws->exec.aside = false;
+    return status;
 }
 
+/* Collected together, again for a GPU, and then the latents' part beside the labels'. */
 static cz_status shared_backward(cz_workspace *ws)
 {
     CZ_TRY(queries_collect(ws));
-    if (ws->model->spec.text) CZ_TRY(labels_backward(ws));
-    return queries_backward(ws);
+    if (ws->model->spec.text) CZ_TRY(labels_collect(ws));
+    ws->exec.aside = true;
+    cz_status status = queries_backward(ws);
+    ws->exec.aside = false;
+    if (status || !ws->model->spec.text) return status;
+    return labels_backward(ws);
 }
 
 static cz_status each_block(cz_workspace *ws, cz_weights w, void *g, const cz_batch *batch,

@@ -104,11 +104,12 @@ cz_tensor tokens3(const cz_workspace *ws, cz_tensor t);
 cz_tensor part_gradient(const cz_workspace *ws, const cell_block *b, int part);
 
 /* Each forward pass writes its part of the workspace; each backward pass stands beside it. First
- * _gather brings what a pass reads from elsewhere; _collect takes what blocks have summed, before
- * the labels do: a GPU copies both at once. */
+ * _gather brings what a pass reads from elsewhere; _collect takes what blocks have summed, for
+ * both before either goes on: a GPU copies both at once. */
 cz_status labels_find(cz_workspace *ws, const cz_batch *batch);
 cz_status labels_gather(cz_workspace *ws);
 cz_status labels_forward(cz_workspace *ws);
+cz_status labels_collect(cz_workspace *ws);
 cz_status labels_backward(cz_workspace *ws);
 cz_status queries_gather(cz_workspace *ws);
 cz_status queries_forward(cz_workspace *ws);

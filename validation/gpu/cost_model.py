@@ -17,7 +17,7 @@ import subprocess
 import sys
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -38,6 +38,7 @@ TENSOR = 790e12  # FLOP/s in bf16, all SMs
 FP32 = 60e12
 SMS = 132
 FLOOR = 2.0  # us from a node of a graph to the next that waits for it
+JOIN = 1.0  # us more where it waits for one of either stream
 PHASE = 0.7  # us between two barriers of a block that only waits for memory
 TILE = 128
 TILE_SHARE = 0.7  # of a tensor core's rate that a short loop over K reaches
@@ -61,7 +62,8 @@ class Node:
     tensor: float = 0  # us of a product beyond its memory
     plain: float = 0  # FLOP that no tensor core does, where `flops` are theirs
     hbm: bool = False
-    beside: bool = False  # on the second stream: it is done long before somebody waits
+    beside: bool = False  # on the second stream, behind all that was asked for before
+    joins: str = ""  # the part whose last node of the second stream it waits for; "all": its last
 
     def best(self):
         """us where nothing is in the way of bandwidth or arithmetic."""
@@ -88,12 +90,12 @@ def product_time(tiles, k):
     return TILE_ENDS + waves * loop + (SPLIT_COST if split > 1 else 0)
 
 
-def product(part, what, rows, cols, k, batches=1):
+def product(part, what, rows, cols, k, batches=1, beside=False):
     size = batches * 2 * (rows * k + k * cols + rows * cols)
     tiles = batches * math.ceil(rows / TILE) * math.ceil(cols / TILE)
     shape = f"{what}: {f'{batches} x ' if batches > 1 else ''}({rows}, {k}) ({k}, {cols})"
     return Node(part, "product", shape, 2.0 * batches * rows * cols * k, size, tiles,
-                tensor=product_time(tiles, k))  # fmt: skip
+                tensor=product_time(tiles, k), beside=beside)  # fmt: skip
 
 
 class Deferred:
@@ -127,15 +129,15 @@ class Deferred:
     def cells(self, name, columns):
         return self.note(name, columns // 128, B * columns * 4)
 
-    def launch(self, beside=True):
+    def launch(self, alone=False):
         each = 2.0 * self.EDGE**2 * N / (TENSOR / SMS)  # of one tile, at an SM's full rate
-        if beside:  # one block an SM, tile after tile
-            loop = 1e6 * each * math.ceil(self.tiles / SMS) / OWN_SHARE
-        else:
+        if alone:
             loop = 1e6 * each * max(1 / OWN_SHARE, self.tiles / SMS / FULL_SHARE)
+        else:  # one block an SM, tile after tile
+            loop = 1e6 * each * math.ceil(self.tiles / SMS) / OWN_SHARE
         what = ", ".join(self.names)
         node = Node("deferred", "deferred", what, self.flops, self.bytes, self.blocks,
-                    tensor=TILE_ENDS + loop, beside=beside)  # fmt: skip
+                    tensor=TILE_ENDS + loop, beside=True)  # fmt: skip
         self.restart()
         return node
 
@@ -149,11 +151,11 @@ def rows_kernel(part, kind, what, rows, cols, per, phases=1, hbm=False):
     return Node(part, kind, what, 0, rows * cols * per, blocks, phases, hbm=hbm)
 
 
-def backward(part, what, rows, cols, k, gate=False, dx=True):
+def backward(part, what, rows, cols, k, gate=False, dx=True, beside=False):
     """dW with its bias, deferred, then dX, then its gate."""
     nodes = deferred.product(f"{part}: {what}", cols, k, rows)
     if dx:
-        nodes.append(product(part, f"{what} dX", rows, k, cols))
+        nodes.append(product(part, f"{what} dX", rows, k, cols, beside=beside))
     if gate:
         nodes.append(rows_kernel(part, "gate", f"{what} ({rows}, {k})", rows, k, 6))
     return nodes
@@ -184,7 +186,7 @@ def attention(part, back, slots=0):
         phases = 2 + 5 * math.ceil(groups / parts) + (2 if parts > 1 else 0)  # cells; ticket, sum
     where = "labels" if slots else "cells"
     return Node(part, "attend_back" if back else "attend", f"{H} heads, {T} x {T}, of {where}",
-                flops, size, blocks, phases)  # fmt: skip
+                flops, size, blocks, phases, joins="labels" if slots and not back else "")  # fmt: skip
 
 
 def pool_forward(part):
@@ -192,7 +194,7 @@ def pool_forward(part):
     size = B * (T * D * 2 + T * H * D * 2 + H * L * T * 2 + L * 8 + (L * D + H * L * T) / 8)
     plain = B * (scores + 40 * L * D)  # dropout, residual and LayerNorm of an element: about 40
     return Node(part, "resampler_pool_forward", "a block a cell", B * (mix + scores), size, B, 7,
-                plain=plain)  # fmt: skip
+                plain=plain, joins="queries")  # fmt: skip
 
 
 def pool_backward(part):
@@ -226,9 +228,9 @@ def before():
         Node("start", "feed", "a record of the step", 0, 2 * 4096, 1, 3),
         moves("start", "gradients, labels, cells", 4 * (PARAMETERS + M * 2 * F + L * D),
               6 * (S * TEXT + B * WIDTH)),
-        product("labels", "tokens", M, F, TEXT // T),
-        product("labels", "keys and values", M, 2 * F, F),
-        product("queries", "queries", L, D, D),
+        product("labels", "tokens", M, F, TEXT // T, beside=True),
+        product("labels", "keys and values", M, 2 * F, F, beside=True),
+        product("queries", "queries", L, D, D, beside=True),
     ]  # fmt: skip
 
 
@@ -294,19 +296,35 @@ def cells_backward():
 def after():
     adam = PARAMETERS * (4 * 4 + 3 * 4 + 2)  # w, m, v, g; w, m, v and the copy in bf16
     return [
-        moves("labels", "gradients of keys and values, of queries", 6 * (M * 2 * F + L * D)),
+        replace(moves("labels", "gradients of keys and values, of queries",
+                      6 * (M * 2 * F + L * D)), joins="all"),
+        *backward("queries", "queries", L, D, D, beside=True),
         *backward("labels", "keys and values", M, 2 * F, F),
         *backward("labels", "tokens", M, F, TEXT // T, dx=False),
-        *backward("queries", "queries", L, D, D),
         *deferred.note("scores", len(CLASSES), B * 2 * 16),
-        deferred.launch(beside=False),
-        rows_kernel("end", "adam", f"{PARAMETERS:,} weights", 1, PARAMETERS,
-                    adam / PARAMETERS, hbm=True),
+        deferred.launch(alone=True),
+        replace(rows_kernel("end", "adam", f"{PARAMETERS:,} weights", 1, PARAMETERS,
+                            adam / PARAMETERS, hbm=True), joins="all"),
     ]  # fmt: skip
 
 
 def step():
     return before() + cells_forward() + heads() + cells_backward() + after()
+
+
+def finished(nodes, time):
+    """us until all nodes are done, each of time(node): on either stream one after the other."""
+    first = second = 0.0
+    done = {}  # on the second stream, by parts
+    for n in nodes:
+        if n.beside:
+            second = max(second, first + JOIN) + time(n)
+            done[n.part] = done["all"] = second
+        else:
+            if n.joins:
+                first = max(first, done[n.joins]) + JOIN
+            first += time(n)
+    return max(first, second)
 
 
 def table(nodes):
@@ -345,8 +363,10 @@ def tables():
     def headed(title, lines):
         return [head_line[0].format(title), head_line[1], *lines, ""]
 
-    lines = headed("a step", [sums("one after the other", [n for n in now if not n.beside]),
-                              sums("beside them", [n for n in now if n.beside]),
+    us, best = finished(now, Node.expected), finished(now, Node.best)
+    lines = headed("a step", [sums("on the first stream", [n for n in now if not n.beside]),
+                              sums("on the second", [n for n in now if n.beside]),
+                              f"| until both are done | | | | {us:.0f} | {best:.0f} |",
                               f"| wanted: {SECONDS:.0f} s for {STEPS:,} steps | | | "
                               f"| {1e6 * SECONDS / STEPS:.0f} | |"])  # fmt: skip
     lines += headed("kernel", by_kind(now))
