@@ -105,8 +105,8 @@ static cz_status take_evaluation(cz_trainer *t, gpu_state *g, int labels)
 {
     const cz_model_spec *s = cz_model_get_spec(t->setup.model);
     size_t cells = (size_t)g->capacity, number = sizeof(int32_t), T = (size_t)s->tokens;
-    size_t blocks = (cells + EVALUATION_BLOCK - 1) / EVALUATION_BLOCK;
-    size_t slots = (size_t)slot_count(labels, EVALUATION_BLOCK);
+    size_t block = (size_t)g->evaluation_block, blocks = (cells + block - 1) / block;
+    size_t slots = (size_t)slot_count(labels, g->evaluation_block);
     CZ_TRY(gpu_take(g, &g->row, cells * number));
     CZ_TRY(gpu_take(g, &g->cell, cells * number));
     CZ_TRY(gpu_take(g, &g->slot, cells * number));
@@ -138,6 +138,15 @@ size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int label
     return GPU_HALVES * (x + (size_t)ahead * (record + sums));
 }
 
+/* Several batches of them where those are small: a block of few cells costs a GPU no less. */
+static int evaluation_block(int batch_share)
+{
+    const int batches = 4, most = 512;
+    int cells = batch_share < most / batches ? batches * batch_share : most;
+    if (cells < EVALUATION_BLOCK) cells = EVALUATION_BLOCK;
+    return cells > batch_share ? cells : batch_share;
+}
+
 cz_status gpu_open(cz_trainer *t)
 {
     const cz_trainer_setup *s = &t->setup;
@@ -145,17 +154,17 @@ cz_status gpu_open(cz_trainer *t)
     if (!g) return CZ_ERR_MEMORY;
     int labels = s->text.data ? cz_rows(s->text) : 0;
     int most = share_most(s->config->train.batch, s->comm->size);
-    int company = most > EVALUATION_BLOCK ? most : EVALUATION_BLOCK;
-    int block = s->config->train.block ? s->config->train.block : company;
     g->gpu = s->gpu;
     g->layout = layout_of(t->heads, most, slot_count(labels, most));
     g->capacity = most_cells(t->ahead.most, most, s->cells->width);
+    g->evaluation_block = evaluation_block(most);
+    int block = s->config->train.block ? s->config->train.block : g->evaluation_block;
     CZ_TRY(take_state(t, g));
     CZ_TRY(take_constants(t, g));
     CZ_TRY(take_portion(t, g));
     CZ_TRY(take_evaluation(t, g, labels));
     return cz_workspace_open(&g->workspace, s->model, s->backend, g->gpu, g->text, block,
-                             slot_count(labels, company));
+                             slot_count(labels, g->evaluation_block));
 }
 
 void gpu_close(cz_trainer *t)

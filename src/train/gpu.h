@@ -61,7 +61,8 @@ struct gpu_state {
     int half;
     int32_t *slot_of; /* (labels) for cz_assign_slots() */
 
-    /* Of an evaluation, (capacity) or as said. */
+    /* Of an evaluation, (capacity) or as said, in blocks of so many cells. */
+    int evaluation_block;
     int32_t *row, *slot, *code[CZ_MAX_HEADS];
     uint32_t *cell;
     int32_t *slot_label; /* (blocks, slots) */

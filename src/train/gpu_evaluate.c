@@ -1,5 +1,4 @@
-/* An evaluation's cells on a GPU: the blocks that a CPU would take, asked for one after the other.
- */
+/* An evaluation's cells on a GPU, in blocks that are asked for one after the other. */
 #include "gpu.h"
 
 #include "czhpc/profile.h"
@@ -10,6 +9,13 @@
 static cz_status move_numbers(const gpu_state *g, void *to, const void *from, int count)
 {
     return cz_gpu_move(g->gpu, to, from, (size_t)count * sizeof(int32_t));
+}
+
+/* The last block may be a smaller one. */
+static int block_cells(const cz_trainer *t, int block)
+{
+    int size = t->gpu->evaluation_block, left = t->held.count - block * size;
+    return left < size ? left : size;
 }
 
 /* Slots of every block, numbered in its own order. */
@@ -23,10 +29,9 @@ static cz_status upload_slots(cz_trainer *t, int blocks, int slots)
     int32_t *label = slot + cells;
     cz_status status = CZ_OK;
     for (int i = 0; i < blocks && !status; i++) {
-        int at = i * EVALUATION_BLOCK, left = held->count - at, used;
-        status = cz_assign_slots(
-            slot + at, label + (size_t)i * (size_t)slots, &used, g->slot_of, held->label + at,
-            left < EVALUATION_BLOCK ? left : EVALUATION_BLOCK, cz_rows(g->text), slots);
+        int at = i * g->evaluation_block, used;
+        status = cz_assign_slots(slot + at, label + (size_t)i * (size_t)slots, &used, g->slot_of,
+                                 held->label + at, block_cells(t, i), cz_rows(g->text), slots);
     }
     if (!status) status = move_numbers(g, g->slot, slot, held->count);
     if (!status) status = move_numbers(g, g->slot_label, label, blocks * slots);
@@ -60,8 +65,7 @@ static cz_status ask_for_block(const evaluation_job *job, int block, int slots)
 {
     const cz_trainer *t = job->trainer;
     const gpu_state *g = t->gpu;
-    int at = block * EVALUATION_BLOCK, left = t->held.count - at;
-    int cells = left < EVALUATION_BLOCK ? left : EVALUATION_BLOCK;
+    int at = block * g->evaluation_block, cells = block_cells(t, block);
     cz_batch batch = {.cells = cells,
                       .x = cz_matrix(g->x, CZ_F32, g->capacity, t->setup.cells->width),
                       .row = g->row + at,
@@ -142,8 +146,8 @@ cz_status gpu_evaluate(evaluation_job *job)
     CZ_SPAN("blocks");
     cz_trainer *t = job->trainer;
     gpu_state *g = t->gpu;
-    int blocks = (t->held.count + EVALUATION_BLOCK - 1) / EVALUATION_BLOCK;
-    int slots = g->text.data ? slot_count(cz_rows(g->text), EVALUATION_BLOCK) : 0;
+    int size = g->evaluation_block, blocks = (t->held.count + size - 1) / size;
+    int slots = g->text.data ? slot_count(cz_rows(g->text), size) : 0;
     if (!blocks) return CZ_OK;
     cz_status status = evaluate_held(job, blocks, slots);
     if (status) {
