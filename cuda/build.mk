@@ -32,6 +32,7 @@ $(BUILD)/validation/test_fibers: validation/test_fibers.cpp $(BUILD)/emulated/cu
 
 # The real one. gcc fears for a member of what nvcc hands it by value.
 NVCC       ?= nvcc
+CUDA_LIBRARIES = $(realpath $(dir $(realpath $(shell command -v $(NVCC))))/../lib64)
 PLUGIN     := $(BUILD)/libczhpc_cuda.so
 PLUGIN_OBJECTS := $(CUDA_SOURCES:%.cu=$(BUILD)/%.cu.o)
 NVCC_FLAGS := -std=c++20 -O3 -lineinfo -gencode arch=compute_80,code=sm_80 \
@@ -45,7 +46,7 @@ $(BUILD)/%.cu.o: %.cu cuda/build.mk
 
 $(PLUGIN): $(PLUGIN_OBJECTS)
 	@echo "ld  $@"
-	@$(NVCC) -shared -o $@ $^ -lcublasLt -lnccl
+	@$(NVCC) -shared -o $@ $^ -lcublasLt -lnccl $(addprefix -Xlinker -rpath -Xlinker ,$(CUDA_LIBRARIES))
 
 ifeq ($(CUDA),1)
 all: libczhpc_cuda.so

@@ -83,9 +83,10 @@ static cz_status wait_in_group(cz_gpu *gpu, cudaEvent_t event)
     double begin = seconds();
     for (;;) {
         cudaError_t error = event ? cudaEventQuery(event) : cudaStreamQuery(d->stream);
-        if (error != cudaErrorNotReady) return cuda_status(gpu, "the work before", error);
+        if (error == cudaSuccess) return CZ_OK;
+        cz_status status = error == cudaErrorNotReady ? group_check(gpu, seconds() - begin)
+                                                      : cuda_status(gpu, "the work before", error);
         cudaGetLastError();
-        cz_status status = group_check(gpu, seconds() - begin);
         if (status) {
             give_up(gpu);
             return status;

@@ -103,7 +103,10 @@ static uint32_t epilogue_of(const shape &s)
     return s.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-/* What the vector of an epilogue is aligned to has its part in the choice, so it is given here. */
+/* No wish says what the vector of an epilogue is aligned to: one that is not may be read all the
+ * same, and what fails then is the GPU. */
+static bool may_fuse(const shape &s) { return !s.bias || s.alignment[3] >= PLAIN_ALIGNMENT; }
+
 static cublasStatus_t describe_product(plan *p, const void *vector)
 {
     const shape &s = p->of;
@@ -128,11 +131,15 @@ static cublasStatus_t choose_algorithm(cublasLtHandle_t blas, plan *p)
     cublasLtMatmulHeuristicResult_t found;
     int count = 0;
     uint64_t workspace = WORKSPACE;
+    uint32_t scheme = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* else parts may be added in bf16 */
     const uint32_t alignment[] = {s.alignment[2], s.alignment[1], s.alignment[0], s.alignment[0]};
     cublasStatus_t error = cublasLtMatmulPreferenceCreate(&wish);
     if (!error)
         error = cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                      &workspace, sizeof workspace);
+    if (!error)
+        error = cublasLtMatmulPreferenceSetAttribute(
+            wish, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &scheme, sizeof scheme);
     for (int i = 0; !error && i < 4; i++)
         error = cublasLtMatmulPreferenceSetAttribute(
             wish,
@@ -179,9 +186,9 @@ static cz_status plan_for(const cz_gpu *gpu, const shape &s, const void *vector,
             return CZ_OK;
         }
     plan made;
-    cublasStatus_t error = make(d->blas, &made, s, vector, true);
-    bool plain = !s.bias && !s.relu;
-    if (error && !plain) /* no kernel has this epilogue, whatever it is called */
+    bool plain = !s.bias && !s.relu, fused = may_fuse(s);
+    cublasStatus_t error = make(d->blas, &made, s, vector, fused);
+    if (error && fused && !plain) /* no kernel has this epilogue, whatever it is called */
         error = make(d->blas, &made, s, vector, false);
     CZ_TRY(blas_status(gpu, "choosing a product", error));
     try {

@@ -41,9 +41,9 @@ typedef struct plan {
     bool on_gpu;
     cz_gpu_sums sums; /* where each rank has a GPU */
     cz_dtype dtype;
-    bool stop, resume; /* in the middle */
-    bool no_text, look;
-    const population *cells; /* NULL: all once */
+    bool stop, resume;          /* in the middle */
+    bool no_text, look, broken; /* the last: a feature of the first cell */
+    const population *cells;    /* NULL: all once */
 } plan;
 
 /* When to stop: after this step of an epoch, or the first that is reported after it. */
@@ -127,6 +127,7 @@ static void train(result *r, const plan *p)
     population once = all_once();
     memset(r, 0, sizeof *r);
     make_cells(&cells, p->cells ? p->cells : &once, &world);
+    if (p->broken && world.rank == 0) cells.x[0] = NAN;
     cz_model_spec spec = small_spec(p->config, &cells, !p->no_text);
     snprintf(checkpoints, sizeof checkpoints, "%s/%s", folder, p->name);
     snprintf(metrics, sizeof metrics, "%s/%s.jsonl", folder, p->name);
@@ -350,6 +351,13 @@ static void check_divergence(void)
     train(&r, &p);
     verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "train.lr"),
             "a huge learning rate ends as divergence: %s", cz_error_message());
+    cz_error_clear();
+    config = small_config();
+    p.broken = true;
+    train(&r, &p);
+    verdict(r.status == CZ_ERR_DIVERGED && strstr(cz_error_message(), "features"),
+            "so does a feature that is NaN, which a ReLU hides from the loss: %s",
+            cz_error_message());
     cz_error_clear();
 }
 

@@ -34,7 +34,9 @@ typedef cz_status op_call(cz_exec *exec, cz_tensor *t, void *context);
 typedef struct op_case {
     op_call *call;
     void *context;
-    void *like_gpu; /* where GPUs do it in another way: context of what they are compared with */
+    void *like_gpu;  /* where GPUs do it in another way: context of what they are compared with */
+    int by_products; /* of a GPU's library, which chooses by shape and alignment in which order it
+                      * adds: there not the same bits, but numbers so many tolerances apart */
     int count;
     op_argument argument[MOST_ARGUMENTS];
 } op_case;
@@ -244,7 +246,15 @@ static inline void op_compare(op_gaps *worst, int v, const op_case *o, double **
     }
 }
 
-/* Runs with rows of several lengths: the same bits, the first kept. */
+/* Whether two runs of it are as alike as its backend promises. */
+static inline bool op_alike(const op_case *o, const cz_backend *backend, const double *a,
+                            const double *b, size_t n)
+{
+    if (!o->by_products || !cz_backend_on_gpu(backend)) return !memcmp(a, b, n * sizeof *a);
+    return check_distance(a, b, n) <= o->by_products * variant_tolerance(cz_backend_dtype(backend));
+}
+
+/* Runs with rows of several lengths: alike, the first kept. */
 static inline bool op_pads(const op_case *o, const cz_backend *backend, double **got)
 {
     bool good = op_run(o, backend, 0, got);
@@ -252,7 +262,7 @@ static inline bool op_pads(const op_case *o, const cz_backend *backend, double *
         double *padded[MOST_ARGUMENTS];
         good = op_run(o, backend, pad, padded) && good;
         for (int i = 0; i < o->count; i++)
-            good = good && !memcmp(got[i], padded[i], op_size(&o->argument[i]) * sizeof *padded[i]);
+            good = good && op_alike(o, backend, got[i], padded[i], op_size(&o->argument[i]));
         op_free_result(o, padded);
     }
     return good;
@@ -279,7 +289,8 @@ static inline bool op_variant(const op_case *o, op_gaps *worst, int v)
 }
 
 /* Every variant that this machine has, on numbers that its type holds, with and without padding,
- * which may change no bit, against portable fp64 on the same numbers. Until one fails. */
+ * which may change no bit (but see by_products), against portable fp64 on the same numbers. Until
+ * one fails. */
 static inline void op_variants(const op_case *o, op_gaps *worst)
 {
     worst->cases++;
@@ -309,8 +320,8 @@ static inline void op_verdict(const char *name, const op_gaps *worst, int roundi
               "%s, %s: against fp64 %.1e, sums %.1e", name, variant, worst->stored[v],
               worst->wide[v]);
         if (narrow && (backend_variants[v].gpu || backend_variants[v].level != CZ_LEVEL_PORTABLE))
-            check(apart <= roundings * TOL_BF16_LEVELS, "%s, %s: against the portable level %.1e",
-                  name, variant, apart);
+            check(apart <= roundings * levels_tolerance(backend_variants[v].gpu),
+                  "%s, %s: against the portable level %.1e", name, variant, apart);
     }
 }
 

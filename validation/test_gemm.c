@@ -165,7 +165,7 @@ static void check_backend(const cz_backend *backend)
     check(ran && worst.dw < wide, "%s: dy^T x added, worst distance %.1e", name, worst.dw);
     if (dtype != CZ_BF16) return;
     double apart = spread_of(&worst.portable);
-    check(ran && apart < TOL_BF16_LEVELS && worst.portable_wide < wide,
+    check(ran && apart < levels_tolerance(cz_backend_on_gpu(backend)) && worst.portable_wide < wide,
           "%s: %.1e from the portable level, %.1e where not rounded", name, apart,
           worst.portable_wide);
 }

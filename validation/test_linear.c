@@ -184,7 +184,8 @@ static void check_threshold(const cz_backend *backend)
     drop_tensor(x), drop_tensor(w), drop_tensor(y);
 }
 
-/* A NaN goes through ReLU, so that a diverged layer is seen. */
+/* A NaN goes through ReLU, so that a diverged layer is seen; a GPU's library promises none, and
+ * its weights are looked at instead (mpi_gpu). */
 static void check_nan(const cz_backend *backend)
 {
     enum { C = 21 };
@@ -500,7 +501,7 @@ int main(void)
         check_forward(backend);
         check_masks(backend);
         check_threshold(backend);
-        check_nan(backend);
+        if (!cz_backend_on_gpu(backend)) check_nan(backend);
         check_backward(backend);
         check_added(backend);
         check_weights(backend);

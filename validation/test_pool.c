@@ -67,7 +67,7 @@ static const char *const gradient_name[] = {"dq", "dlatents", "dw_out", "db_out"
 
 static op_case forward_case(setting *s)
 {
-    op_case o = {.call = forward, .context = s};
+    op_case o = {.call = forward, .context = s, .by_products = 1};
     int B = s->B ? s->B : -1;
     op_add(&o, "y", SET, B, s->D, 0, 0);
     op_add(&o, "probs", SET, B, s->H, s->L, s->T);
@@ -84,7 +84,7 @@ static op_case forward_case(setting *s)
 
 static op_case backward_case(setting *s, const op_case *f, double **result)
 {
-    op_case o = {.call = backward, .context = s};
+    op_case o = {.call = backward, .context = s, .by_products = 1};
     int B = s->B ? s->B : -1;
     op_add(&o, "dk", SET, B, s->T, s->D, 0);
     op_add(&o, "dv", SET, B, s->T, s->D, 0);
@@ -295,7 +295,7 @@ static void forms(void)
           "pool: auto factors at width 256, not at 64");
 }
 
-/* The same bits for a cell alone as among twenty, which are more than one block. */
+/* A cell alone is as one among twenty, which are more than one block: of a CPU, to the bit. */
 static void any_batch(const cz_backend *backend, cz_pool_form form)
 {
     setting all = {20, 8, 16, 64, 4, form, NULL, NULL};
@@ -331,19 +331,20 @@ static void any_batch(const cz_backend *backend, cz_pool_form form)
         op_run(&h, backend, 3, back);
         for (int i = Y; i <= RSTD; i++) {
             size_t n = op_size(&g.argument[i]);
-            same = same && !memcmp(alone[i], result[i] + (size_t)cell * n, n * sizeof(double));
+            same = same && op_alike(&g, backend, alone[i], result[i] + (size_t)cell * n, n);
         }
         for (int i = DK; i <= DV; i++) {
             size_t n = op_size(&h.argument[i]);
-            same = same && !memcmp(back[i], gradient[i] + (size_t)cell * n, n * sizeof(double));
+            same = same && op_alike(&h, backend, back[i], gradient[i] + (size_t)cell * n, n);
         }
         op_free_result(&g, alone);
         op_free_result(&h, back);
         op_free(&g);
         op_free(&h);
     }
-    check(same, "pool, %s: %s gives a cell the same bits in any batch",
-          form == CZ_POOL_PLAIN ? "plain" : "factored", cz_backend_name(backend));
+    check(same, "pool, %s: %s gives a cell the same %s in any batch",
+          form == CZ_POOL_PLAIN ? "plain" : "factored", cz_backend_name(backend),
+          cz_backend_on_gpu(backend) ? "numbers" : "bits");
     op_free_result(&f, result);
     op_free_result(&b, gradient);
     op_free(&f);

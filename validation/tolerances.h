@@ -30,6 +30,9 @@
 /* A bf16 level against the portable one on the same numbers, norm-wise: sums in another order fall
  * to the other side of a border between two numbers now and then. */
 #define TOL_BF16_LEVELS 5e-5
+/* A GPU against the portable level: tensor cores add 16 terms at a time, cut off after two bits
+ * more than fp32 has; such sums, calculated, fall to the other side for 4.3e-5. */
+#define TOL_BF16_GPU 1e-4
 /* fp64 operation against plain loops in double: another order of sums of at most 2048 terms. */
 #define TOL_F64_OP 1e-13
 /* The fp32 exponential, in units in the last place: the rounding of a polynomial and of its

@@ -135,6 +135,9 @@ static inline double variant_tolerance(cz_dtype dtype)
     return dtype == CZ_F64 ? TOL_F64_OP : dtype == CZ_F32 ? TOL_F32_OP : TOL_BF16_OP;
 }
 
+/* How far a bf16 result may be from the portable level's. */
+static inline double levels_tolerance(bool gpu) { return gpu ? TOL_BF16_GPU : TOL_BF16_LEVELS; }
+
 /* The nearest number that a type holds, ties to even; too large ones become infinite. */
 static inline double rounded_to(cz_dtype dtype, double x)
 {

@@ -1,6 +1,9 @@
 /* cublasLt on a CPU: descriptors are checked and interpreted as NVIDIA's documentation says them,
  * so that a wrong leading dimension, transposition, type, batch step, epilogue or promise of
- * alignment shows. Sums are fp32, as CUBLAS_COMPUTE_32F's. */
+ * alignment shows. Sums are fp32, as CUBLAS_COMPUTE_32F's. Where the documentation promises
+ * nothing, it does what would hurt most: the order of a sum hangs on the shape and the alignment,
+ * parts of one are added in the type of the result unless that was ruled out, ReLU makes a NaN 0,
+ * and a bias that is not aligned to 16 bytes is a failure. */
 #include "cublasLt.h"
 
 #include <cstdio>
@@ -23,6 +26,7 @@ struct cz_emulated_layout {
 };
 struct cz_emulated_preference {
     uint64_t workspace;
+    uint32_t reduction;    /* schemes that may be chosen */
     uint32_t alignment[4]; /* promised of a, b, c, d; 256 where nothing was said */
 };
 
@@ -33,11 +37,13 @@ namespace
 struct chosen {
     uint32_t alignment[4];
     uint64_t shape;
-    uint64_t workspace;
+    uint32_t workspace;
+    bool backwards;    /* over K */
+    bool stored_parts; /* halves of K are added as they are stored */
 };
 static_assert(sizeof(chosen) <= sizeof(cublasLtMatmulAlgo_t), "it has to fit");
 
-enum : uint64_t { SOME_WORKSPACE = 4096 };
+enum : uint32_t { SOME_WORKSPACE = 4096, VECTOR_ALIGNMENT = 16 };
 
 size_t size_of(cudaDataType_t type) { return type == CUDA_R_16BF ? 2 : 4; }
 
@@ -63,6 +69,13 @@ void write(void *data, cudaDataType_t type, int64_t at, float x)
     ((uint16_t *)data)[at] = (uint16_t)(rounded >> 16);
 }
 
+float stored(float x, cudaDataType_t type)
+{
+    float to;
+    write(&to, type, 0, x);
+    return read(&to, type, 0);
+}
+
 int64_t place(const cz_emulated_layout &l, int64_t row, int64_t col, int batch)
 {
     int64_t at = l.order == CUBLASLT_ORDER_ROW ? row * l.ld + col : col * l.ld + row;
@@ -80,6 +93,13 @@ uint64_t shape_of(const cz_emulated_product &p, const cz_emulated_layout *const 
         for (uint64_t part : parts) hash = mix(hash, part);
     }
     return hash;
+}
+
+uint64_t hash_of(const chosen &c)
+{
+    uint64_t hash = c.shape;
+    for (uint32_t alignment : c.alignment) hash = mix(hash, alignment);
+    return hash >> 32;
 }
 
 bool layout_good(const cz_emulated_layout &l)
@@ -148,6 +168,7 @@ struct work {
     const void *a_data, *b_data, *c_data;
     void *d_data;
     float alpha, beta;
+    bool backwards, stored_parts;
 };
 
 /* Column j of one batch. */
@@ -160,7 +181,7 @@ void finish_column(const work &w, float *column, int64_t j, int batch)
         float x = w.alpha * column[i];
         if (w.beta != 0) x += w.beta * read(w.c_data, w.c.type, place(w.c, i, j, batch));
         if (bias) x += read(w.p.vector, w.d.type, i);
-        if (relu && x < 0) x = 0;
+        if (relu && !(x > 0)) x = 0;
         write(w.d_data, w.d.type, place(w.d, i, j, batch), x);
     }
 }
@@ -173,8 +194,12 @@ void multiply(const work &w, int batch)
     std::vector<float> column((size_t)m);
     for (int64_t j = 0; j < n; j++) {
         std::fill(column.begin(), column.end(), 0.0f);
-        for (int64_t l = 0; l < k; l++)
+        for (int64_t i = 0; i < k; i++) {
+            int64_t l = w.backwards ? k - 1 - i : i;
             add_scaled(column.data(), a.data() + l * m, b[(size_t)(j * k + l)], m);
+            if (w.stored_parts && i == k / 2)
+                for (float &x : column) x = stored(x, w.d.type);
+        }
         finish_column(w, column.data(), j, batch);
     }
 }
@@ -278,7 +303,8 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference)
 {
-    *preference = new cz_emulated_preference{0, {256, 256, 256, 256}};
+    *preference =
+        new cz_emulated_preference{0, CUBLASLT_REDUCTION_SCHEME_MASK, {256, 256, 256, 256}};
     return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference)
@@ -292,6 +318,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
 {
     if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES)
         return take(&preference->workspace, value, bytes);
+    if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
+        return take(&preference->reduction, value, bytes);
     int i = attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
     if (i < 0 || i > 3) return CUBLAS_STATUS_INVALID_VALUE;
     return take(&preference->alignment[i], value, bytes);
@@ -312,6 +340,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     memcpy(made.alignment, preference->alignment, sizeof made.alignment);
     made.shape = shape_of(*desc, all);
     made.workspace = SOME_WORKSPACE;
+    made.backwards = hash_of(made) & 1;
+    made.stored_parts = preference->reduction & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
     results[0] = cublasLtMatmulHeuristicResult_t{};
     memcpy(&results[0].algo, &made, sizeof made);
     results[0].workspaceSize = SOME_WORKSPACE;
@@ -337,6 +367,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t blas, cublasLtMatmulDesc_t desc, 
         if (!data[i] || (uintptr_t)data[i] % is.alignment[i] ||
             (uintptr_t)data[i] % size_of(all[i]->type))
             return CUBLAS_STATUS_INVALID_VALUE;
+    if (vector_wanted(desc->epilogue) && (uintptr_t)desc->vector % VECTOR_ALIGNMENT)
+        return CUBLAS_STATUS_EXECUTION_FAILED;
     if (d == a || d == b || (c == d && c_layout != d_layout)) return CUBLAS_STATUS_INVALID_VALUE;
     if (blas->workspaces.emplace(workspace, stream).first->second != stream)
         return CUBLAS_STATUS_INVALID_VALUE; /* work of two streams may be under way at once */
@@ -350,7 +382,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t blas, cublasLtMatmulDesc_t desc, 
               c,
               d,
               *(const float *)alpha,
-              *(const float *)beta};
+              *(const float *)beta,
+              is.backwards,
+              is.stored_parts};
     cz_emulated_enqueue(stream, "product", [=] {
         for (int batch = 0; batch < w.d.batches; batch++) multiply(w, batch);
         memset(workspace, 0xff, (size_t)is.workspace); /* nobody keeps anything there */

@@ -77,7 +77,8 @@ static inline size_t cz_mask_bytes(int elements) { return ((size_t)elements + 7)
 typedef enum cz_activation { CZ_LINEAR, CZ_RELU, CZ_GELU } cz_activation;
 
 /* y = drop(act(x w^T + bias)): y (N, C) out, stored or wide, x (N, K), w (C, K), bias (C) or
- * absent. `drop` is over B cells of N / B rows each (cells = B; ignored without drop). */
+ * absent. `drop` is over B cells of N / B rows each (cells = B; ignored without drop). A NaN stays
+ * one through a ReLU on a CPU; a GPU may make it 0. */
 cz_status cz_linear_forward(cz_exec *exec, cz_tensor y, cz_tensor x, cz_tensor w, cz_tensor bias,
                             cz_activation act, const cz_dropout *drop, int cells);
 

@@ -1,6 +1,7 @@
 /* What a trainer has on a GPU, and the state's way there and back. */
 #include "gpu.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,7 +272,22 @@ static cz_status slice_down(cz_trainer *t, void *to, const void *from)
                        (end - begin) * size);
 }
 
-cz_status gpu_state_down(cz_trainer *t)
+/* A GPU's ReLU may make a NaN 0, so that what lies before it is broken and no loss shows it. */
+static cz_status check_weights(const cz_trainer *t)
+{
+    const float *w = cz_reducer_weights(t->reducer);
+    size_t begin, end;
+    cz_reducer_rank_slice(t->reducer, &begin, &end);
+    bool finite = true;
+    for (size_t i = begin; i < end; i++) finite = finite && isfinite(w[i]);
+    if (finite) return CZ_OK;
+    return cz_fail(CZ_ERR_DIVERGED,
+                   "training diverged: weights are not finite after step %lld (epoch %d); lower "
+                   "train.lr, or look for huge values among the features",
+                   (long long)t->progress.steps_done, t->progress.epoch + 1);
+}
+
+static cz_status state_down(cz_trainer *t)
 {
     gpu_state *g = t->gpu;
     if (t->setup.gpu_sums == CZ_SUMS_BY_HOST) return CZ_OK;
@@ -281,4 +297,10 @@ cz_status gpu_state_down(cz_trainer *t)
     if (!status) status = cz_gpu_wait(g->gpu);
     CZ_TRY(cz_comm_agree(t->setup.comm, status));
     return cz_reducer_publish(t->reducer);
+}
+
+cz_status gpu_state_down(cz_trainer *t)
+{
+    CZ_TRY(state_down(t));
+    return cz_comm_agree(t->setup.comm, check_weights(t));
 }
