@@ -44,6 +44,14 @@ for wanted in USR1 TERM USR1; do
     stops=$((stops + 1))
 done
 echo "ok   $stops signals: exit status 75, the state of the last step on disk, nothing half written"
+held() { cat "$work"/broken/{config.yaml,run.txt,split.csv,checkpoints/*.h5} | md5sum; }
+before=$(held)
+mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name broken --resume \
+    --set checkpoint.every_steps=1 --set train.epochs=10 --set split.seed=3 >"$work/broken.out" 2>&1
+status=$?
+grep -q 'split.seed is 0 there, here 3' "$work/broken.out" || fail 'another split.seed is not named'
+[ $status -eq 2 ] && [ "$(held)" = "$before" ] || fail 'a refused --resume has changed the run'
+echo "ok   with another split.seed it is refused, and nothing of it has changed"
 start broken || fail 'the resumed job'
 for file in metrics.jsonl predictions.csv model.safetensors; do
     cmp -s "$work/whole/$file" "$work/broken/$file" || fail "$file differs from an unbroken job's"

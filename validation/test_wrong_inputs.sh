@@ -130,4 +130,5 @@ resume 3 'cells.h5ad' "$work/cells.h5ad"
 
 kind=environment
 expect 4 'text.h5ad: the folder cannot be created' $small --results "$work/text.h5ad/blocked"
+expect 4 'training takes about' $small --results "$work" --name large --set run.memory=16
 expect 4 'avx512' $small --results "$work" --name fp64 --set run.precision=fp64 --set run.level=avx512

@@ -267,8 +267,9 @@ cz_status cz_config_item_of(cz_config *item, cz_config_item *which, const cz_con
  * of files their names without the folders. */
 uint64_t cz_config_hash(const cz_config *config);
 
-/* Whether the file `path` is a configuration of the same hash. Local. */
-bool cz_config_is_of(const cz_config *config, const char *path);
+/* Whether the file `path` is a configuration of the same hash; else how: the first value that is
+ * another one, or why the file cannot be read. Local. */
+bool cz_config_is_of(char *how, size_t size, const cz_config *config, const char *path);
 /* A hash of the values of all keys that begin with one of `prefix`; of files with their folders, or
  * their names alone. Local. */
 uint64_t cz_config_hash_of(const cz_config *config, const char *const *prefix, int prefixes,

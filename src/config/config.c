@@ -157,13 +157,40 @@ uint64_t cz_config_hash(const cz_config *config)
     return hash;
 }
 
-bool cz_config_is_of(const cz_config *config, const char *path)
+static void describe(char *text, size_t size, const cz_config *config, const cz_key *key)
+{
+    char value[CZ_TEXTS_MAX * 2 * CZ_PATH_MAX] = "";
+    FILE *out = fmemopen(value, sizeof value, "w");
+    if (out) cz_key_write(config, key, out);
+    if (out) fclose(out);
+    snprintf(text, size, "%s", value);
+    if (strlen(value) >= size) memcpy(text + size - 4, "...", 4);
+}
+
+/* The first value that decides the result and is another one. */
+static void tell_difference(char *how, size_t size, const cz_config *there, const cz_config *here)
+{
+    char own[64], other[64];
+    for (int i = 0; i < cz_key_count; i++) {
+        const cz_key *key = &cz_keys[i];
+        if (!key->result || add_to_hash(0, there, key, false) == add_to_hash(0, here, key, false))
+            continue;
+        describe(own, sizeof own, here, key);
+        describe(other, sizeof other, there, key);
+        snprintf(how, size, "%s is %s there, here %s", key->name, other, own);
+        return;
+    }
+}
+
+bool cz_config_is_of(char *how, size_t size, const cz_config *config, const char *path)
 {
     cz_config *other = cz_alloc(1, sizeof *other, "a configuration");
-    bool same = other && !cz_config_load(other, path, NULL, 0) &&
-                cz_config_hash(other) == cz_config_hash(config);
+    bool read = other && !cz_config_load(other, path, NULL, 0);
+    bool same = read && cz_config_hash(other) == cz_config_hash(config);
+    snprintf(how, size, "%s", read ? "" : cz_error_message());
+    if (read && !same) tell_difference(how, size, other, config);
     free(other);
-    if (!same) cz_error_clear();
+    if (!read) cz_error_clear();
     return same;
 }
 

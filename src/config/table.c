@@ -43,7 +43,7 @@ const cz_key cz_keys[] = {
     {AT(run, transport), WORD("auto", "window", "messages"), .preset = "auto",
      .help = "How ranks add their gradients: shared memory or MPI messages."},
     {AT(run, memory), INT(0, 1000000000), .preset = "0",
-     .help = "MiB a rank may take for an item of a list; 0: its share of what is free."},
+     .help = "MiB a rank may take in all; 0: what it has and its share of what is free."},
     {AT(run, ranks_per_item), INT(0, 1000000), .preset = "0",
      .help = "Ranks that work on one of the experiments together; 0: all."},
 

@@ -54,17 +54,20 @@ static cz_status refuse_overwriting(run_folder *f, bool resume, bool fresh)
     return CZ_OK;
 }
 
-/* A finished run is not done again, so it must be the one that is asked for. */
-static cz_status check_finished(const run_folder *f, const cz_config *config)
+/* A run that is finished is not done again, and one that is not goes on: it must be the one that is
+ * asked for. What a search asks for is known at its end. */
+static cz_status check_same(const run_folder *f, const cz_config *config)
 {
-    char path[3 * CZ_PATH_MAX];
+    char path[3 * CZ_PATH_MAX], how[CZ_PATH_MAX];
     snprintf(path, sizeof path, "%s/config.yaml", f->path);
-    if (f->kind != RUN_SEARCH && cz_config_is_of(config, path)) return CZ_OK;
-    if (f->kind == RUN_SEARCH && exists(f->path, "best_hyperparameters.json")) return CZ_OK;
+    if (f->kind == RUN_SEARCH) {
+        if (!f->finished || exists(f->path, "best_hyperparameters.json")) return CZ_OK;
+        snprintf(how, sizeof how, "it has no best_hyperparameters.json");
+    } else if (cz_config_is_of(how, sizeof how, config, path)) return CZ_OK;
     return cz_fail(CZ_ERR_USAGE,
-                   "%s holds a finished run of another configuration (see its config.yaml): give "
-                   "this one another name, or remove the folder",
-                   f->path);
+                   "%s holds %s run of another configuration (its config.yaml: %s): give this one "
+                   "another --name, or remove the folder",
+                   f->path, f->finished ? "a finished" : "an unfinished", how);
 }
 
 cz_status run_folder_write_config(const run_folder *f, const cz_config *config)
@@ -81,14 +84,16 @@ cz_status run_folder_write_config(const run_folder *f, const cz_config *config)
     return status;
 }
 
-static cz_status open_on_rank_0(run_folder *f, const cz_config *config, bool resume)
+static cz_status open_on_rank_0(run_folder *f, const cz_config *config,
+                                const cz_job_options *options)
 {
     char log[3 * CZ_PATH_MAX];
-    bool fresh = !exists(f->path, ".");
+    bool fresh = !exists(f->path, "."), from_here = options->resume && !options->resume_from[0];
     CZ_TRY(cz_make_folder(f->checkpoints));
     CZ_TRY(lock(f));
-    CZ_TRY(refuse_overwriting(f, resume, fresh));
-    if (f->finished) CZ_TRY(check_finished(f, config));
+    CZ_TRY(refuse_overwriting(f, options->resume, fresh));
+    if (f->finished || (from_here && exists(f->checkpoints, "latest")))
+        CZ_TRY(check_same(f, config));
     snprintf(log, sizeof log, "%s/czhpc.log", f->path);
     CZ_TRY(f->kind == RUN_ITEM ? cz_log_enter(log) : cz_log_open(log));
     if (f->finished || exists(f->checkpoints, "latest")) return CZ_OK;
@@ -115,7 +120,7 @@ cz_status run_folder_open(run_folder *f, const cz_config *config, const cz_job_o
     run_path(path, config);
     run_folder_name(f, path);
     cz_status status = CZ_OK;
-    if (comm->rank == 0) status = open_on_rank_0(f, config, options->resume);
+    if (comm->rank == 0) status = open_on_rank_0(f, config, options);
     return cz_comm_broadcast(comm, status, &f->finished, sizeof f->finished);
 }
 

@@ -32,7 +32,7 @@ void run_folder_name(run_folder *folder, const char *path);
 
 /* Makes or enters the folder, locks it against other jobs, opens its log (of an item: enters it)
  * and writes the resolved config. CZ_ERR_USAGE: it is in use, finished, or unfinished without
- * --resume; or finished, with another configuration. Collective. */
+ * --resume; or what it holds is of another configuration. Collective. */
 cz_status run_folder_open(run_folder *folder, const cz_config *config,
                           const cz_job_options *options, run_kind kind, const cz_comm *comm);
 /* config.yaml, with another configuration. Rank 0. */
@@ -116,9 +116,9 @@ cz_status open_trainer(cz_trainer **trainer, const cz_config *config, const stoc
                        const cz_cells *cells, const cz_model *model, const run_folder *folder,
                        const volatile sig_atomic_t *stop, cz_observer observer);
 
-/* How a run is one of several items; NULL: it is the job. */
+/* Where a run stands in its job. */
 typedef struct run_place {
-    cz_queue *queue; /* is served between steps */
+    cz_queue *queue; /* of several items, served between steps; NULL: it is the job */
     double budget;   /* bytes that this rank may hold */
 } run_place;
 

@@ -15,7 +15,7 @@ typedef struct run {
     const cz_job_options *options;
     const cz_comm *comm;
     stock *stock;
-    const run_place *place; /* NULL: the whole job */
+    const run_place *place;
     run_folder folder;
     cz_model *model;
     cz_progress_bar *bar;
@@ -30,7 +30,6 @@ static cz_status load(run *r)
     cz_status status = build_model(&r->model, r->config, &r->stock->cells, r->stock->text.width);
     CZ_TRY(cz_comm_agree(r->comm, status));
     r->loaded = MPI_Wtime();
-    if (!r->place) return CZ_OK;
     return check_memory(r->config, r->model, &r->stock->cells, r->stock->threads, r->stock->backend,
                         r->place->budget, r->comm);
 }
@@ -68,7 +67,7 @@ static void introduce(const run *r)
 /* Other groups of the job shall not wait for this one: between steps and between phases. */
 static void serve(const run *r)
 {
-    if (r->place) cz_queue_serve(r->place->queue);
+    if (r->place->queue) cz_queue_serve(r->place->queue);
 }
 
 static void tell_step(void *context, const cz_step_report *report)
@@ -111,13 +110,23 @@ static cz_status tell_stop(const run *r)
     return CZ_OK;
 }
 
+/* What is known before training, of a run that will be. */
+static cz_status write_start(const run *r)
+{
+    char path[3 * CZ_PATH_MAX];
+    CZ_TRY(run_folder_describe(&r->folder, r->options, r->comm, cz_backend_name(r->stock->backend),
+                               r->stock->threads));
+    snprintf(path, sizeof path, "%s/split.csv", r->folder.path);
+    return cz_split_write(path, &r->stock->cells);
+}
+
 static cz_status train(run *r)
 {
     CZ_PHASE("train");
     const char *adversary = r->stock->cells.adversaries ? r->stock->cells.adversary[0].name : NULL;
     CZ_TRY(cz_comm_agree(r->comm, cz_progress_open(&r->bar, adversary)));
     const volatile sig_atomic_t *stop =
-        r->place ? cz_queue_stop(r->place->queue) : r->options->stop;
+        r->place->queue ? cz_queue_stop(r->place->queue) : r->options->stop;
     CZ_TRY(open_trainer(&r->trainer, r->config, r->stock, &r->stock->cells, r->model, &r->folder,
                         stop, (cz_observer){r, tell_step, tell_epoch, NULL}));
     if (r->options->resume) {
@@ -128,6 +137,7 @@ static cz_status train(run *r)
             cz_note("Resumed      after %lld steps", (long long)cz_trainer_facts(r->trainer).steps);
         else cz_note("Resumed      nothing: there is no checkpoint yet, starting anew");
     }
+    CZ_TRY(cz_comm_agree(r->comm, r->comm->rank == 0 ? write_start(r) : CZ_OK));
     cz_status status = cz_trainer_run(r->trainer);
     if (status == CZ_STOPPED) CZ_TRY(tell_stop(r));
     return status;
@@ -230,22 +240,10 @@ static void close_run(run *r)
     run_folder_close(&r->folder);
 }
 
-/* What is known before training. */
-static cz_status write_start(const run *r)
-{
-    char path[3 * CZ_PATH_MAX];
-    CZ_TRY(run_folder_describe(&r->folder, r->options, r->comm, cz_backend_name(r->stock->backend),
-                               r->stock->threads));
-    snprintf(path, sizeof path, "%s/split.csv", r->folder.path);
-    return cz_split_write(path, &r->stock->cells);
-}
-
 static cz_status run_phases(run *r)
 {
     CZ_TRY(load(r));
     introduce(r);
-    cz_status status = r->comm->rank == 0 ? write_start(r) : CZ_OK;
-    CZ_TRY(cz_comm_agree(r->comm, status));
     CZ_TRY(train(r));
     return evaluate_and_report(r);
 }
@@ -258,9 +256,9 @@ cz_status run_whole(const cz_config *config, const cz_job_options *options, stoc
              .comm = common->comm,
              .stock = common,
              .place = place,
-             .started = place ? MPI_Wtime() : options->started};
+             .started = place->queue ? MPI_Wtime() : options->started};
     cz_status status =
-        run_folder_open(&r.folder, config, options, place ? RUN_ITEM : RUN_JOB, r.comm);
+        run_folder_open(&r.folder, config, options, place->queue ? RUN_ITEM : RUN_JOB, r.comm);
     if (!status && r.folder.finished)
         cz_note("%s is finished: nothing is left to do; its summary.json tells the result",
                 r.folder.path);
@@ -279,8 +277,10 @@ cz_status train_alone(const cz_config *config, const cz_job_options *options, co
     gpu_choice gpu;
     CZ_TRY(choose_cores(&cores, config, comm));
     CZ_TRY(choose_gpu(&gpu, config, comm));
+    run_place whole = {0};
+    CZ_TRY(memory_budget(&whole.budget, config, comm));
     stock all = stock_of(comm, &cores, &gpu);
-    cz_status status = run_whole(config, options, &all, NULL);
+    cz_status status = run_whole(config, options, &all, &whole);
     if (status != CZ_ERR_MPI) stock_empty(&all);
     return status;
 }

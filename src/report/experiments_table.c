@@ -107,12 +107,13 @@ static cz_status read_row(row *r, int first, const char *folder, const cz_config
     if (!r->run || !r->has) return CZ_ERR_MEMORY;
     for (int i = 0; i < r->runs; i++) {
         cz_config_item which;
+        char how[CZ_FILE_PATH];
         CZ_TRY(cz_config_item_of(item, &which, list, first + i));
         snprintf(path, sizeof path, "%s/%s/summary.json", folder, which.folder);
         r->has[i] = access(path, F_OK) == 0;
         snprintf(path, sizeof path, "%s/%s/config.yaml", folder, which.folder);
-        if (r->has[i] && !cz_config_is_of(item, path)) {
-            cz_warn("%s is of another configuration: the table leaves its run out", path);
+        if (r->has[i] && !cz_config_is_of(how, sizeof how, item, path)) {
+            cz_warn("%s is of another configuration (%s): the table leaves its run out", path, how);
             r->has[i] = false;
         }
         snprintf(path, sizeof path, "%s/%s", folder, which.folder);
