@@ -106,6 +106,11 @@ timeout 120 "$czhpc" "$work/files.yaml" --results "$work" >"$work/files.out" 2>&
     [ "$(wc -l <"$work/files/few/seed-0/predictions.csv")" -eq 301 ] &&
     [ "$(wc -l <"$work/files/many/seed-0/predictions.csv")" -eq 401 ]
 verdict 'experiments on files of one name have each their own cells' $?
+sed '/- name: many/i\  - name: wrong\n    set: {split.method: "group:nope"}' "$work/files.yaml" >"$work/wrong.yaml"
+timeout 120 "$czhpc" "$work/wrong.yaml" --results "$work" >"$work/wrong.out" 2>&1
+[ $? -eq 5 ] && grep -q "wrong/seed-0: failed: .*'nope'" "$work/wrong.out" &&
+    grep -q '^| wrong | 0 of 1 ' "$work/wrong/table.md" && grep -q '^| many | 1 of 1 ' "$work/wrong/table.md"
+verdict 'one whose column is not there fails, the others and the table are done, exit 5' $?
 job one 1 --resume "$work/list/base/seed-0/checkpoints"
 [ $? -eq 2 ]
 verdict '--resume PATH is refused for a list' $?

@@ -50,7 +50,7 @@ mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name broken --re
     --set checkpoint.every_steps=1 --set train.epochs=10 --set split.seed=3 >"$work/broken.out" 2>&1
 status=$?
 grep -q 'split.seed is 0 there, here 3' "$work/broken.out" || fail 'another split.seed is not named'
-[ $status -eq 2 ] && [ "$(held)" = "$before" ] || fail 'a refused --resume has changed the run'
+if [ $status -ne 2 ] || [ "$(held)" != "$before" ]; then fail 'a refused --resume has changed the run'; fi
 echo "ok   with another split.seed it is refused, and nothing of it has changed"
 start broken || fail 'the resumed job'
 for file in metrics.jsonl predictions.csv model.safetensors; do

@@ -56,10 +56,10 @@ static cz_status item_done(void *context, const cz_item *item, const cz_item_out
     return CZ_OK;
 }
 
-bool item_failed(cz_item_outcome *outcome, cz_status status)
+bool item_failed(cz_item_outcome *outcome, cz_status status, bool own_data)
 {
-    if (status != CZ_ERR_DIVERGED && status != CZ_ERR_MEMORY && status != CZ_ERR_CONFIG)
-        return false;
+    bool own = status == CZ_ERR_DIVERGED || status == CZ_ERR_MEMORY || status == CZ_ERR_CONFIG;
+    if (!own && (status != CZ_ERR_INPUT || !own_data)) return false;
     outcome->end = CZ_ITEM_FAILED;
     outcome->value = NAN;
     snprintf(outcome->message, sizeof outcome->message, "%s", cz_error_message());
@@ -77,7 +77,7 @@ static cz_status run_item(worker *w, const cz_config *config, cz_queue *queue,
     char folder[2 * CZ_PATH_MAX];
     run_place place = {queue, w->budget};
     cz_status status = run_whole(config, w->options, &w->stock, &place);
-    if (item_failed(outcome, status)) return CZ_OK;
+    if (item_failed(outcome, status, true)) return CZ_OK;
     if (status == CZ_STOPPED) outcome->end = CZ_ITEM_LEFT;
     if (status || w->stock.comm->rank) return status;
     run_path(folder, config);
@@ -104,11 +104,11 @@ static cz_status work(void *context, cz_queue *queue, const cz_item *item, const
 static cz_status finish(const source *s, const run_folder *folder)
 {
     CZ_TRY(experiments_table(s->list));
-    if (s->failed == s->items)
-        return cz_fail(CZ_ERR_DIVERGED, "all %d experiments failed: see their czhpc.log in %s",
-                       s->items, folder->path);
-    if (s->failed) cz_warn("%d of %d experiments failed", s->failed, s->items);
-    return CZ_OK;
+    if (!s->failed) return CZ_OK;
+    return cz_fail(
+        CZ_ERR_DIVERGED,
+        "%d of %d experiments failed: see their czhpc.log in %s; --resume does them again",
+        s->failed, s->items, folder->path);
 }
 
 cz_status run_experiments(const cz_config *list, const cz_job_options *options,

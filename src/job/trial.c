@@ -212,7 +212,7 @@ static cz_status look_for_states(trial *t, cz_status status)
 /* How an item ended of whose work this is the status. */
 static cz_status settle(trial *t, cz_status status, cz_item_outcome *outcome)
 {
-    if (item_failed(outcome, status)) {
+    if (item_failed(outcome, status, false)) {
         if (t->bar) cz_note("failed: %s", outcome->message); /* else its log is not open */
         return CZ_OK;
     }

@@ -377,7 +377,7 @@ void cz_usage_help(FILE *out)
           "   2  the command line or the configuration is wrong\n"
           "   3  an input file is missing, damaged or not what was expected\n"
           "   4  the environment failed: MPI, device, memory, disk\n"
-          "   5  training diverged\n"
+          "   5  training diverged, or some experiments of a list failed\n"
           "  75  stopped by a signal with its state saved: run again with --resume\n\n"
           "The environment's CZHPC_CUDA_PLUGIN names the plug-in for GPUs, where it is not\n"
           "libczhpc_cuda.so beside czhpc; CZHPC_CUDA_AWARE_MPI=1 says that MPI takes\n"
