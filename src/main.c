@@ -2,6 +2,7 @@
 #include "czhpc/comm.h"
 #include "czhpc/config.h"
 #include "czhpc/data.h"
+#include "czhpc/file.h"
 #include "czhpc/job.h"
 #include "czhpc/log.h"
 #include "czhpc/usage.h"
@@ -80,6 +81,9 @@ static cz_status write_synthetic(const cz_config *config, const char *path, cons
 {
     cz_pool *pool = NULL;
     cz_cores cores;
+    if (config->data.source != CZ_SOURCE_SYNTHETIC)
+        return cz_fail(CZ_ERR_CONFIG, "--write-synthetic: data.source is h5ad, expected synthetic");
+    CZ_TRY(cz_comm_agree(comm, comm->rank ? CZ_OK : cz_may_create_file(path)));
     CZ_TRY(cz_comm_cores(comm, config->run.binding == CZ_BINDING_AUTO, &cores));
     CZ_TRY(cz_comm_agree(comm, cz_pool_open(&pool, cores.threads, &cores)));
     cz_status status = cz_synthetic_write(path, config, comm, pool);

@@ -96,9 +96,11 @@ static void check_whole_files(void)
     check(!mkfifo(path_of("pipe"), 0600) && cz_write_file(path_of("pipe"), "x", 1) == CZ_ERR_IO &&
               said("a device or a pipe") && !unlink(path_of("pipe")),
           "a pipe in place of the file is not replaced");
-    check(!cz_may_write_file(path_of("whole/x")) &&
-              cz_may_write_file(path_of("none/x")) == CZ_ERR_IO && said("No such file"),
+    check(!cz_may_create_file(path_of("whole/new")) &&
+              cz_may_create_file(path_of("none/x")) == CZ_ERR_IO && said("No such file"),
           "and it can be asked before");
+    check(cz_may_create_file(path_of("whole/x")) == CZ_ERR_USAGE && said("is there already"),
+          "as can whether a file is in the way");
 }
 
 static const double numbers[] = {

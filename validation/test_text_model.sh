@@ -72,6 +72,7 @@ refuse 3 'configs: holds neither' labels "$work/l.txt" --text-model configs --ou
 refuse 4 'cannot be written' labels "$work/l.txt" --text-model $model --out "$work/nowhere/x.h5"
 refuse 2 'needs --text-model' labels "$work/l.txt" --out "$work/x.h5"
 refuse 4 'is a device' labels "$work/l.txt" --text-model $model --out /dev/null
+refuse 2 'l.txt is there already' labels "$work/l.txt" --text-model $model --out "$work/l.txt"
 refuse 4 'is a folder' labels "$work/l.txt" --text-model $model --out "$work"
 mkdir "$work/pipe"
 mkfifo "$work/pipe/config.json"

@@ -79,6 +79,9 @@ h5ad() { # exit-code words file settings...
 }
 mpirun -np 1 "$czhpc" $small --write-synthetic "$work/cells.h5ad" >/dev/null 2>&1 ||
     echo "FAIL --write-synthetic"
+expect 2 'cells.h5ad is there already' $small --write-synthetic "$work/cells.h5ad"
+expect 2 'data.source is h5ad' $small --write-synthetic "$work/new.h5ad" --set data.source=h5ad \
+    --set "data.h5ad=$work/cells.h5ad"
 : >"$work/empty.h5ad"
 echo 'not HDF5' >"$work/text.h5ad"
 head -c 5000 "$work/cells.h5ad" >"$work/short.h5ad"

@@ -31,8 +31,9 @@ cz_status cz_remove_folder(const char *path);
  * brought to disk, renamed, so that of several writers the last one wins. CZ_ERR_IO: also where
  * `path` is there and no regular file. */
 cz_status cz_write_file(const char *path, const void *bytes, size_t size);
-/* Whether cz_write_file() has a chance: before the work that gives the bytes. CZ_ERR_IO. */
-cz_status cz_may_write_file(const char *path);
+/* Whether a new file has a chance: before the work that gives the bytes. CZ_ERR_IO; CZ_ERR_USAGE:
+ * one is there. */
+cz_status cz_may_create_file(const char *path);
 
 /* All of a file and a final 0, for the caller to free(). CZ_ERR_INPUT. */
 cz_status cz_file_read(const char *path, char **bytes, size_t *size);

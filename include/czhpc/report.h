@@ -53,8 +53,9 @@ cz_status cz_predictions_open(cz_predictions **predictions, const char *path,
                               const cz_cells *cells);
 /* The line of cell `i` of an evaluation with probabilities. */
 void cz_predictions_add(cz_predictions *predictions, const cz_evaluation *evaluation, int i);
-/* CZ_ERR_IO: what was written did not reach the file. NULL is CZ_OK. */
-cz_status cz_predictions_close(cz_predictions *predictions);
+/* The file is there from here on, if it is `whole`. CZ_ERR_IO: what was written did not reach it.
+ * NULL is CZ_OK. */
+cz_status cz_predictions_close(cz_predictions *predictions, bool whole);
 
 /* class_results.csv, label_results.csv and confusion.csv into a folder. CZ_ERR_IO. */
 cz_status cz_result_tables_write(const char *folder, const cz_results *results,

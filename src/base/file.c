@@ -126,13 +126,16 @@ static cz_status check_target(const char *path)
                    S_ISDIR(status.st_mode) ? "a folder" : "a device or a pipe");
 }
 
-cz_status cz_may_write_file(const char *path)
+cz_status cz_may_create_file(const char *path)
 {
     char folder[CZ_FILE_PATH];
+    struct stat status;
     CZ_TRY(check_target(path));
     CZ_TRY(parent(folder, path));
-    if (access(folder, W_OK | X_OK) == 0) return CZ_OK;
-    return cz_fail(CZ_ERR_IO, "%s: cannot be written: its folder: %s", path, strerror(errno));
+    if (access(folder, W_OK | X_OK))
+        return cz_fail(CZ_ERR_IO, "%s: cannot be written: its folder: %s", path, strerror(errno));
+    if (stat(path, &status)) return CZ_OK;
+    return cz_fail(CZ_ERR_USAGE, "%s is there already: name another file, or remove it", path);
 }
 
 cz_status cz_write_file(const char *path, const void *bytes, size_t size)

@@ -115,14 +115,25 @@ static cz_status embed_list(const list *l, const char *out, const cz_config *con
     return cz_comm_agree(comm, status);
 }
 
+/* Before any work that would be lost. One table may take the place of another. */
+static cz_status may_write(const char *path)
+{
+    cz_label_table there;
+    cz_status status = cz_may_create_file(path);
+    if (status != CZ_ERR_USAGE) return status;
+    status = cz_label_table_read(&there, path);
+    if (!status) cz_label_table_free(&there);
+    cz_error_clear();
+    return status ? cz_may_create_file(path) : CZ_OK;
+}
+
 cz_status cz_job_labels(const char *file, const char *out, const cz_config *config,
                         const cz_comm *comm)
 {
     cz_cores cores;
     list l = {0};
     cz_pool *pool = NULL;
-    /* Before any work that would be lost. */
-    cz_status status = comm->rank ? CZ_OK : cz_may_write_file(out);
+    cz_status status = comm->rank ? CZ_OK : may_write(out);
     CZ_TRY(cz_comm_agree(comm, status));
     if (!config->text.model[0])
         return cz_fail(CZ_ERR_USAGE, "czhpc labels needs --text-model: czhpc labels FILE.txt "

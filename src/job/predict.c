@@ -42,8 +42,8 @@ cz_status write_predictions(const char *path, cz_trainer *trainer, const cz_cell
         }
         cz_evaluation_free(&train);
     }
-    if (status) cz_predictions_close(out);
-    else status = cz_comm_agree(comm, cz_predictions_close(out));
+    if (status) cz_predictions_close(out, false);
+    else status = cz_comm_agree(comm, cz_predictions_close(out, true));
     free(row);
     return status;
 }

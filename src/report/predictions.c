@@ -92,10 +92,12 @@ void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
     fputc('\n', p->out);
 }
 
-cz_status cz_predictions_close(cz_predictions *p)
+cz_status cz_predictions_close(cz_predictions *p, bool whole)
 {
+    cz_status status = CZ_OK;
     if (!p) return CZ_OK;
-    cz_status status = p->out ? csv_close(p->out, p->path) : CZ_OK;
+    if (p->out && whole) status = csv_close(p->out, p->path);
+    else if (p->out) csv_drop(p->out, p->path);
     free(p);
     return status;
 }
