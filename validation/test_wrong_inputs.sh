@@ -109,7 +109,9 @@ table 3 'missing.h5' "$work/missing.h5"
 table 3 'text.h5ad' "$work/text.h5ad"
 table 3 'labels' "$work/cells.h5ad"
 table 3 'labels-cut.h5' "$work/labels-cut.h5"
-h5ad 3 'donor_01' "$work/cells.h5ad" data.label_key=donor_id
+h5ad 3 'donor_01' "$work/cells.h5ad" data.label_key=donor_id data.target_key=cell_type
+h5ad 2 'would tell the answer' "$work/cells.h5ad" data.label_key=donor_id
+h5ad 2 'what is held out' "$work/cells.h5ad" data.label_key=sex
 
 kind=checkpoint
 mpirun -np 1 "$czhpc" $small --results "$work" --name run --set train.epochs=2 >"$work/out" 2>&1 ||

@@ -90,6 +90,25 @@ static cz_status check_data(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+/* What is predicted, or held out, may not stand among the inputs. */
+static cz_status check_label(const checker *c, const cz_config *k)
+{
+    const char *label = k->data.label_key;
+    if (!k->model.text) return CZ_OK;
+    if (!strcmp(label, k->data.target_key))
+        REFUSE("data.label_key", "data.target_key",
+               "data.label_key and data.target_key are both '%s': the text would tell the answer; "
+               "name another label, or set model.text to false",
+               label);
+    for (int i = 0; i < k->data.adversary_keys.count; i++)
+        if (!strcmp(label, k->data.adversary_keys.name[i]))
+            REFUSE("data.adversary_keys", "data.label_key",
+                   "data.adversary_keys: '%s' is also data.label_key: the text would tell what is "
+                   "held out; name another label, or set model.text to false",
+                   label);
+    return CZ_OK;
+}
+
 cz_split_method cz_config_split(const cz_config *config, const char **key)
 {
     static const char *const words[] = {"stratified", "random", "group:", "column:", "kfold"};
@@ -194,6 +213,7 @@ cz_status cz_config_check(const cz_config *config, const cz_origin *origin, cons
     checker c = {origin, path};
     CZ_TRY(check_run(&c, config));
     CZ_TRY(check_data(&c, config));
+    CZ_TRY(check_label(&c, config));
     CZ_TRY(check_split(&c, config));
     CZ_TRY(check_train(&c, config));
     CZ_TRY(check_text(&c, config));

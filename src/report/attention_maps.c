@@ -1,4 +1,5 @@
-/* Where attention goes: the latents on the tokens of a cell, these on the tokens of its text. */
+/* Where attention goes: the latents on the tokens of a cell, these on the tokens of its text; where
+ * there is a choice. */
 #include "clustering.h"
 #include "figures.h"
 #include "heatmap.h"
@@ -83,8 +84,8 @@ static cz_status write_latents(figure_list *list, const cz_attention *a)
 
 cz_status attention_write(figure_list *list, const cz_attention *attention)
 {
-    if (attention->latents > 0 && attention->tokens > 0) CZ_TRY(write_latents(list, attention));
-    if (!attention->fusion || attention->text_tokens < 1) return CZ_OK;
+    if (attention->latents > 0 && attention->tokens > 1) CZ_TRY(write_latents(list, attention));
+    if (!attention->fusion || attention->text_tokens < 2) return CZ_OK;
     heatmap map = {.width = attention->text_tokens > 24 ? FIGURE_PAGE : FIGURE_COLUMN,
                    .title = "Attention of expression on text, mean over heads",
                    .row = {"token of the expression", attention->tokens, NULL},
