@@ -8,6 +8,7 @@
 #include "czhpc/usage.h"
 #include "czhpc/version.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +21,15 @@ static void ask_to_stop(int number)
     stop = 1;
 }
 
+/* Of a job, which has a state to save; a second Ctrl-C ends it at once. */
 static void listen_to_signals(void)
 {
     struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
-    /* A full disk is an error that is reported, not a death. */
-    signal(SIGXFSZ, SIG_IGN);
-}
-
-/* Tools have no state to save. */
-static void end_by_signals(void)
-{
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGUSR1, SIG_DFL);
+    action.sa_flags |= (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
 }
 
 /* Rank 0 alone reads the file; a network file system is spared the others. */
@@ -111,6 +106,7 @@ static cz_status run_job(const cz_config *config, const cz_config *list, const c
                               .train = usage->train || !usage->search,
                               .profile = usage->profile,
                               .list = usage->experiment < 0 ? NULL : list};
+    listen_to_signals();
     snprintf(options.resume_from, sizeof options.resume_from, "%s", usage->resume_from);
     join_arguments(options.command, sizeof options.command, argc, argv);
     return cz_job_run(config, &options, comm);
@@ -121,7 +117,6 @@ static cz_status act(const cz_config *config, const cz_config *list, const cz_us
 {
     switch (usage->action) {
     case CZ_ACTION_LABELS:
-        end_by_signals();
         return cz_job_labels(usage->file, usage->out, config, comm);
     case CZ_ACTION_CHECK_CONFIG:
         return check_config(config, usage->config, comm);
@@ -148,12 +143,11 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
     if (usage.action == CZ_ACTION_HELP || usage.action == CZ_ACTION_HELP_CONFIG ||
         usage.action == CZ_ACTION_VERSION) {
         if (comm->rank == 0) cz_usage_answer(usage.action, stdout);
-        return CZ_OK;
+        if (comm->rank || !fflush(stdout)) return CZ_OK;
+        return cz_fail(CZ_ERR_IO, "standard output cannot be written: %s", strerror(errno));
     }
-    if (usage.action == CZ_ACTION_STUDY) {
-        end_by_signals();
+    if (usage.action == CZ_ACTION_STUDY)
         return cz_job_study(usage.file, usage.study, usage.out, usage.trials, comm);
-    }
     CZ_TRY(load_config(&config, &usage, comm));
     CZ_TRY(choose_experiment(&config, &list, usage.experiment));
     return act(&config, &list, &usage, argc, argv, comm, started);
@@ -178,7 +172,7 @@ int main(int argc, char **argv)
     if (!status && provided < MPI_THREAD_FUNNELED)
         status =
             cz_fail(CZ_ERR_MPI, "this MPI has no MPI_THREAD_FUNNELED: use another build of it");
-    listen_to_signals();
+    signal(SIGXFSZ, SIG_IGN); /* a full disk is an error that is reported, not a death */
     if (!status) status = run(argc, argv, &world, started);
     if (status == CZ_ERR_MPI) {
         /* The ranks cannot be brought together to agree on one message, nor to finalise. */

@@ -24,7 +24,7 @@ steps_done() { # file
 
 start whole || fail 'the unbroken job'
 stops=0
-for wanted in USR1 TERM USR1; do
+for wanted in USR1 TERM INT; do
     start broken &
     job=$!
     log=$work/broken/czhpc.log

@@ -371,7 +371,8 @@ void cz_usage_help(FILE *out)
           out);
     for (int i = 0; i < TOOLS; i++) print_options(&tools[i], out);
     fputs("\nResults are in DIR/NAME, and figures of them in DIR/NAME/figures.\n"
-          "SIGTERM and SIGUSR1 save the state and stop.\n\n"
+          "SIGTERM, SIGUSR1 and Ctrl-C save the state and stop; a second Ctrl-C ends at\n"
+          "once. Of SIGTERM mpirun makes its own exit code: send it SIGUSR1.\n\n"
           "Exit codes:\n"
           "   0  done\n"
           "   2  the command line or the configuration is wrong\n"
