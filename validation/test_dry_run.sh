@@ -26,6 +26,9 @@ compare() { # name ranks option...
     fi
 }
 
+"$czhpc" validation/small.yaml --dry-run --set run.memory=20 2>&1 |
+    grep -q 'more than the 20 MiB that each may take here' && echo "ok   what does not fit is told" ||
+    echo "FAIL what does not fit is not told"
 if [ -n "${SAN:-}" ] || nm -D "$czhpc" 2>/dev/null | grep -q __asan; then
     echo "SKIP memory: sanitizers take more"
     exit

@@ -66,7 +66,7 @@ static void check_folders(void)
     check(!cz_make_folder(path_of("a/b")), "one that is there");
     check(!cz_write_file(path_of("file"), "x", 1) &&
               cz_make_folder(path_of("file/sub")) == CZ_ERR_IO &&
-              said("file: the folder cannot be created: File exists"),
+              said("file: the folder cannot be created: it is a file"),
           "not below a file");
     check(cz_make_folder("") == CZ_ERR_IO && said("not a path"), "not without a name");
 }

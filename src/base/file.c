@@ -98,7 +98,8 @@ static cz_status make_one(const char *path)
     if (!mkdir(path, 0777)) return CZ_OK;
     int failed = errno;
     if (!stat(path, &status) && S_ISDIR(status.st_mode)) return CZ_OK;
-    return cz_fail(CZ_ERR_IO, "%s: the folder cannot be created: %s", path, strerror(failed));
+    return cz_fail(CZ_ERR_IO, "%s: the folder cannot be created: %s", path,
+                   failed == EEXIST ? "it is a file" : strerror(failed));
 }
 
 cz_status cz_make_folder(const char *path)

@@ -41,6 +41,7 @@ typedef struct machine {
     int ranks, threads; /* of a rank */
     gpu_choice gpu;
     const cz_backend *backend; /* NULL: GPUs' */
+    double memory;             /* bytes that a rank may hold */
 } machine;
 
 /* The most that a rank holds at once: while it reads, prepares features, or trains. */
@@ -55,10 +56,12 @@ static void print_memory(const cz_config *config, const cz_cells *cells, const c
     double training = (double)cz_train_bytes(config, model, cells->label.classes, count, ranks,
                                              threads, on->backend) /
                       mib;
-    double later = features + fmax(preparing, training);
-    printf("memory           about %.0f MiB a rank at most, on %d rank%s x %d thread%s\n",
-           OWN_MIB + columns + fmax(reading, later), ranks, ranks == 1 ? "" : "s", threads,
-           threads == 1 ? "" : "s");
+    double most = OWN_MIB + columns + fmax(reading, features + fmax(preparing, training));
+    printf("memory           about %.0f MiB a rank at most, on %d rank%s x %d thread%s\n", most,
+           ranks, ranks == 1 ? "" : "s", threads, threads == 1 ? "" : "s");
+    if (most > on->memory / mib)
+        printf("                 which is more than the %.0f MiB that each may take here\n",
+               on->memory / mib);
     printf(
         "                 libraries %.0f MiB, columns of all cells %.0f, features %.0f; for a time "
         "reading %.0f (before there are features), preparing features %.0f, training %.0f\n",
@@ -160,6 +163,7 @@ cz_status cz_job_dry_run(const cz_config *config, bool search, const cz_comm *co
     CZ_TRY(choose_cores(&cores, config, comm));
     on.threads = cores.threads;
     CZ_TRY(choose_gpu(&on.gpu, config, comm));
+    CZ_TRY(memory_budget(&on.memory, config, comm));
     if (!on.gpu.gpus) {
         CZ_TRY(choose_precision(&dtype, config, comm));
         CZ_TRY(choose_backend(&on.backend, dtype, config, comm));

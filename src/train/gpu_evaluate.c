@@ -12,7 +12,7 @@ static cz_status move_numbers(const gpu_state *g, void *to, const void *from, in
 }
 
 /* The last block may be a smaller one. */
-static int block_cells(const cz_trainer *t, int block)
+static int cells_of_block(const cz_trainer *t, int block)
 {
     int size = t->gpu->evaluation_block, left = t->held.count - block * size;
     return left < size ? left : size;
@@ -31,7 +31,7 @@ static cz_status upload_slots(cz_trainer *t, int blocks, int slots)
     for (int i = 0; i < blocks && !status; i++) {
         int at = i * g->evaluation_block, used;
         status = cz_assign_slots(slot + at, label + (size_t)i * (size_t)slots, &used, g->slot_of,
-                                 held->label + at, block_cells(t, i), cz_rows(g->text), slots);
+                                 held->label + at, cells_of_block(t, i), cz_rows(g->text), slots);
     }
     if (!status) status = move_numbers(g, g->slot, slot, held->count);
     if (!status) status = move_numbers(g, g->slot_label, label, blocks * slots);
@@ -65,7 +65,7 @@ static cz_status ask_for_block(const evaluation_job *job, int block, int slots)
 {
     const cz_trainer *t = job->trainer;
     const gpu_state *g = t->gpu;
-    int at = block * g->evaluation_block, cells = block_cells(t, block);
+    int at = block * g->evaluation_block, cells = cells_of_block(t, block);
     cz_batch batch = {.cells = cells,
                       .x = cz_matrix(g->x, CZ_F32, g->capacity, t->setup.cells->width),
                       .row = g->row + at,

@@ -93,6 +93,11 @@ static inline int blocks_begin(int n, int i, int parts)
     return begin < n ? (int)begin : n;
 }
 
+/* Most cells that one of so many workers meets in a call: of a batch, or of an evaluation block;
+ * and those that it takes through the model together. */
+int worker_cells(int batch, int workers);
+int block_cells(const cz_config *config, cz_dtype dtype);
+
 /* Cells that are fetched at once, a multiple of `unit`: 8 MiB of features or a unit, whichever is
  * more. At that size a fetch costs a thousandth of the steps it is for. */
 int portion_cells(int width, int unit);
