@@ -36,7 +36,7 @@ static cz_status share_memory(cz_reducer *r, char **base)
 
 cz_status cz_window_open(cz_reducer *r)
 {
-    char *base;
+    char *base = NULL;
     CZ_TRY(share_memory(r, &base));
     /* Pages are mapped whole, so every rank skips the same bytes. */
     base += (64 - (uintptr_t)base % 64) % 64;
