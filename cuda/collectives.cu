@@ -1,7 +1,6 @@
 /* A group of GPUs, one of each rank: sums by NCCL. */
 #include "device.h"
 
-#include <cstdlib>
 #include <cstring>
 
 static_assert(sizeof(ncclUniqueId) == (size_t)CZ_GPU_ID_BYTES, "gpu.h must hold NCCL's id");
@@ -31,8 +30,6 @@ cz_status group_join(cz_gpu *gpu, const char id[CZ_GPU_ID_BYTES], int rank, int 
     device *d = device_of(gpu);
     cpu_set_t bound;
     group_leave(d); /* that of a run before */
-    /* A recorded sum is to be the one of the step that is not recorded, bit for bit. */
-    setenv("NCCL_GRAPH_REGISTER", "0", 0);
     /* NCCL's threads take over where this one may run, which by now may be a single core. */
     bool known = !sched_getaffinity(0, sizeof bound, &bound);
     if (known) sched_setaffinity(0, sizeof d->cores, &d->cores);

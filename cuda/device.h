@@ -34,10 +34,11 @@ struct deferred_note {
 struct deferred_queue {
     cudaStream_t stream;
     cudaEvent_t begun, done[MOST_BATCHES];
-    deferred_work work;                               /* noted, not yet asked for */
-    cz_dtype dtype;                                   /* of its activations */
-    deferred_note note[MOST_BATCHES * MOST_DEFERRED]; /* under way, and then of `work` */
-    int notes, count;                                 /* batches that may be under way */
+    deferred_work work; /* noted, not yet asked for */
+    cz_dtype dtype;     /* of its activations */
+    /* Under way, and then of `work`; and one of an operation beside them. */
+    deferred_note note[MOST_BATCHES * MOST_DEFERRED + 1];
+    int notes, count; /* batches that may be under way */
 };
 
 struct device {

@@ -28,8 +28,11 @@ static void listen_to_signals(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
+    /* Who started it in the background may have had it ignored. */
+    struct sigaction former;
     action.sa_flags |= (int)SA_RESETHAND;
-    sigaction(SIGINT, &action, NULL);
+    if (!sigaction(SIGINT, NULL, &former) && former.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &action, NULL);
 }
 
 /* Rank 0 alone reads the file; a network file system is spared the others. */
@@ -143,8 +146,7 @@ static cz_status run(int argc, char **argv, const cz_comm *comm, double started)
     if (usage.action == CZ_ACTION_HELP || usage.action == CZ_ACTION_HELP_CONFIG ||
         usage.action == CZ_ACTION_VERSION) {
         if (comm->rank == 0) cz_usage_answer(usage.action, stdout);
-        if (comm->rank || !fflush(stdout)) return CZ_OK;
-        return cz_fail(CZ_ERR_IO, "standard output cannot be written: %s", strerror(errno));
+        return CZ_OK;
     }
     if (usage.action == CZ_ACTION_STUDY)
         return cz_job_study(usage.file, usage.study, usage.out, usage.trials, comm);
@@ -160,6 +162,8 @@ int main(int argc, char **argv)
     /* Else Open MPI makes and locks a file beside each that is opened, for pointers that nobody
      * uses: an input's folder may be read-only, its file system without locks. */
     setenv("OMPI_MCA_sharedfp", "^lockedfile", 0);
+    /* Of NCCL's sums a recorded one is to be that of a step that is not, bit for bit. */
+    setenv("NCCL_GRAPH_REGISTER", "0", 0);
     /* MULTIPLE for the thread that writes checkpoints; without it they are written by the main. */
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) {
         cz_print_error("MPI cannot start");
@@ -179,6 +183,8 @@ int main(int argc, char **argv)
         if (cz_error_message()[0]) cz_print_error(cz_error_message());
         MPI_Abort(MPI_COMM_WORLD, cz_exit_code(status));
     }
+    if (!status && (fflush(stdout) || ferror(stdout)))
+        status = cz_fail(CZ_ERR_IO, "standard output cannot be written: %s", strerror(errno));
     if (status && status != CZ_STOPPED && world.rank == 0) cz_print_error(cz_error_message());
     cz_comm_free(&world);
     MPI_Finalize();

@@ -107,10 +107,18 @@ timeout 120 "$czhpc" "$work/files.yaml" --results "$work" >"$work/files.out" 2>&
     [ "$(wc -l <"$work/files/many/seed-0/predictions.csv")" -eq 401 ]
 verdict 'experiments on files of one name have each their own cells' $?
 sed '/- name: many/i\  - name: wrong\n    set: {split.method: "group:nope"}' "$work/files.yaml" >"$work/wrong.yaml"
-timeout 120 "$czhpc" "$work/wrong.yaml" --results "$work" >"$work/wrong.out" 2>&1
-[ $? -eq 5 ] && grep -q "wrong/seed-0: failed: .*'nope'" "$work/wrong.out" &&
-    grep -q '^| wrong | 0 of 1 ' "$work/wrong/table.md" && grep -q '^| many | 1 of 1 ' "$work/wrong/table.md"
-verdict 'one whose column is not there fails, the others and the table are done, exit 5' $?
+for each in 1 2; do
+    timeout 120 mpirun -np 2 "$czhpc" "$work/wrong.yaml" --results "$work" --name "wrong-$each" \
+        --set run.ranks_per_item=$each >"$work/wrong.out" 2>&1
+    [ $? -eq 5 ] && grep -q "wrong/seed-0: failed: .*'nope'" "$work/wrong.out" &&
+        grep -q '^| wrong | 0 of 1 ' "$work/wrong-$each/table.md" &&
+        grep -q '^| many | 1 of 1 ' "$work/wrong-$each/table.md"
+    verdict "one whose column is not there fails, on $each of 2 ranks; the others are done, exit 5" $?
+done
+timeout 120 mpirun -np 2 "$czhpc" "$work/files.yaml" --results "$work" --name none \
+    --set "data.h5ad=$work/none.h5ad" >"$work/none.out" 2>&1
+[ $? -eq 3 ] && grep -q 'none.h5ad' "$work/none.out" && [ ! -e "$work/none/many" ]
+verdict 'a file that all of them read and that is not there ends the list, exit 3' $?
 job one 1 --resume "$work/list/base/seed-0/checkpoints"
 [ $? -eq 2 ]
 verdict '--resume PATH is refused for a list' $?

@@ -184,18 +184,18 @@ static void check_threshold(const cz_backend *backend)
     drop_tensor(x), drop_tensor(w), drop_tensor(y);
 }
 
-/* A NaN goes through ReLU, so that a diverged layer is seen; a GPU's library promises none, and
- * its weights are looked at instead (mpi_gpu). */
-static void check_nan(const cz_backend *backend)
+/* A NaN goes through, so that a diverged layer is seen; through ReLU a GPU's library promises none,
+ * and its weights are looked at instead (mpi_gpu). */
+static void check_nan(const cz_backend *backend, cz_activation act, const char *name)
 {
     enum { C = 21 };
     cz_exec exec = variant_exec(backend, step, &scratch);
     cz_dtype dtype = cz_backend_dtype(backend);
     cz_tensor x = nan_tensor(dtype, 1, 3, 0), w = random_weights(dtype, C, 3, 0, 1);
     cz_tensor y = random_tensor(dtype, 1, C, 0, 2);
-    bool all = !linear(&exec, y, x, w, none, CZ_RELU, NULL, 0);
+    bool all = !linear(&exec, y, x, w, none, act, NULL, 0);
     for (int c = 0; c < C; c++) all &= isnan(get(y, 0, c));
-    check(all, "%s: NaN passes through ReLU", cz_backend_name(backend));
+    check(all, "%s: NaN passes through %s", cz_backend_name(backend), name);
     drop_tensor(x), drop_tensor(w), drop_tensor(y);
 }
 
@@ -501,7 +501,9 @@ int main(void)
         check_forward(backend);
         check_masks(backend);
         check_threshold(backend);
-        if (!cz_backend_on_gpu(backend)) check_nan(backend);
+        check_nan(backend, CZ_LINEAR, "a layer");
+        check_nan(backend, CZ_GELU, "GELU");
+        if (!cz_backend_on_gpu(backend)) check_nan(backend, CZ_RELU, "ReLU");
         check_backward(backend);
         check_added(backend);
         check_weights(backend);

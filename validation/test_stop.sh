@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 command -v h5dump >/dev/null || { echo "SKIP stops: there is no h5dump"; exit 0; }
 
 start() { # name
-    mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name "$1" --resume \
+    env --default-signal=INT mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name "$1" --resume \
         --set checkpoint.every_steps=1 --set train.epochs=10 >"$work/$1.out" 2>&1
 }
 
@@ -51,7 +51,15 @@ mpirun -np 2 "$czhpc" validation/small.yaml --results "$work" --name broken --re
 status=$?
 grep -q 'split.seed is 0 there, here 3' "$work/broken.out" || fail 'another split.seed is not named'
 if [ $status -ne 2 ] || [ "$(held)" != "$before" ]; then fail 'a refused --resume has changed the run'; fi
-echo "ok   with another split.seed it is refused, and nothing of it has changed"
+cp "$work/broken/metrics.jsonl" "$work/metrics"
+: >"$work/broken/metrics.jsonl"
+echo "cell,split" >"$work/broken/split.csv"
+before=$(held)
+start broken
+status=$?
+if [ $status -ne 3 ] || [ "$(held)" != "$before" ]; then fail 'one refused for its metrics has changed the run'; fi
+cp "$work/metrics" "$work/broken/metrics.jsonl"
+echo "ok   with another split.seed it is refused, or with metrics cut, and nothing of it has changed"
 start broken || fail 'the resumed job'
 for file in metrics.jsonl predictions.csv model.safetensors; do
     cmp -s "$work/whole/$file" "$work/broken/$file" || fail "$file differs from an unbroken job's"

@@ -135,5 +135,6 @@ resume 3 'cells.h5ad' "$work/cells.h5ad"
 
 kind=environment
 expect 4 'text.h5ad: the folder cannot be created' $small --results "$work/text.h5ad/blocked"
-expect 4 'training takes about' $small --results "$work" --name large --set run.memory=16
+large=(--set model.fusion_dim=1024 --set model.latent_dim=1024 --set train.epochs=1 --set run.threads=1)
+expect 4 'training takes about' $small --results "$work" --name large "${large[@]}" --set run.memory=200
 expect 4 'avx512' $small --results "$work" --name fp64 --set run.precision=fp64 --set run.level=avx512

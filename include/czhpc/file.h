@@ -5,6 +5,7 @@
 #include "czhpc/status.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* Writes all of `bytes` at the descriptor's position. CZ_ERR_IO names `path`. */
 cz_status cz_file_write(int fd, const char *path, const void *bytes, size_t size);
@@ -27,9 +28,19 @@ cz_status cz_make_folder(const char *path);
  */
 cz_status cz_remove_folder(const char *path);
 
-/* Replaces the file `path` by `size` bytes at once or not at all: written under a name of its own,
- * brought to disk, renamed, so that of several writers the last one wins. CZ_ERR_IO: also where
- * `path` is there and no regular file. */
+/* A file that takes the place of `path` when it is whole, at once or not at all: written under a
+ * name of its own, brought to disk, renamed, so that of several writers the last one wins.
+ * CZ_ERR_IO: also where `path` is there and no regular file. */
+typedef struct cz_new_file {
+    FILE *out; /* to write to; errors show at the end */
+    char path[CZ_FILE_PATH], temporary[CZ_FILE_PATH];
+} cz_new_file;
+cz_status cz_new_file_open(cz_new_file *file, const char *path);
+/* From here on it is there; after an error what was there before still is. */
+cz_status cz_new_file_close(cz_new_file *file);
+/* It never will be. Nothing to do for one that could not be opened. */
+void cz_new_file_drop(cz_new_file *file);
+/* The same of `size` bytes. */
 cz_status cz_write_file(const char *path, const void *bytes, size_t size);
 /* Whether a new file has a chance: before the work that gives the bytes. CZ_ERR_IO; CZ_ERR_USAGE:
  * one is there. */

@@ -146,12 +146,12 @@ const void *cz_trainer_weights(const cz_trainer *trainer);
 /* Training cells that are evaluated at once when all cells are predicted: whole blocks. */
 enum { CZ_PREDICTED_CELLS = 8192 };
 
-/* Steps of one epoch, and bytes a rank will need beside the cells, for --dry-run; count: cells
- * of each split; backend NULL: a GPU's, whose own memory is not counted, of a rank of one thread.
- * Local. */
+/* Steps of one epoch, and bytes that rank `rank` will need beside the cells, rank 0 the most;
+ * count: cells of each split; backend NULL: a GPU's, whose own memory is not counted, of a rank of
+ * one thread. Local. */
 int cz_train_steps(int train_cells, int batch);
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
-                      const int count[CZ_SPLITS], int ranks, int threads,
+                      const int count[CZ_SPLITS], int rank, int ranks, int threads,
                       const cz_backend *backend);
 
 #endif

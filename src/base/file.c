@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,9 +98,12 @@ static cz_status make_one(const char *path)
     struct stat status;
     if (!mkdir(path, 0777)) return CZ_OK;
     int failed = errno;
-    if (!stat(path, &status) && S_ISDIR(status.st_mode)) return CZ_OK;
+    bool there = !stat(path, &status);
+    if (there && S_ISDIR(status.st_mode)) return CZ_OK;
     return cz_fail(CZ_ERR_IO, "%s: the folder cannot be created: %s", path,
-                   failed == EEXIST ? "it is a file" : strerror(failed));
+                   failed != EEXIST ? strerror(failed)
+                   : there          ? "it is a file"
+                                    : "it is a link to nothing");
 }
 
 cz_status cz_make_folder(const char *path)
@@ -139,28 +143,62 @@ cz_status cz_may_create_file(const char *path)
     return cz_fail(CZ_ERR_USAGE, "%s is there already: name another file, or remove it", path);
 }
 
-cz_status cz_write_file(const char *path, const void *bytes, size_t size)
+cz_status cz_new_file_open(cz_new_file *f, const char *path)
 {
     struct timespec now;
-    char temporary[CZ_FILE_PATH];
+    *f = (cz_new_file){0};
     CZ_TRY(check_target(path));
     clock_gettime(CLOCK_REALTIME, &now);
-    if (snprintf(temporary, sizeof temporary, "%s.%ld-%ld.tmp", path, (long)getpid(),
-                 now.tv_nsec) >= (int)sizeof temporary)
+    snprintf(f->path, sizeof f->path, "%s", path);
+    if (snprintf(f->temporary, sizeof f->temporary, "%s.%ld-%ld.tmp", path, (long)getpid(),
+                 now.tv_nsec) >= (int)sizeof f->temporary)
         return cz_fail(CZ_ERR_IO, "%.100s...: the path is too long", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) return cz_fail(CZ_ERR_IO, "%s: cannot be created: %s", temporary, strerror(errno));
-    cz_status status = cz_file_write(fd, temporary, bytes, size);
-    if (!status && fsync(fd) && errno != EINVAL)
-        status =
-            cz_fail(CZ_ERR_IO, "%s: cannot be brought to disk: %s", temporary, strerror(errno));
-    if (close(fd) && !status)
-        status = cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", temporary, strerror(errno));
-    if (!status && rename(temporary, path))
-        status = cz_fail(CZ_ERR_IO, "%s: cannot be replaced: %s", path, strerror(errno));
-    if (!status) status = cz_file_sync_parent(path);
-    else unlink(temporary);
-    return status;
+    f->out = fopen(f->temporary, "we");
+    if (f->out) return CZ_OK;
+    return cz_fail(CZ_ERR_IO, "%s: cannot be created: %s", f->temporary, strerror(errno));
+}
+
+static cz_status finish(cz_new_file *f)
+{
+    bool failed = ferror(f->out);
+    errno = 0;
+    if (failed) fputc('\n', f->out); /* the reason was long ago: it is met once more */
+    if (fflush(f->out) || failed)
+        return cz_fail(CZ_ERR_IO, "%s: cannot be written: %s", f->temporary,
+                       errno ? strerror(errno) : "a part of it was refused");
+    if (fsync(fileno(f->out)) && errno != EINVAL)
+        return cz_fail(CZ_ERR_IO, "%s: cannot be brought to disk: %s", f->temporary,
+                       strerror(errno));
+    if (rename(f->temporary, f->path))
+        return cz_fail(CZ_ERR_IO, "%s: cannot be replaced: %s", f->path, strerror(errno));
+    return CZ_OK;
+}
+
+cz_status cz_new_file_close(cz_new_file *f)
+{
+    cz_status status = finish(f);
+    if (status) {
+        cz_new_file_drop(f);
+        return status;
+    }
+    fclose(f->out);
+    return cz_file_sync_parent(f->path);
+}
+
+void cz_new_file_drop(cz_new_file *f)
+{
+    if (!f->out) return;
+    fclose(f->out);
+    unlink(f->temporary);
+    f->out = NULL;
+}
+
+cz_status cz_write_file(const char *path, const void *bytes, size_t size)
+{
+    cz_new_file file;
+    CZ_TRY(cz_new_file_open(&file, path));
+    if (size) fwrite(bytes, 1, size, file.out); /* what is refused, close tells */
+    return cz_new_file_close(&file);
 }
 
 static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)

@@ -90,22 +90,35 @@ static cz_status check_data(const checker *c, const cz_config *k)
     return CZ_OK;
 }
 
+/* Whether one of the columns that `joined` names, with + between them, is among those of `label`.
+ */
+static bool share_column(const char *joined, const char *label)
+{
+    for (const char *a = joined; *a; a += strcspn(a, "+"), a += *a == '+')
+        for (const char *b = label; *b; b += strcspn(b, "+"), b += *b == '+') {
+            size_t length = strcspn(a, "+");
+            if (length == strcspn(b, "+") && !strncmp(a, b, length)) return true;
+        }
+    return false;
+}
+
 /* What is predicted, or held out, may not stand among the inputs. */
 static cz_status check_label(const checker *c, const cz_config *k)
 {
     const char *label = k->data.label_key;
     if (!k->model.text) return CZ_OK;
-    if (!strcmp(label, k->data.target_key))
+    if (share_column(k->data.target_key, label))
         REFUSE("data.label_key", "data.target_key",
-               "data.label_key and data.target_key are both '%s': the text would tell the answer; "
-               "name another label, or set model.text to false",
-               label);
+               "data.label_key is '%s', data.target_key '%s': the text would tell the answer; name "
+               "another label, or set model.text to false",
+               label, k->data.target_key);
     for (int i = 0; i < k->data.adversary_keys.count; i++)
-        if (!strcmp(label, k->data.adversary_keys.name[i]))
-            REFUSE("data.adversary_keys", "data.label_key",
-                   "data.adversary_keys: '%s' is also data.label_key: the text would tell what is "
-                   "held out; name another label, or set model.text to false",
-                   label);
+        if (share_column(k->data.adversary_keys.name[i], label))
+            REFUSE(
+                "data.adversary_keys", "data.label_key",
+                "data.adversary_keys: '%s' is in data.label_key ('%s'): the text would tell what "
+                "is held out; name another label, or set model.text to false",
+                k->data.adversary_keys.name[i], label);
     return CZ_OK;
 }
 

@@ -140,6 +140,7 @@ static cz_status clean_environment(char ***to)
     return CZ_OK;
 }
 
+/* A group of its own: a Ctrl-C is for the parent, which may have a state to save. */
 static int set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *signals, int joined)
 {
     sigset_t none, every;
@@ -151,7 +152,8 @@ static int set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *signals,
     if (!error) error = posix_spawnattr_setsigmask(signals, &none);
     if (!error) error = posix_spawnattr_setsigdefault(signals, &every);
     if (!error)
-        error = posix_spawnattr_setflags(signals, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        error = posix_spawnattr_setflags(signals, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                      POSIX_SPAWN_SETPGROUP);
     return error;
 }
 

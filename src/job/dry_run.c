@@ -53,7 +53,7 @@ static void print_memory(const cz_config *config, const cz_cells *cells, const c
     cz_cells_memory part = cz_cells_bytes(cells, config, ranks, threads);
     double columns = (double)part.columns / mib, features = (double)part.features / mib;
     double reading = (double)part.reading / mib, preparing = (double)part.preparing / mib;
-    double training = (double)cz_train_bytes(config, model, cells->label.classes, count, ranks,
+    double training = (double)cz_train_bytes(config, model, cells->label.classes, count, 0, ranks,
                                              threads, on->backend) /
                       mib;
     double most = OWN_MIB + columns + fmax(reading, features + fmax(preparing, training));

@@ -69,6 +69,15 @@ bool item_failed(cz_item_outcome *outcome, cz_status status, bool own_data)
     return true;
 }
 
+/* Whether an experiment has cells or labels of its own, so that what is wrong with them is not
+ * wrong with the list. */
+static bool has_own_data(const cz_config *item, const cz_config *list)
+{
+    static const char *const keys[] = {"data.", "split.method", "text.", "model.text"};
+    const int count = (int)(sizeof keys / sizeof *keys);
+    return cz_config_hash_of(item, keys, count, true) != cz_config_hash_of(list, keys, count, true);
+}
+
 static cz_status run_item(worker *w, const cz_config *config, cz_queue *queue,
                           cz_item_outcome *outcome)
 {
@@ -77,7 +86,7 @@ static cz_status run_item(worker *w, const cz_config *config, cz_queue *queue,
     char folder[2 * CZ_PATH_MAX];
     run_place place = {queue, w->budget};
     cz_status status = run_whole(config, w->options, &w->stock, &place);
-    if (item_failed(outcome, status, true)) return CZ_OK;
+    if (item_failed(outcome, status, has_own_data(config, w->list))) return CZ_OK;
     if (status == CZ_STOPPED) outcome->end = CZ_ITEM_LEFT;
     if (status || w->stock.comm->rank) return status;
     run_path(folder, config);

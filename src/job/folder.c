@@ -62,12 +62,13 @@ static cz_status check_same(const run_folder *f, const cz_config *config)
     snprintf(path, sizeof path, "%s/config.yaml", f->path);
     if (f->kind == RUN_SEARCH) {
         if (!f->finished || exists(f->path, "best_hyperparameters.json")) return CZ_OK;
-        snprintf(how, sizeof how, "it has no best_hyperparameters.json");
+        snprintf(how, sizeof how, "no best_hyperparameters.json");
     } else if (cz_config_is_of(how, sizeof how, config, path)) return CZ_OK;
-    return cz_fail(CZ_ERR_USAGE,
-                   "%s holds %s run of another configuration (its config.yaml: %s): give this one "
-                   "another --name, or remove the folder",
-                   f->path, f->finished ? "a finished" : "an unfinished", how);
+    return cz_fail(
+        CZ_ERR_USAGE,
+        "%s holds %s run of another configuration (%s): give this one another --name, or "
+        "remove the folder",
+        f->path, f->finished ? "a finished" : "an unfinished", how);
 }
 
 cz_status run_folder_write_config(const run_folder *f, const cz_config *config)

@@ -224,15 +224,17 @@ cz_status check_memory(const cz_config *config, const cz_model *model, const cz_
 {
     int count[CZ_SPLITS] = {0};
     for (int i = 0; i < cells->n; i++) count[cells->split[i]]++;
-    double need = (double)cz_train_bytes(config, model, cells->label.classes, count, comm->size,
-                                         threads, cz_backend_on_gpu(backend) ? NULL : backend);
+    double need =
+        (double)cz_train_bytes(config, model, cells->label.classes, count, comm->rank, comm->size,
+                               threads, cz_backend_on_gpu(backend) ? NULL : backend);
     double left = budget - resident_bytes();
     if (need <= left) return cz_comm_agree(comm, CZ_OK);
     return cz_comm_agree(
         comm, cz_fail(CZ_ERR_MEMORY,
-                      "training takes about %.0f MiB a rank beside the cells, but %.0f are left%s",
+                      "training takes about %.0f MiB of this rank beside the cells, but %.0f are "
+                      "left%s: fewer run.threads, a smaller model, or more run.memory",
                       need / 1048576, fmax(0, left / 1048576),
-                      config->run.memory ? " of run.memory" : " on this node for each rank"));
+                      config->run.memory ? " of run.memory" : " on its node for each rank"));
 }
 
 static cz_gpu_sums who_sums(const stock *common)

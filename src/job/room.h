@@ -135,8 +135,7 @@ cz_status train_alone(const cz_config *config, const cz_job_options *options, co
 cz_status timeline_write(const char *folder, const char *what, const cz_timeline *timeline);
 
 /* An error of an item that is its result, not the job's: its message is taken out and kept in the
- * outcome. own_data: items may name columns and files of their own. false: it is the job's. Local.
- */
+ * outcome. own_data: the item has cells or labels of its own. false: it is the job's. Local. */
 bool item_failed(cz_item_outcome *outcome, cz_status status, bool own_data);
 
 /* Adds the test scores of the run's summary.json to its best_hyperparameters.json. Rank 0. */

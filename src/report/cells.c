@@ -78,8 +78,9 @@ json_t *data_json(const cz_cells *cells)
 
 cz_status cz_split_write(const char *path, const cz_cells *cells)
 {
-    FILE *out = csv_create(path);
-    if (!out) return CZ_ERR_IO;
+    cz_new_file file;
+    CZ_TRY(cz_new_file_open(&file, path));
+    FILE *out = file.out;
     fputs("cell,split\n", out);
     for (int i = 0; i < cells->n; i++) {
         char number[24];
@@ -87,5 +88,5 @@ cz_status cz_split_write(const char *path, const cz_cells *cells)
         fputs(split_name(cells->split[i]), out);
         fputc('\n', out);
     }
-    return csv_close(out, path);
+    return cz_new_file_close(&file);
 }

@@ -140,13 +140,17 @@ void figure_palette(const figure *f, bool from_white)
     fputs(")\n", f->script);
 }
 
-/* gnuplot runs in the folder of the figures; its words go to a file there. 0: it did not start. */
+/* gnuplot runs in the folder of the figures, where its words go to a file, and in a group of its
+ * own: a Ctrl-C is not for it. 0: it did not start. */
 static pid_t start(const figure_list *list, const char *name)
 {
     char script[CZ_NAME_MAX], words[4 * CZ_PATH_MAX];
     snprintf(words, sizeof words, "%s/gnuplot.log", list->folder);
     snprintf(script, sizeof script, "%s.gp", name);
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t group;
+    posix_spawnattr_init(&group);
+    posix_spawnattr_setflags(&group, POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, words, O_WRONLY | O_CREAT | O_APPEND, 0644);
@@ -155,7 +159,8 @@ static pid_t start(const figure_list *list, const char *name)
     /* -d: what the user's own .gnuplot sets is not for these. */
     char program[] = "gnuplot", option[] = "-d", *arguments[] = {program, option, script, NULL};
     pid_t child;
-    int failed = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
+    int failed = posix_spawnp(&child, program, &actions, &group, arguments, environ);
+    posix_spawnattr_destroy(&group);
     posix_spawn_file_actions_destroy(&actions);
     return failed ? 0 : child;
 }

@@ -10,9 +10,8 @@
 #include <string.h>
 
 struct cz_predictions {
-    FILE *out;
+    cz_new_file file;
     const cz_cells *cells;
-    char path[];
 };
 
 static const char *class_name(const cz_column *column, int code)
@@ -54,15 +53,11 @@ static void write_header(FILE *out, const cz_cells *cells)
 
 cz_status cz_predictions_open(cz_predictions **opened, const char *path, const cz_cells *cells)
 {
-    size_t size = strlen(path) + 1;
-    cz_predictions *p = cz_alloc(1, sizeof *p + size, "the table of predictions");
-    *opened = p;
+    cz_predictions *p = *opened = cz_alloc(1, sizeof *p, "the table of predictions");
     if (!p) return CZ_ERR_MEMORY;
-    memcpy(p->path, path, size);
     p->cells = cells;
-    p->out = csv_create(path);
-    if (!p->out) return CZ_ERR_IO;
-    write_header(p->out, cells);
+    CZ_TRY(cz_new_file_open(&p->file, path));
+    write_header(p->file.out, cells);
     return CZ_OK;
 }
 
@@ -70,9 +65,9 @@ static void write_outcome(cz_predictions *p, const cz_evaluation *e, int head, i
 {
     const cz_column *column = cz_head_column(p->cells, head);
     int best = e->best[head][i];
-    csv_text(p->out, "", class_name(column, column->code[e->row[i]]), ",");
-    csv_text(p->out, "", class_name(column, best), ",");
-    fprintf(p->out, "%.6g", probability(e, p->cells, head, i, best));
+    csv_text(p->file.out, "", class_name(column, column->code[e->row[i]]), ",");
+    csv_text(p->file.out, "", class_name(column, best), ",");
+    fprintf(p->file.out, "%.6g", probability(e, p->cells, head, i, best));
 }
 
 void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
@@ -80,24 +75,24 @@ void cz_predictions_add(cz_predictions *p, const cz_evaluation *e, int i)
     const cz_cells *cells = p->cells;
     char number[24];
     int row = e->row[i];
-    csv_text(p->out, "", cell_name(cells, row, number, sizeof number), ",");
-    fprintf(p->out, "%d,%s,", row, split_name(cells->split[row]));
-    csv_text(p->out, "", class_name(&cells->label, cells->label.code[row]), ",");
+    csv_text(p->file.out, "", cell_name(cells, row, number, sizeof number), ",");
+    fprintf(p->file.out, "%d,%s,", row, split_name(cells->split[row]));
+    csv_text(p->file.out, "", class_name(&cells->label, cells->label.code[row]), ",");
     for (int h = 0; h < e->heads; h++) {
-        if (h) fputc(',', p->out);
+        if (h) fputc(',', p->file.out);
         write_outcome(p, e, h, i);
         for (int c = 0; c < cz_head_column(cells, h)->classes; c++)
-            fprintf(p->out, ",%.6g", probability(e, cells, h, i, c));
+            fprintf(p->file.out, ",%.6g", probability(e, cells, h, i, c));
     }
-    fputc('\n', p->out);
+    fputc('\n', p->file.out);
 }
 
 cz_status cz_predictions_close(cz_predictions *p, bool whole)
 {
     cz_status status = CZ_OK;
     if (!p) return CZ_OK;
-    if (p->out && whole) status = csv_close(p->out, p->path);
-    else if (p->out) csv_drop(p->out, p->path);
+    if (whole) status = cz_new_file_close(&p->file);
+    else cz_new_file_drop(&p->file);
     free(p);
     return status;
 }

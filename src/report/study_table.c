@@ -229,8 +229,9 @@ static void write_time(FILE *out, double seconds)
 
 cz_status study_csv(const char *path, const study_view *view)
 {
-    FILE *out = csv_create(path);
-    if (!out) return CZ_ERR_IO;
+    cz_new_file file;
+    CZ_TRY(cz_new_file_open(&file, path));
+    FILE *out = file.out;
     fputs("trial,state,value,started,ended", out);
     for (int p = 0; p < view->params; p++) {
         fputc(',', out);
@@ -253,5 +254,5 @@ cz_status study_csv(const char *path, const study_view *view)
         }
         fputc('\n', out);
     }
-    return csv_close(out, path);
+    return cz_new_file_close(&file);
 }

@@ -72,10 +72,10 @@ cz_status cz_result_tables_write(const char *folder, const cz_results *results,
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char path[3 * CZ_PATH_MAX];
         snprintf(path, sizeof path, "%s/%s", folder, table[i].name);
-        FILE *out = csv_create(path);
-        if (!out) return CZ_ERR_IO;
-        table[i].write(out, results, cells);
-        CZ_TRY(csv_close(out, path));
+        cz_new_file file;
+        CZ_TRY(cz_new_file_open(&file, path));
+        table[i].write(file.out, results, cells);
+        CZ_TRY(cz_new_file_close(&file));
     }
     return CZ_OK;
 }

@@ -139,8 +139,9 @@ size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int label
     return GPU_HALVES * (x + (size_t)ahead * (record + sums));
 }
 
-/* Several batches of them where those are small: a block of few cells costs a GPU no less. */
-static int evaluation_block(int batch_share)
+/* Several batches of them where those are small: a block of few cells costs a GPU no less. The
+ * workspace, of training too, has room for as many, or for train.block. */
+static int evaluation_cells(int batch_share)
 {
     const int batches = 4, most = 512;
     int cells = batch_share < most / batches ? batches * batch_share : most;
@@ -158,7 +159,7 @@ cz_status gpu_open(cz_trainer *t)
     g->gpu = s->gpu;
     g->layout = layout_of(t->heads, most, slot_count(labels, most));
     g->capacity = most_cells(t->ahead.most, most, s->cells->width);
-    g->evaluation_block = evaluation_block(most);
+    g->evaluation_block = evaluation_cells(most);
     int block = s->config->train.block ? s->config->train.block : g->evaluation_block;
     CZ_TRY(take_state(t, g));
     CZ_TRY(take_constants(t, g));
@@ -282,9 +283,9 @@ static cz_status check_weights(const cz_trainer *t)
     for (size_t i = begin; i < end; i++) finite = finite && isfinite(w[i]);
     if (finite) return CZ_OK;
     return cz_fail(CZ_ERR_DIVERGED,
-                   "training diverged: weights are not finite after step %lld (epoch %d); lower "
-                   "train.lr, or look for huge values among the features",
-                   (long long)t->progress.steps_done, t->progress.epoch + 1);
+                   "training diverged: weights are not finite after step %lld; lower train.lr, or "
+                   "look for huge values among the features",
+                   (long long)t->progress.steps_done);
 }
 
 static cz_status state_down(cz_trainer *t)

@@ -30,7 +30,8 @@ static size_t workspace_bytes(const cz_config *config, const cz_model *model, in
 }
 
 size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels,
-                      const int count[CZ_SPLITS], int ranks, int threads, const cz_backend *backend)
+                      const int count[CZ_SPLITS], int rank, int ranks, int threads,
+                      const cz_backend *backend)
 {
     if (!backend) threads = 1;
     cz_dtype wide = backend ? cz_dtype_wide(cz_backend_dtype(backend)) : CZ_F32;
@@ -44,17 +45,18 @@ size_t cz_train_bytes(const cz_config *config, const cz_model *model, int labels
     size_t weights = cz_model_params(model)->total * cz_dtype_size(wide);
     size_t arrays = weights + T * weights + (2 + workers - T) * weights / R;
     if (backend) arrays += cz_model_packed_bytes(model, backend);
-    size_t copy = 3 * weights; /* of the state that is written, on rank 0 all of it */
+    size_t copy = rank ? 3 * weights / R : 3 * weights; /* of the state that is written */
     size_t work = backend ? T * workspace_bytes(config, model, labels, (int)workers, backend)
                           : gpu_pinned_bytes(config, spec->width, spec->head_count,
                                              spec->text ? labels : 0, count[CZ_TRAIN], ranks);
     size_t order = 3 * (size_t)count[CZ_TRAIN] * sizeof(int32_t);
 
-    /* At the end what every head says of validation, test and a piece of the training cells, which
-     * rank 0 gathers: probabilities, a class and a loss. */
+    /* At the end what every head says of a rank's cells of validation, test and a piece of those of
+     * training, and on rank 0 of all: probabilities, a class and a loss. */
     size_t said = (size_t)count[CZ_VALIDATION] + (size_t)count[CZ_TEST];
     said += CZ_PREDICTED_CELLS < count[CZ_TRAIN] ? CZ_PREDICTED_CELLS : (size_t)count[CZ_TRAIN];
-    size_t end = (said + said / R) * (classes + 3 * (size_t)spec->head_count + 1) * sizeof(float);
+    size_t end = ((rank ? 0 : said) + said / R) * (classes + 3 * (size_t)spec->head_count + 1) *
+                 sizeof(float);
     return arrays + copy + work + order + end +
            portion_bytes(config, spec->width, spec->head_count, count, R, threads);
 }

@@ -93,6 +93,7 @@ cz_status cz_trainer_resume(cz_trainer *t, const char *path, bool *found)
     *found = there != 0;
     if (!there) return CZ_OK;
     t->progress = checkpoint.progress;
+    CZ_TRY(metrics_open(t));
     if (checkpoint.workers != t->workers ||
         strcmp(checkpoint.backend, cz_backend_name(t->setup.backend)))
         cz_warn("the state was saved by %d workers on %s, it goes on with %d on %s: the results "
@@ -117,6 +118,17 @@ cz_status cz_trainer_take_best(cz_trainer *t)
         path, checkpoint.progress.best_epoch + 1, t->progress.best_epoch + 1);
     t->progress.best_epoch = checkpoint.progress.best_epoch;
     t->progress.best_value = checkpoint.progress.best_value;
+    return CZ_OK;
+}
+
+cz_status metrics_open(cz_trainer *t)
+{
+    cz_status status = CZ_OK;
+    if (t->measured) return CZ_OK;
+    if (t->setup.comm->rank == 0)
+        status = cz_metrics_open(&t->metrics, t->setup.metrics, t->progress.metrics_bytes);
+    CZ_TRY(cz_comm_agree(t->setup.comm, status));
+    t->measured = true;
     return CZ_OK;
 }
 

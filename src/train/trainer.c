@@ -212,16 +212,6 @@ void cz_trainer_close(cz_trainer *t)
     free(t);
 }
 
-/* Rank 0 keeps the file of metrics; what was written after the state was saved is cut off. */
-static cz_status open_metrics(cz_trainer *t)
-{
-    if (t->metrics) return CZ_OK;
-    cz_status status = CZ_OK;
-    if (t->setup.comm->rank == 0)
-        status = cz_metrics_open(&t->metrics, t->setup.metrics, t->progress.metrics_bytes);
-    return cz_comm_agree(t->setup.comm, status);
-}
-
 static cz_scores epoch_scores(const cz_trainer *t)
 {
     cz_scores scores = {0};
@@ -325,7 +315,7 @@ static cz_status finish_epoch(cz_trainer *t, double seconds)
 
 static cz_status run_epochs(cz_trainer *t)
 {
-    CZ_TRY(open_metrics(t));
+    CZ_TRY(metrics_open(t));
     while (!t->progress.finished) {
         double started = MPI_Wtime();
         CZ_TRY(t->gpu ? gpu_run_steps(t) : run_steps(t));

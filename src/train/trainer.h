@@ -70,6 +70,7 @@ struct cz_trainer {
     cz_step step;
     cz_progress progress;
     cz_metrics *metrics; /* rank 0 */
+    bool measured;       /* all: it has them */
     cz_writer *writer;
     uint64_t config_hash, data_hash;
     char *config_text;
@@ -184,6 +185,9 @@ cz_status trainer_save(cz_trainer *t, bool best);
 /* Waits for the write that is under way. Collective. */
 cz_status trainer_saved(cz_trainer *t);
 
+/* Rank 0 keeps the file of metrics; what was written after the state was saved is cut off. Nothing
+ * where that is done. Collective. CZ_ERR_INPUT, CZ_ERR_IO. */
+cz_status metrics_open(cz_trainer *t);
 cz_status metrics_append_epoch(cz_trainer *t, const cz_epoch_report *report);
 
 #endif
