@@ -30,6 +30,22 @@ $(BUILD)/validation/test_fibers: validation/test_fibers.cpp $(BUILD)/emulated/cu
 
 -include $(EMULATED_OBJECTS:.o=.d)
 
+# The same for ThreadSanitizer to look for races of a kernel's threads (validation/gpu/races.sh).
+RACES         := $(BUILD)/libczhpc_races.so
+RACES_OBJECTS := $(EMULATED_OBJECTS:$(BUILD)/emulated/%=$(BUILD)/races/%)
+$(BUILD)/races/%.o: %.cu cuda/build.mk
+	@mkdir -p $(@D)
+	@$(CXX) $(EMULATED_FLAGS) -DCZ_RACES -fsanitize=thread -x c++ -c -o $@ $<
+
+$(BUILD)/races/%.o: %.cpp cuda/build.mk
+	@mkdir -p $(@D)
+	@$(CXX) $(EMULATED_FLAGS) -DCZ_RACES -c -o $@ $<
+
+$(RACES): $(RACES_OBJECTS)
+	@$(CXX) -shared -fsanitize=thread -o $@ $^ -lpthread -lrt
+
+-include $(RACES_OBJECTS:.o=.d)
+
 # The real one. gcc fears for a member of what nvcc hands it by value.
 NVCC       ?= nvcc
 CUDA_LIBRARIES = $(realpath $(dir $(realpath $(shell command -v $(NVCC))))/../lib64)

@@ -50,6 +50,9 @@ void cz_emulated_barrier(int line);
 /* Gives `value` (at most 8 bytes) to lane `to` of each lane's choice. */
 uint64_t cz_emulated_exchange(unsigned lanes, uint64_t value, int from);
 unsigned cz_emulated_lane();
+void cz_emulated_wait_warp(unsigned lanes);
+void cz_emulated_fence();
+void cz_emulated_see_fences();
 
 template <typename T> T cz_emulated_shuffle(unsigned lanes, T value, int from)
 {
@@ -70,25 +73,21 @@ template <typename T> T __shfl_xor_sync(unsigned lanes, T value, int mask, int w
     (void)width;
     return cz_emulated_shuffle(lanes, value, (int)cz_emulated_lane() ^ mask);
 }
-inline void __syncwarp(unsigned lanes = 0xffffffffu)
-{
-    cz_emulated_exchange(lanes, 0, (int)cz_emulated_lane());
-}
+inline void __syncwarp(unsigned lanes = 0xffffffffu) { cz_emulated_wait_warp(lanes); }
 
-/* Threads run in turn, so these need no lock. */
+/* Threads run in turn, and who looks for races (races.h) is to see these as what they are. */
 template <typename T> T atomicAdd(T *at, T value)
 {
-    T before = *at;
-    *at = before + value;
-    return before;
+    return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
 }
 inline unsigned atomicInc(unsigned *at, unsigned most)
 {
-    unsigned before = *at;
-    *at = before >= most ? 0 : before + 1;
+    unsigned before = __atomic_load_n(at, __ATOMIC_RELAXED);
+    __atomic_store_n(at, before >= most ? 0 : before + 1, __ATOMIC_RELAXED);
+    cz_emulated_see_fences();
     return before;
 }
-inline void __threadfence() {}
+inline void __threadfence() { cz_emulated_fence(); }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float normcdff(float x) { return 0.5f * erfcf(-x * 0.70710678f); }
 inline float __expf(float x) { return expf(x); }

@@ -1,5 +1,7 @@
 #include "fibers.h"
 
+#include "races.h"
+
 #include <cstdlib>
 #include <sys/mman.h>
 
@@ -49,13 +51,24 @@ __asm__(".text\n.type cz_emulated_switch, @function\n"
         "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\npop %rcx\njmp *%rcx\n"
         ".size cz_emulated_switch, .-cz_emulated_switch\n");
 
-void leave(fiber *f) { cz_emulated_switch(&f->stack, scheduler_stack); }
-void enter(fiber *f) { cz_emulated_switch(&scheduler_stack, f->stack); }
+void go_back(fiber *f) { cz_emulated_switch(&f->stack, scheduler_stack); }
+void go_on(fiber *f) { cz_emulated_switch(&scheduler_stack, f->stack); }
 #else
 ucontext_t scheduler;
-void leave(fiber *f) { swapcontext(&f->context, &scheduler); }
-void enter(fiber *f) { swapcontext(&scheduler, &f->context); }
+void go_back(fiber *f) { swapcontext(&f->context, &scheduler); }
+void go_on(fiber *f) { swapcontext(&scheduler, &f->context); }
 #endif
+
+void leave(fiber *f)
+{
+    races_leave();
+    go_back(f);
+}
+void enter(fiber *f)
+{
+    races_enter((int)(f - fibers));
+    go_on(f);
+}
 
 void make_ready(int i)
 {
@@ -66,7 +79,9 @@ void make_ready(int i)
 void run_body()
 {
     fiber *own = &fibers[current];
+    races_begin_thread();
     (*body)();
+    races_end_thread();
     own->is = ENDED;
     leave(own);
     abort(); /* nobody enters what has ended */
@@ -74,7 +89,7 @@ void run_body()
 
 void prepare(int i)
 {
-    char *bottom = stacks + (size_t)i * STACK;
+    char *bottom = stacks + ((size_t)races_set() * MOST_THREADS + (size_t)i) * STACK;
     fibers[i] = fiber{};
     make_ready(i);
 #if defined(__x86_64__)
@@ -150,7 +165,9 @@ void fiber_wait_block(int place)
     fiber *own = &fibers[current];
     own->is = AT_BARRIER;
     own->place = place;
+    races_reach_barrier();
     leave(own);
+    races_pass_barrier();
 }
 
 uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from)
@@ -170,13 +187,21 @@ uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from)
     return own->got;
 }
 
+void fiber_wait_warp(unsigned lanes)
+{
+    races_reach_warp();
+    fiber_exchange(lanes, 0, current % WARP);
+    races_pass_warp();
+}
+
 bool fibers_run(int threads, const std::function<void()> &thread, void (*place)(int))
 {
     if (!stacks) {
-        stacks = (char *)mmap(nullptr, (size_t)MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
+        stacks = (char *)mmap(nullptr, (size_t)SETS * MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (stacks == MAP_FAILED) abort();
     }
+    races_begin_block();
     count = threads;
     body = &thread;
     for (warp &w : warps) w = warp{};

@@ -16,5 +16,7 @@ int fiber_number();
 void fiber_wait_block(int place);
 /* Gives `value`, and returns that of lane `from` of the warp, once all of `lanes` are here. */
 uint64_t fiber_exchange(unsigned lanes, uint64_t value, int from);
+/* Waits for these lanes: what they did is done. */
+void fiber_wait_warp(unsigned lanes);
 
 #endif

@@ -24,6 +24,9 @@ template <typename Use, int M, int N, int K, typename T, typename Layout = void>
     float x[16][16];
 };
 
+/* All lanes are here; their memory is not ordered by it. */
+inline void cz_emulated_meet() { cz_emulated_exchange(0xffffffffu, 0, (int)cz_emulated_lane()); }
+
 /* As the hardware wants it: 32 bytes, and rows a multiple of 16 bytes apart. */
 template <typename T> void cz_emulated_aligned(const T *at, unsigned ld)
 {
@@ -42,7 +45,7 @@ void load_matrix_sync(fragment<Use, 16, 16, 16, __nv_bfloat16, Layout> &f, const
                       unsigned ld)
 {
     cz_emulated_aligned(at, ld);
-    __syncwarp();
+    cz_emulated_meet();
     if (cz_emulated_lane()) return;
     for (unsigned i = 0; i < 16; i++)
         for (unsigned j = 0; j < 16; j++)
@@ -73,7 +76,7 @@ inline void load_matrix_sync(fragment<accumulator, 16, 16, 16, float> &f, const 
                              unsigned ld, layout_t order)
 {
     cz_emulated_aligned(at, ld);
-    __syncwarp();
+    cz_emulated_meet();
     if (cz_emulated_lane()) return;
     for (unsigned i = 0; i < 16; i++)
         for (unsigned j = 0; j < 16; j++)
@@ -84,7 +87,7 @@ inline void store_matrix_sync(float *at, const fragment<accumulator, 16, 16, 16,
                               unsigned ld, layout_t order)
 {
     cz_emulated_aligned(at, ld);
-    __syncwarp(); /* before: what is stored others see only after a barrier of theirs */
+    cz_emulated_meet(); /* before: what is stored others see only after a barrier of theirs */
     if (cz_emulated_lane()) return;
     for (unsigned i = 0; i < 16; i++)
         for (unsigned j = 0; j < 16; j++)

@@ -2,6 +2,7 @@
 #include "cuda_runtime.h"
 #include "emulated.h"
 #include "fibers.h"
+#include "races.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -58,7 +59,7 @@ cudaError_t broken;                /* what every call returns since a kernel fai
 std::vector<std::string> recorded; /* the names of the last graph */
 int graphs_that_sum;
 
-alignas(128) unsigned char shared_memory[SHARED_MOST + GUARD];
+alignas(128) unsigned char usual_memory[SHARED_MOST + GUARD], *shared_memory; /* of a block */
 
 cudaError_t done(const char *call, cudaError_t error = cudaSuccess)
 {
@@ -175,6 +176,9 @@ void cz_emulated_release(cudaStream_t stream) { stream->stuck = false; }
 unsigned char *cz_emulated_shared() { return shared_memory; }
 unsigned cz_emulated_lane() { return (unsigned)fiber_number() % WARP; }
 void cz_emulated_barrier(int line) { fiber_wait_block(line); }
+void cz_emulated_wait_warp(unsigned lanes) { fiber_wait_warp(lanes); }
+void cz_emulated_fence() { races_fence(); }
+void cz_emulated_see_fences() { races_see_fences(); }
 uint64_t cz_emulated_exchange(unsigned lanes, uint64_t value, int from)
 {
     return fiber_exchange(lanes, value, from);
@@ -208,11 +212,13 @@ cudaError_t cz_emulated_run(const void *kernel, dim3 grid, dim3 block, size_t sh
         if (!n && broken_one()) continue;
         blockIdx = {(unsigned)(n % grid.x), (unsigned)(n / grid.x % grid.y),
                     (unsigned)(n / grid.x / grid.y)};
+        shared_memory = races_shared(usual_memory, shared + GUARD);
         memset(shared_memory, 0xff, shared);
         memset(shared_memory + shared, 0xa5, GUARD);
         bool good = fibers_run((int)threads, thread, place) && guard_whole(shared);
         if (!good) return last = cudaErrorLaunchFailure;
     }
+    races_end_launch();
     return cudaSuccess;
 }
 
