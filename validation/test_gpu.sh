@@ -160,7 +160,7 @@ grep -q 'run.device: cuda of one item, but the job has no GPUs: run.device says 
     [ "$(find "$work/cpus" -name summary.json | wc -l)" -eq 3 ]
 verdict 'an item that wants a GPU in a job on CPUs fails alone' $?
 several "$work/list.yaml" small --set run.memory=20
-grep -q 'takes about [0-9]* MiB a rank beside the cells, but 0 are left of run.memory' "$work/out"
+grep -q 'takes about [0-9]* MiB of this rank beside the cells, but 0 are left of run.memory' "$work/out"
 verdict 'a list on GPUs that does not fit into run.memory says so' $?
 
 # Stopped between steps.
