@@ -7,15 +7,10 @@
 
 #include "fibers.h"
 
+#ifdef CZ_RACES
 /* A block has the fibers of one of SETS, by chance, as those of one set are ordered: of two blocks
  * that race every other pair shows. */
-#ifdef CZ_RACES
 enum { SETS = 2 };
-#else
-enum { SETS = 1 };
-#endif
-
-#ifdef CZ_RACES
 void races_begin_block();     /* by the host: what it did so far is before all of a block, */
 void races_end_launch();      /* and what a launch did before what the host does next */
 void races_enter(int thread); /* the thread is at work */
@@ -32,6 +27,7 @@ int races_set();
 /* Memory of a block that no other had. */
 unsigned char *races_shared(unsigned char *usual, size_t bytes);
 #else
+enum { SETS = 1 };
 inline void races_begin_block() {}
 inline void races_end_launch() {}
 inline void races_enter(int) {}

@@ -2,6 +2,8 @@
 #include "czhpc/mpi_error.h"
 #include "reducer.h"
 
+#include <stdio.h>
+
 static size_t slot_bytes(const cz_reducer *r) { return (size_t)r->workers * sizeof(cz_slot); }
 
 /* Slots, the three arrays, a gradient for each worker, what is packed, and what alignment takes. */
@@ -21,17 +23,13 @@ static cz_status share_memory(cz_reducer *r, char **base)
     MPI_Aint bytes = comm->node_rank == 0 ? (MPI_Aint)cz_window_bytes(r) : 0;
     int unit;
     void *own;
-    int code = MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->node, &own, &r->shared);
-    if (code != MPI_SUCCESS) {
-        char why[MPI_MAX_ERROR_STRING] = "";
-        int length;
-        MPI_Error_string(code, why, &length);
-        return cz_fail(CZ_ERR_MPI,
-                       "MPI gave no %.0f MiB that the ranks of a node share, for weights, moments "
-                       "and gradients (%s): a smaller model, fewer threads, or more room (ulimit "
-                       "-v, /dev/shm, TMPDIR)",
-                       (double)cz_window_bytes(r) / (1 << 20), why);
-    }
+    char call[256];
+    snprintf(call, sizeof call,
+             "MPI_Win_allocate_shared of %.0f MiB for weights, moments and gradients (a smaller "
+             "model or fewer threads want less; its room is that of ulimit -v, /dev/shm, TMPDIR)",
+             (double)cz_window_bytes(r) / (1 << 20));
+    CZ_TRY(cz_comm_result(
+        call, MPI_Win_allocate_shared(bytes, 1, MPI_INFO_NULL, comm->node, &own, &r->shared)));
     CZ_MPI(MPI_Win_set_errhandler, r->shared, MPI_ERRORS_RETURN);
     CZ_MPI(MPI_Win_shared_query, r->shared, 0, &bytes, &unit, base);
     /* For the whole life of the window: it is read and written by plain loads and stores. */

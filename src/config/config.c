@@ -167,8 +167,8 @@ static void describe(char *text, size_t size, const cz_config *config, const cz_
     if (strlen(value) >= size) memcpy(text + size - 4, "...", 4);
 }
 
-/* The first value that decides the result and is another one. */
-static void tell_difference(char *how, size_t size, const cz_config *there, const cz_config *here)
+/* Whether a value that decides the result is another one, and the first such. */
+static bool differ(char *how, size_t size, const cz_config *there, const cz_config *here)
 {
     char own[64], other[64];
     for (int i = 0; i < cz_key_count; i++) {
@@ -178,17 +178,17 @@ static void tell_difference(char *how, size_t size, const cz_config *there, cons
         describe(own, sizeof own, here, key);
         describe(other, sizeof other, there, key);
         snprintf(how, size, "%s is %s there, here %s", key->name, other, own);
-        return;
+        return true;
     }
+    return false;
 }
 
 bool cz_config_is_of(char *how, size_t size, const cz_config *config, const char *path)
 {
     cz_config *other = cz_alloc(1, sizeof *other, "a configuration");
     bool read = other && !cz_config_load(other, path, NULL, 0);
-    bool same = read && cz_config_hash(other) == cz_config_hash(config);
     snprintf(how, size, "%s", read ? "" : cz_error_message());
-    if (read && !same) tell_difference(how, size, other, config);
+    bool same = read && !differ(how, size, other, config);
     free(other);
     if (!read) cz_error_clear();
     return same;

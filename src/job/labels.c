@@ -120,11 +120,10 @@ static cz_status may_write(const char *path)
 {
     cz_label_table there;
     cz_status status = cz_may_create_file(path);
-    if (status != CZ_ERR_USAGE) return status;
-    status = cz_label_table_read(&there, path);
-    if (!status) cz_label_table_free(&there);
+    if (status != CZ_ERR_USAGE || cz_label_table_read(&there, path)) return status;
+    cz_label_table_free(&there);
     cz_error_clear();
-    return status ? cz_may_create_file(path) : CZ_OK;
+    return CZ_OK;
 }
 
 cz_status cz_job_labels(const char *file, const char *out, const cz_config *config,

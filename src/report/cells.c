@@ -1,6 +1,7 @@
 #include "cells.h"
 
 #include "csv.h"
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 #include "words.h"
 

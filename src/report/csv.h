@@ -2,7 +2,7 @@
 #ifndef CZ_CSV_H
 #define CZ_CSV_H
 
-#include "czhpc/file.h"
+#include <stdio.h>
 
 /* prefix and text as one field, quoted where needed, quotes doubled; then `end`. */
 void csv_text(FILE *out, const char *prefix, const char *text, const char *end);

@@ -3,6 +3,7 @@
 #include "csv.h"
 #include "words.h"
 
+#include "czhpc/file.h"
 #include "czhpc/log.h"
 
 #include <math.h>

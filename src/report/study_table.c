@@ -1,6 +1,7 @@
 /* A study in words: what it is, its trials best first, the importance of its parameters. */
 #include "study_table.h"
 #include "csv.h"
+#include "czhpc/file.h"
 #include "czhpc/text.h"
 #include "words.h"
 

@@ -1,5 +1,6 @@
 /* Results class by class and label by label, as tables. */
 #include "csv.h"
+#include "czhpc/file.h"
 #include "czhpc/report.h"
 
 static void write_share(FILE *out, const cz_share *share)

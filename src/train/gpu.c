@@ -141,12 +141,12 @@ size_t gpu_pinned_bytes(const cz_config *config, int width, int heads, int label
 
 /* Several batches of them where those are small: a block of few cells costs a GPU no less. The
  * workspace, of training too, has room for as many, or for train.block. */
-static int evaluation_cells(int batch_share)
+static int evaluation_cells(int batch, int ranks)
 {
     const int batches = 4, most = 512;
-    int cells = batch_share < most / batches ? batches * batch_share : most;
-    if (cells < EVALUATION_BLOCK) cells = EVALUATION_BLOCK;
-    return cells > batch_share ? cells : batch_share;
+    int share = share_most(batch, ranks), least = worker_cells(batch, ranks);
+    int cells = share < most / batches ? batches * share : most;
+    return cells > least ? cells : least;
 }
 
 cz_status gpu_open(cz_trainer *t)
@@ -159,7 +159,7 @@ cz_status gpu_open(cz_trainer *t)
     g->gpu = s->gpu;
     g->layout = layout_of(t->heads, most, slot_count(labels, most));
     g->capacity = most_cells(t->ahead.most, most, s->cells->width);
-    g->evaluation_block = evaluation_cells(most);
+    g->evaluation_block = evaluation_cells(s->config->train.batch, s->comm->size);
     int block = s->config->train.block ? s->config->train.block : g->evaluation_block;
     CZ_TRY(take_state(t, g));
     CZ_TRY(take_constants(t, g));
